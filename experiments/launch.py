@@ -1,0 +1,75 @@
+"""What every command line shares: flags that are checked, one message for bad input, exit codes that mean something.
+
+0: done. 2: bad input, nothing measured. 130: interrupted, what was measured is kept.
+"""
+
+import inspect
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from absl import flags
+from ml_collections import ConfigDict, config_flags
+
+ROOT = Path(__file__).parents[1]
+Main = Callable[[ConfigDict, Path, str], None]
+
+
+def run(main: Main, default: str, argv: Sequence[str] | None = None) -> int:
+    """Read the flags, call `main(config, workdir, command)`, and return the exit code.
+
+    Args:
+        default: the configuration file used without --config, relative to the repository.
+        argv: the command line, the program's name first.
+    """
+    argv = list(sys.argv if argv is None else argv)
+    values = flags.FlagValues()
+    try:
+        # Overrides of the default file are read when the flag is defined, so their errors come from here too.
+        flags.DEFINE_string("workdir", None, "Folder for everything the run writes.", flag_values=values)
+        config_flags.DEFINE_config_file(
+            "config", str(ROOT / default), "Configuration; --config.<field>=... overrides.", flag_values=values,
+            sys_argv=argv,
+        )  # fmt: skip
+        if "--help" in argv:
+            print(inspect.getdoc(inspect.getmodule(main)), values.get_help(), sep="\n")
+            return 0
+        rest = values(argv)
+        config, workdir = values["config"].value, values["workdir"].value
+    except (flags.Error, ValueError, AttributeError, KeyError, TypeError, OSError) as error:
+        return fail(" ".join(str(error).replace("\\n", " ").split()))
+    if len(rest) > 1:
+        return fail(f"unexpected argument {rest[1]!r}; settings are given as --config.<field>=<value>")
+    if not workdir:
+        return fail("--workdir is missing; name a folder for everything the run writes")
+    return guarded(main, config, Path(workdir), command(main, argv))
+
+
+def guarded(main: Main, config: ConfigDict, workdir: Path, command: str) -> int:
+    try:
+        main(config, workdir, command)
+    except ValueError as error:
+        return fail(str(error))
+    except KeyboardInterrupt:
+        print("\ninterrupted; what was measured is kept, and the same command goes on from there", file=sys.stderr)
+        return 130
+    return 0
+
+
+def command(main: Main, argv: Sequence[str]) -> str:
+    """The command line that does the same again."""
+    quoted = (f'"{a}"' if any(c in a for c in " ;()") else a for a in argv[1:])
+    return f"python -m experiments.{Path(inspect.getfile(main)).stem} " + " ".join(quoted)
+
+
+def integers(config: ConfigDict, name: str) -> tuple[int, ...]:
+    """A field that must be a tuple of integers; flags check the types of fields, but not of what is in them."""
+    values = config[name]
+    if not all(isinstance(v, int) and not isinstance(v, bool) for v in values):
+        raise ValueError(f"config.{name}={tuple(values)} must be integers, as in --config.{name}=4096,12288")
+    return tuple(values)
+
+
+def fail(message: str) -> int:
+    print(f"error: {message}", file=sys.stderr)
+    return 2

@@ -1,0 +1,20 @@
+"""ropelab: put any positional encoding and any attention pattern into a real pretrained Llama."""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ropelab import attention, checkpoints, encodings, evaluation, models
+    from ropelab.lab import Lab, load
+
+__version__ = "0.1.0"
+__all__ = ["Lab", "__version__", "attention", "checkpoints", "encodings", "evaluation", "load", "models"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use, so that reading records or drawing figures does not start jax."""
+    if name in ("Lab", "load"):
+        return getattr(importlib.import_module("ropelab.lab"), name)
+    if name in __all__:
+        return importlib.import_module(f"ropelab.{name}")
+    raise AttributeError(f"module 'ropelab' has no attribute {name!r}")

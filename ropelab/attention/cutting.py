@@ -1,0 +1,67 @@
+"""Cutting the tokens of an attention call into blocks, and judging which pairs of blocks matter."""
+
+import jax.numpy as jnp
+from jax import Array
+
+from ropelab.attention.blocks import Operands, Tokens
+from ropelab.attention.patterns import Pattern
+
+HIDDEN, MIXED, WHOLE = 0, 1, 2  # no pair visible; look at the counts; every pair seen exactly once
+PAD_QUERY, PAD_KEY = -2, -1  # segments that match no document and not each other
+
+
+def cut_operands(operands: Operands, rows: int, columns: int) -> Operands:
+    """Queries in blocks of `rows`, keys and values in blocks of `columns`; block numbers lead."""
+    queries, keys = operands.queries, operands.keys
+    if queries.pos.shape[1] % rows or keys.pos.shape[1] % columns:
+        queries, keys = with_segments(queries), with_segments(keys)
+    return operands._replace(
+        queries=cut_tokens(queries, rows, PAD_QUERY),
+        keys=cut_tokens(keys, columns, PAD_KEY),
+        values=cut(operands.values, columns, axis=2),
+    )
+
+
+def cut_tokens(tokens: Tokens, size: int, pad_segment: int) -> Tokens:
+    return Tokens(
+        tuple(cut(view, size, axis=2) for view in tokens.views),
+        cut(tokens.pos, size, axis=1, mode="edge"),
+        None if tokens.segments is None else cut(tokens.segments, size, axis=1, fill=pad_segment),
+    )
+
+
+def with_segments(tokens: Tokens) -> Tokens:
+    """Padding is told apart by its segment, so padded tokens need one."""
+    return tokens if tokens.segments is not None else tokens._replace(segments=jnp.zeros_like(tokens.pos))
+
+
+def cut(x: Array, size: int, axis: int, fill: int = 0, mode: str = "constant") -> Array:
+    """Split one axis into blocks of `size`, padded at its end, with the block number in front."""
+    missing = -x.shape[axis] % size
+    if missing:
+        width = [(0, missing if a == axis else 0) for a in range(x.ndim)]
+        x = jnp.pad(x, width, **({"constant_values": fill} if mode == "constant" else {"mode": mode}))
+    split = x.reshape(*x.shape[:axis], x.shape[axis] // size, size, *x.shape[axis + 1 :])
+    return jnp.moveaxis(split, axis, 0)
+
+
+def join(x: Array, axis: int) -> Array:
+    """The inverse of `cut`, padding included."""
+    x = jnp.moveaxis(x, 0, axis)
+    return x.reshape(*x.shape[:axis], -1, *x.shape[axis + 2 :])
+
+
+def verdicts(pattern: Pattern, queries: Tokens, keys: Tokens) -> Array:
+    """i32[query blocks, key blocks]: HIDDEN, MIXED or WHOLE, from the ranges of positions and segments."""
+    any_visible, all_once = pattern.reach(*bounds(queries.pos, 1), *bounds(keys.pos, 0))
+    if queries.segments is not None and keys.segments is not None:
+        q_first, q_last = bounds(queries.segments, 1)
+        k_first, k_last = bounds(keys.segments, 0)
+        any_visible &= (q_first <= k_last) & (k_first <= q_last)
+        all_once &= (q_first == q_last) & (k_first == k_last) & (q_first == k_first)
+    return jnp.where(any_visible, jnp.where(all_once, WHOLE, MIXED), HIDDEN)
+
+
+def bounds(blocks: Array, axis: int) -> tuple[Array, Array]:
+    """Smallest and largest entry of each block, with `axis` free for the other side's blocks."""
+    return jnp.expand_dims(jnp.min(blocks, (1, 2)), axis), jnp.expand_dims(jnp.max(blocks, (1, 2)), axis)

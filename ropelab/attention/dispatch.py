@@ -1,0 +1,96 @@
+"""The entry: arrays in the model's layout, positions as arrays, and a kernel chosen by fact."""
+
+from collections.abc import Callable
+
+import jax.numpy as jnp
+from jax import Array
+
+from ropelab.attention.blocks import Formula, Operands, Tokens
+from ropelab.attention.blockwise import blockwise
+from ropelab.attention.dense import dense
+from ropelab.attention.patterns import Causal, Pattern
+from ropelab.encodings.base import Encoding, Params
+from ropelab.encodings.scoring import context, key_views, query_views
+
+Kernel = Callable[[Formula, Operands], tuple[Array, Array]]
+KERNELS: dict[str, Kernel] = {"dense": dense, "blockwise": blockwise}
+SMALL = 256 * 1024  # scores per head below which one dense square is faster than a loop over blocks
+
+
+def attend(
+    q_BTNH: Array,
+    k_BSKH: Array,
+    v_BSKH: Array,
+    *,
+    encoding: Encoding,
+    pattern: Pattern | None = None,
+    params: Params | None = None,
+    q_pos: Array | None = None,
+    k_pos: Array | None = None,
+    segments: Array | tuple[Array, Array] | None = None,
+    length: int | Array | None = None,
+    heads: Array | None = None,
+    num_heads: int | None = None,
+    kernel: str = "auto",
+) -> tuple[Array, Array]:
+    """`(out_BTNH, lse_BTN)` of the one formula, for any encoding and any pattern.
+
+    Args:
+        q_BTNH, k_BSKH, v_BSKH: not yet encoded; N must be a multiple of K.
+        pattern: `Causal()` if not given.
+        params: the encoding's learned tables.
+        q_pos, k_pos: integer positions [T] and [S] or with a batch axis; 0, 1, 2, ... if neither is given.
+        segments: the document of each token, one array, or one for queries and one for keys.
+        length: tokens in context; the largest position plus one if not given.
+        heads, num_heads: global numbers of the query heads present, and how many the model has.
+        kernel: "dense", "blockwise", or "auto" for the faster of the two.
+
+    Raises:
+        ValueError: for shapes that do not fit together, positions given for one side only, or an
+            unknown kernel.
+    """
+    check_shapes(q_BTNH, k_BSKH, v_BSKH)
+    encoding.check(q_BTNH.shape[-1])
+    params = params or {}
+    q_pos_BT, k_pos_BS, natural = positions(q_BTNH, k_BSKH, q_pos, k_pos)
+    ctx = context(natural if length is None else length, num_heads or q_BTNH.shape[2], heads)
+    q_seg, k_seg = segments if isinstance(segments, tuple) else (segments, segments)
+    queries = Tokens(query_views(encoding, params, q_BTNH, q_pos_BT, ctx), q_pos_BT, q_seg)
+    keys = Tokens(key_views(encoding, params, k_BSKH, k_pos_BS, ctx), k_pos_BS, k_seg)
+    operands = Operands(params, queries, keys, jnp.swapaxes(v_BSKH, 1, 2), ctx.length, ctx.heads)
+    run = KERNELS[choose(kernel, q_BTNH.shape[1], k_BSKH.shape[1])]
+    out_BNTH, lse_BNT = run(Formula(encoding, pattern or Causal(), ctx.num_heads), operands)
+    return jnp.swapaxes(out_BNTH, 1, 2), jnp.swapaxes(lse_BNT, 1, 2)
+
+
+def choose(kernel: str, T: int, S: int) -> str:
+    """The name of the kernel that will run."""
+    if kernel == "auto":
+        return "dense" if T * S <= SMALL else "blockwise"
+    if kernel not in KERNELS:
+        raise ValueError(f"unknown kernel {kernel!r}; there are {', '.join(KERNELS)} and auto")
+    return kernel
+
+
+def positions(
+    q_BTNH: Array, k_BSKH: Array, q_pos: Array | None, k_pos: Array | None
+) -> tuple[Array, Array, int | Array]:
+    """Positions with a batch axis, and the length they imply; a known one when they are 0, 1, 2, ..."""
+    (B, T), S = q_BTNH.shape[:2], k_BSKH.shape[1]
+    if q_pos is None and k_pos is None:
+        if T != S:
+            raise ValueError(f"{T} queries against {S} keys: say where they stand with q_pos= and k_pos=")
+        pos_BT = jnp.broadcast_to(jnp.arange(T, dtype=jnp.int32), (B, T))
+        return pos_BT, pos_BT, T
+    if q_pos is None or k_pos is None:
+        raise ValueError("give both q_pos and k_pos, or neither")
+    q_pos_BT, k_pos_BS = jnp.broadcast_to(jnp.asarray(q_pos), (B, T)), jnp.broadcast_to(jnp.asarray(k_pos), (B, S))
+    return q_pos_BT, k_pos_BS, jnp.maximum(jnp.max(q_pos_BT), jnp.max(k_pos_BS)) + 1
+
+
+def check_shapes(q_BTNH: Array, k_BSKH: Array, v_BSKH: Array) -> None:
+    B, _, N, H = q_BTNH.shape
+    if k_BSKH.shape[0] != B or k_BSKH.shape[3] != H or v_BSKH.shape[:3] != k_BSKH.shape[:3]:
+        raise ValueError(f"shapes do not fit: q {q_BTNH.shape}, k {k_BSKH.shape}, v {v_BSKH.shape} as BTNH, BSKH, BSKH")
+    if N % k_BSKH.shape[2]:
+        raise ValueError(f"{N} query heads cannot share {k_BSKH.shape[2]} key heads evenly")

@@ -1,0 +1,116 @@
+"""A Hugging Face directory: config.json, safetensors in one file or many, tokenizer.json."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+
+from ropelab.checkpoints import knobs, tokenizer
+from ropelab.checkpoints.errors import CheckpointError
+from ropelab.models.config import LlamaConfig
+
+WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+
+
+class HuggingFaceDirectory:
+    """One directory, read lazily; implements `Source`."""
+
+    def __init__(self, folder: Path):
+        settings = read_json(folder / "config.json")
+        self.name = str(folder)
+        self.config = llama_config(settings)
+        self.encoding = knobs.from_hf(settings)
+        self.tokenizer = tokenizer.from_directory(folder)
+        self._files = {path: open_weights(path) for path in weight_files(folder)}
+        self._owner = {name: path for path, file in self._files.items() for name in file.keys()}  # noqa: SIM118
+        self.shapes: Mapping[str, tuple[int, ...]] = {
+            name: tuple(self._files[path].get_slice(name).get_shape()) for name, path in self._owner.items()
+        }
+
+    def tensor(self, name: str) -> np.ndarray:
+        """The values of one tensor."""
+        try:
+            return np.asarray(self._files[self._owner[name]].get_tensor(name))
+        except SafetensorError as error:
+            raise CheckpointError(f"{self._owner[name]}: cannot read {name}: {error}") from None
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object from a file.
+
+    Raises:
+        CheckpointError: if there is none, or it is not one.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"{path} is missing; a Hugging Face directory has config.json and {WEIGHTS}")
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise CheckpointError(f"{path} is not valid JSON: {error}; download it again") from None
+    if not isinstance(value, dict):
+        raise CheckpointError(f"{path} holds a {type(value).__name__}, not a JSON object")
+    return value
+
+
+def llama_config(settings: Mapping[str, Any]) -> LlamaConfig:
+    """The sizes in a config.json.
+
+    Raises:
+        CheckpointError: for another architecture, quantised weights, or sizes that are missing or impossible.
+    """
+    kind = settings.get("model_type")
+    if kind != "llama":
+        raise CheckpointError(f"config.json: model_type is {kind!r}; only the llama architecture can be loaded")
+    if settings.get("quantization_config"):
+        raise CheckpointError("config.json: quantised safetensors are not read; use the unquantised weights or a GGUF")
+    if settings.get("hidden_act", "silu") != "silu":
+        raise CheckpointError(f"config.json: hidden_act is {settings['hidden_act']!r}; a Llama's is silu")
+    try:
+        heads, width = settings["num_attention_heads"], settings["hidden_size"]
+        return LlamaConfig(
+            vocabulary=settings["vocab_size"],
+            width=width,
+            layers=settings["num_hidden_layers"],
+            heads=heads,
+            key_heads=settings.get("num_key_value_heads") or heads,
+            head_dim=settings.get("head_dim") or width // heads,
+            feed_forward=settings["intermediate_size"],
+            norm_eps=settings.get("rms_norm_eps", 1e-6),
+            trained_length=settings.get("max_position_embeddings", 2048),
+            tied_head=settings.get("tie_word_embeddings", False),
+            attention_bias=settings.get("attention_bias", False),
+            mlp_bias=settings.get("mlp_bias", False),
+        )
+    except KeyError as missing:
+        raise CheckpointError(f"config.json: {missing} is missing") from None
+    except (TypeError, ValueError, ZeroDivisionError) as error:
+        raise CheckpointError(f"config.json: {error}") from None
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors files of a directory: the index's, or the single one."""
+    if (folder / INDEX).is_file():
+        names = read_json(folder / INDEX).get("weight_map")
+        if not isinstance(names, dict) or not names:
+            raise CheckpointError(f"{folder / INDEX} has no weight_map")
+        files = sorted(set(map(str, names.values())))
+        for name in files:
+            if Path(name).name != name:
+                raise CheckpointError(f"{folder / INDEX} points outside its directory: {name!r}")
+        return [folder / name for name in files]
+    if not (folder / WEIGHTS).is_file() and any(folder.glob("*.bin")):
+        raise CheckpointError(f"{folder} holds pickled weights only, which can run code; convert them to safetensors")
+    return [folder / WEIGHTS]
+
+
+def open_weights(path: Path) -> Any:
+    """A safetensors file, memory-mapped."""
+    if not path.is_file():
+        raise CheckpointError(f"{path} is missing; download the checkpoint again")
+    try:
+        return safe_open(path, framework="np")
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} is truncated or not a safetensors file ({error}); download it again") from None

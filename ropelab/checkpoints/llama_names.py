@@ -1,0 +1,98 @@
+"""A Hugging Face Llama, tensor by tensor, as the tree that ropelab's functions take."""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from ropelab.checkpoints.errors import CheckpointError
+from ropelab.checkpoints.source import Source
+from ropelab.models.config import LlamaConfig
+from ropelab.models.parameters import shapes
+
+Shape = tuple[int, ...]
+
+LAYER_NAMES = {
+    "attention_norm": "input_layernorm.weight",
+    "q": "self_attn.q_proj.weight",
+    "k": "self_attn.k_proj.weight",
+    "v": "self_attn.v_proj.weight",
+    "o": "self_attn.o_proj.weight",
+    "mlp_norm": "post_attention_layernorm.weight",
+    "gate": "mlp.gate_proj.weight",
+    "up": "mlp.up_proj.weight",
+    "down": "mlp.down_proj.weight",
+    "q_bias": "self_attn.q_proj.bias",
+    "k_bias": "self_attn.k_proj.bias",
+    "v_bias": "self_attn.v_proj.bias",
+    "o_bias": "self_attn.o_proj.bias",
+    "gate_bias": "mlp.gate_proj.bias",
+    "up_bias": "mlp.up_proj.bias",
+    "down_bias": "mlp.down_proj.bias",
+}
+TOP_NAMES = {"embedding": "model.embed_tokens.weight", "norm": "model.norm.weight", "head": "lm_head.weight"}
+
+
+class Leaf(NamedTuple):
+    """One parameter of the tree and where its values come from.
+
+    Attributes:
+        path: keys from the root.
+        shape: as in the tree, with a leading L for a stacked parameter.
+        names: the source's tensors, one per layer, or a single one.
+        stored: the shape each of them has in the source.
+        arrange: stored values → values of one layer of the tree.
+    """
+
+    path: tuple[str, ...]
+    shape: Shape
+    names: tuple[str, ...]
+    stored: Shape
+    arrange: Callable[[np.ndarray], np.ndarray]
+
+
+def leaves(config: LlamaConfig) -> Iterator[Leaf]:
+    """Every parameter of a model of this shape."""
+    for key, value in shapes(config).items():
+        if key != "layers":
+            yield Leaf((key,), value, (TOP_NAMES[key],), value, lambda x: x)
+            continue
+        for name, shape in value.items():
+            names = tuple(f"model.layers.{i}.{LAYER_NAMES[name]}" for i in range(config.layers))
+            yield Leaf((key, name), shape, names, *stored_as(name, shape[1:]))
+
+
+def stored_as(name: str, shape: Shape) -> tuple[Shape, Callable[[np.ndarray], np.ndarray]]:
+    """Hugging Face stores a matrix as (out, in) with heads flattened; we multiply from the left, heads apart."""
+    if name in ("q", "k", "v"):
+        D, N, H = shape
+        return (N * H, D), lambda w: w.T.reshape(D, N, H)
+    if name == "o":
+        N, H, D = shape
+        return (D, N * H), lambda w: w.T.reshape(N, H, D)
+    if name in ("gate", "up", "down"):
+        return shape[::-1], lambda w: w.T
+    return (int(np.prod(shape)),), lambda w: w.reshape(shape)
+
+
+def check_tensors(source: Source) -> None:
+    """Every tensor is there with the right shape, and none is there that would be left out.
+
+    Raises:
+        CheckpointError: naming the tensor, what was found and what was expected.
+    """
+    expected = {name: leaf.stored for leaf in leaves(source.config) for name in leaf.names}
+    for name, shape in expected.items():
+        if name not in source.shapes:
+            raise CheckpointError(f"{source.name}: tensor {name} is missing; the checkpoint is incomplete")
+        found = tuple(source.shapes[name])
+        if found != shape:
+            raise CheckpointError(f"{source.name}: tensor {name} has shape {found}, expected {shape}")
+    for name in source.shapes:
+        if name not in expected and not ignorable(name):
+            raise CheckpointError(f"{source.name}: tensor {name} has no place in a Llama of this configuration")
+
+
+def ignorable(name: str) -> bool:
+    """Buffers that old checkpoints stored, and the copy of a tied head."""
+    return name.endswith("rotary_emb.inv_freq") or name == TOP_NAMES["head"]

@@ -1,0 +1,132 @@
+"""Text ⇄ token ids.
+
+One class around Hugging Face's `tokenizers`, whatever the vocabulary came from, and its reader for a Hugging Face
+directory; `gguf_tokenizer` has the one for GGUF.
+"""
+
+import dataclasses
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import tokenizers
+
+from ropelab.checkpoints.errors import CheckpointError
+
+
+@dataclasses.dataclass(frozen=True)
+class Tokenizer:
+    """A vocabulary, and how its checkpoint wants it used.
+
+    Attributes:
+        core: splitting, merging and their inverse.
+        bos_id, eos_id: the tokens that begin and end a text; None if there is none.
+        add_bos: the checkpoint's own policy: prompts begin with `bos_id`. `encode` leaves that to its caller.
+        chat_template: Jinja source, never rendered here.
+    """
+
+    core: tokenizers.Tokenizer
+    bos_id: int | None = None
+    eos_id: int | None = None
+    add_bos: bool = False
+    chat_template: str | None = None
+
+    @property
+    def vocabulary(self) -> int:
+        """How many ids there are."""
+        return self.core.get_vocab_size(with_added_tokens=True)
+
+    def encode(self, text: str) -> list[int]:
+        """The ids of `text` and no others; special tokens written out in it, like <|im_start|>, are recognised."""
+        return self.core.encode(text, add_special_tokens=False).ids
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text of `ids`, special tokens included; bytes that are not UTF-8 become U+FFFD.
+
+        A vocabulary that puts a space before the text drops one on the way back, so the ids of a continuation
+        should be decoded together with those of its prompt.
+        """
+        return self.core.decode([int(i) for i in ids], skip_special_tokens=False)
+
+
+def from_directory(folder: str | Path) -> Tokenizer | None:
+    """The tokenizer of a Hugging Face directory, None if it has no tokenizer.json.
+
+    Raises:
+        CheckpointError: naming the file that is damaged, or that names a token the vocabulary lacks.
+    """
+    path = Path(folder) / "tokenizer.json"
+    if not path.is_file():
+        return None
+    core = read_core(path)
+    settings = {name: read_settings(path.with_name(name)) for name in ("tokenizer_config.json", "generation_config.json", "config.json")}
+    bos_id, eos_id = (special_id(core, path, settings, kind) for kind in ("bos", "eos"))
+    declared = settings["tokenizer_config.json"].get("add_bos_token")
+    return Tokenizer(
+        core=core,
+        bos_id=bos_id,
+        eos_id=eos_id,
+        add_bos=bos_id is not None and (begins_with(core, bos_id) if declared is None else declared is True),
+        chat_template=chat_template(path.parent, settings["tokenizer_config.json"]),
+    )
+
+
+def read_core(path: Path) -> tokenizers.Tokenizer:
+    """A tokenizer.json, without the truncation and padding that its last user may have left in it."""
+    try:
+        core = tokenizers.Tokenizer.from_str(path.read_text(encoding="utf-8"))
+    except Exception as error:  # the library raises bare Exception for everything it cannot read
+        raise CheckpointError(f"{path} is not a tokenizer that `tokenizers` can read ({error}); download it again") from None
+    core.no_truncation()
+    core.no_padding()
+    return core
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """A JSON object, empty if there is no such file."""
+    if not path.is_file():
+        return {}
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path} is not valid JSON: {error}; download it again") from None
+    if not isinstance(value, dict):
+        raise CheckpointError(f"{path} holds a {type(value).__name__}, not a JSON object; download it again")
+    return value
+
+
+def special_id(core: tokenizers.Tokenizer, path: Path, settings: Mapping[str, dict[str, Any]], kind: str) -> int | None:
+    """The id of the bos or eos token: what tokenizer_config.json names, else the id in one of the other files."""
+    named = settings["tokenizer_config.json"]
+    if f"{kind}_token" in named:
+        token = named[f"{kind}_token"]
+        token = token.get("content") if isinstance(token, dict) else token
+        if token is None:
+            return None
+        found = core.token_to_id(token) if isinstance(token, str) else None
+        if found is None:
+            raise CheckpointError(f"{path}: {kind}_token {token!r} of tokenizer_config.json is not in the vocabulary")
+        return found
+    for name in ("generation_config.json", "config.json"):
+        value = settings[name].get(f"{kind}_token_id")
+        value = value[0] if isinstance(value, list) and value else value
+        if isinstance(value, int) and core.id_to_token(value) is not None:
+            return value
+    return None
+
+
+def begins_with(core: tokenizers.Tokenizer, bos_id: int) -> bool:
+    """Whether the post-processor stored in tokenizer.json puts `bos_id` first."""
+    return core.encode("", add_special_tokens=True).ids[:1] == [bos_id]
+
+
+def chat_template(folder: Path, named: Mapping[str, Any]) -> str | None:
+    """chat_template.jinja, or the template in tokenizer_config.json; of several, the one called "default"."""
+    if (folder / "chat_template.jinja").is_file():
+        return (folder / "chat_template.jinja").read_text(encoding="utf-8", errors="replace")
+    template = named.get("chat_template")
+    if isinstance(template, list):
+        choices = [t.get("template") for t in template if isinstance(t, dict) and t.get("name") == "default"]
+        template = choices[0] if choices else None
+    return template if isinstance(template, str) else None

@@ -1,0 +1,1 @@
+"""Text → tokens to train and measure on."""

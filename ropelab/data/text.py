@@ -1,0 +1,100 @@
+"""Text to measure on: what every Python installation carries, or the user's own files."""
+
+import hashlib
+import sysconfig
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+PYTHON_REFERENCE, PYTHON_STDLIB = "python-reference", "python-stdlib"
+PROBE = (
+    "A researcher who changes how a language model sees position wants to know two things before anything else: "
+    "that the change was really made, and what it did. Position 1 is near, position 4096 is far, and between them lie "
+    "sentences like this one, whose words depend on words before them. def attention(q, k, v): return softmax(q @ k.T) "
+    "@ v  # every token asks every earlier token how much it matters. In 1963, 1975 and 2021 the answer was different; "
+    "in the end the cat, which the dog that the boy owned had chased up the tall old tree, came down by itself. "
+)
+
+
+class Text(NamedTuple):
+    """A text and how to recognise it again.
+
+    Attributes:
+        name: where it came from.
+        sha256: of its UTF-8 bytes.
+    """
+
+    name: str
+    content: str
+    sha256: str
+
+
+class Encodes(Protocol):
+    """Anything that turns text into token ids."""
+
+    def encode(self, text: str) -> list[int]: ...
+
+
+def read_text(source: str) -> Text:
+    """A text by name or path.
+
+    Args:
+        source: "python-reference", the language reference in `pydoc_data.topics` (0.75 MB of English);
+            "python-stdlib", the standard library's sources; a UTF-8 file; or a folder, all of whose
+            UTF-8 files are joined in sorted order.
+
+    Raises:
+        ValueError: if there is no such text, or it is not UTF-8.
+    """
+    if source == PYTHON_REFERENCE:
+        return named(source, python_reference())
+    if source == PYTHON_STDLIB:
+        return named(source, joined(sorted(Path(sysconfig.get_paths()["stdlib"]).glob("*.py"))))
+    path = Path(source).expanduser()
+    if path.is_dir():
+        return named(str(path), joined(sorted(p for p in path.rglob("*") if p.is_file())))
+    if not path.is_file():
+        raise ValueError(
+            f"no text at {source!r}; give {PYTHON_REFERENCE!r}, {PYTHON_STDLIB!r}, a UTF-8 file or a folder of them"
+        )
+    return named(str(path), decoded(path))
+
+
+def named(name: str, content: str) -> Text:
+    return Text(name, content, hashlib.sha256(content.encode()).hexdigest())
+
+
+def python_reference() -> str:
+    """The topics of Python's own help, in alphabetical order."""
+    from pydoc_data import topics
+
+    return "\n".join(topics.topics[name] for name in sorted(topics.topics))
+
+
+def joined(paths: list[Path]) -> str:
+    """The files that are text, one after another."""
+    parts = []
+    for path in paths:
+        try:
+            parts.append(path.read_text(encoding="utf-8"))
+        except UnicodeDecodeError:
+            continue
+    if not parts:
+        raise ValueError("none of the files there is UTF-8 text")
+    return "\n".join(parts)
+
+
+def decoded(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not UTF-8 text: {error}") from None
+
+
+def probe_tokens(tokenizer: Encodes | None, vocabulary: int, count: int) -> np.ndarray:
+    """Token ids i32[1, count] of a fixed text; without a tokenizer, fixed pseudo-random ids."""
+    if tokenizer is None:
+        return np.random.default_rng(0).integers(0, vocabulary, (1, count), np.int32)
+    ids = tokenizer.encode(PROBE)
+    return np.resize(np.asarray(ids, np.int32), (1, count))

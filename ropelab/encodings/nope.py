@@ -1,0 +1,12 @@
+"""No positional encoding: the scores are q . k / sqrt(H), and order enters through the pattern alone.
+
+Source: Kazemnejad et al., "The Impact of Positional Encoding on Length Generalization", arXiv 2305.19466.
+"""
+
+from ropelab.encodings.base import Encoding
+from ropelab.encodings.specs import spec
+
+
+@spec
+class NoPE(Encoding):
+    """s_ij = q_i . k_j / sqrt(H)."""

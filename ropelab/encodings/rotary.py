@@ -1,0 +1,150 @@
+"""The rotary family: position p turns the i-th pair of a head by the angle p * inv_freq_i.
+
+    q'_p = a R(p inv_freq) q_p,  k'_p = a R(p inv_freq) k_p   =>   q'_m . k'_n depends on m - n only
+
+(RoFormer, arXiv 2104.09864, section 3.2.2.) Its members differ in `frequencies` alone.
+"""
+
+import dataclasses
+from typing import ClassVar, Literal, Self
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+
+from ropelab.encodings.base import Context, Encoding, Params
+from ropelab.encodings.specs import require, spec
+
+Frequencies = np.ndarray | Array
+Pairing = Literal["half", "interleaved"]
+
+
+@spec
+class Rotary(Encoding):
+    """Fields that every rotary encoding has; left out, they are inherited from the checkpoint.
+
+    Attributes:
+        base: the b of inv_freq_i = b^(-2i/d). There is no default: it belongs to the weights.
+        pairing: "half" turns (i, i + d/2), the layout of Hugging Face weights and the one used
+            when nothing else is said; "interleaved" turns (2i, 2i + 1), the papers' layout.
+        rotary_dim: how many dimensions of a head are turned, the first ones; all by default.
+    """
+
+    fewest_turned: ClassVar[int] = 2
+
+    base: float | None = None
+    pairing: Pairing | None = None
+    rotary_dim: int | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.base is None or self.base > 1, self, f"base={self.base} must be greater than 1")
+        dim = self.rotary_dim
+        require(dim is None or (dim > 0 and dim % 2 == 0), self, f"rotary_dim={dim} must be even and positive")
+
+    def frequencies(self, head_dim: int, length: int | Array) -> tuple[Frequencies, float | Array]:
+        """`(inv_freq, amplitude)`: radians per token of each pair, and the factor on q' and on k'.
+
+        Args:
+            head_dim: dimensions of one head.
+            length: tokens in context; only length-dependent encodings look at it.
+        """
+        raise NotImplementedError
+
+    def inherit(self, other: Encoding) -> Self:
+        if not isinstance(other, Rotary):
+            return self
+        names = ("base", "pairing", "rotary_dim")
+        return dataclasses.replace(self, **{n: getattr(other, n) for n in names if getattr(self, n) is None})
+
+    def check(self, head_dim: int) -> None:
+        self.turned(head_dim)
+        self.known_base()
+
+    def turned(self, head_dim: int) -> int:
+        """The number of dimensions that are turned."""
+        require(head_dim % 2 == 0, self, f"head_dim={head_dim} must be even")
+        dim = head_dim if self.rotary_dim is None else self.rotary_dim
+        require(dim <= head_dim, self, f"rotary_dim={dim} exceeds head_dim={head_dim}")
+        require(dim >= self.fewest_turned, self, f"{dim} rotated dimensions are fewer than {self.fewest_turned}")
+        return dim
+
+    def known_base(self) -> float:
+        require(self.base is not None, self, "base is not known; give base=, or swap it into a loaded model")
+        assert self.base is not None
+        return self.base
+
+    def encode_q(self, params: Params, q_BTNH: Array, pos_BT: Array, ctx: Context) -> tuple[Array, ...]:
+        del params
+        return (self.turn(q_BTNH, pos_BT, ctx),)
+
+    def encode_k(self, params: Params, k_BSKH: Array, pos_BS: Array, ctx: Context) -> tuple[Array, ...]:
+        del params
+        return (self.turn(k_BSKH, pos_BS, ctx),)
+
+    def turn(self, x_BTNH: Array, pos_BT: Array, ctx: Context) -> Array:
+        inv_freq, amplitude = self.frequencies(x_BTNH.shape[-1], ctx.length)
+        return rotate(x_BTNH, angles(pos_BT, inv_freq), amplitude, self.pairing or "half")
+
+
+def plain_frequencies(dim: int, *, base: float) -> np.ndarray:
+    """inv_freq_i = base^(-2i/dim), i = 0 .. dim/2 - 1, in float64."""
+    return base ** (-np.arange(0, dim, 2, dtype=np.float64) / dim)
+
+
+def angles(pos_BT: Array, inv_freq: Frequencies) -> Array:
+    """pos * inv_freq modulo 2 pi, in float32: f32[B, T, R], within 3e-5 rad at position 10^6.
+
+    A plain float32 product is off by up to 0.06 rad there. So angles are counted in turns, with each
+    frequency split into 12 leading bits and a rest: 12-bit halves of the position times the leading
+    bits are exact, whole turns are dropped exactly, and only the small rest rounds.
+    """
+    if not jnp.issubdtype(pos_BT.dtype, jnp.integer):
+        return pos_BT[..., None].astype(jnp.float32) * jnp.asarray(inv_freq, jnp.float32)
+    leading_R, rest_R = split_turns(inv_freq)
+    high_BT, low_BT = pos_BT >> 12 << 12, pos_BT & 0xFFF
+    turns_BTR = sum(fraction(part[..., None].astype(jnp.float32) * leading_R) for part in (high_BT, low_BT))
+    turns_BTR = turns_BTR + fraction(pos_BT[..., None].astype(jnp.float32) * rest_R)
+    return (2 * np.pi) * fraction(turns_BTR)
+
+
+def split_turns(inv_freq: Frequencies) -> tuple[Array, Array]:
+    """Turns per token as a sum of 12 leading bits and the rest, both float32."""
+    if isinstance(inv_freq, np.ndarray):
+        turns = inv_freq.astype(np.float64) / (2 * np.pi)
+        mantissa, exponent = np.frexp(turns)
+        leading = np.ldexp(np.round(np.ldexp(mantissa, 12)), exponent - 12)
+        return jnp.asarray(leading, jnp.float32), jnp.asarray(turns - leading, jnp.float32)
+    turns_R = inv_freq.astype(jnp.float32) / (2 * np.pi)
+    leading_R = lax.reduce_precision(turns_R, exponent_bits=8, mantissa_bits=11)
+    return leading_R, turns_R - leading_R
+
+
+def fraction(turns: Array) -> Array:
+    """Turns without the whole ones, in [-1/2, 1/2]."""
+    return turns - jnp.round(turns)
+
+
+def rotate(x_BTNH: Array, angle_BTR: Array, amplitude: float | Array, pairing: Pairing) -> Array:
+    """Turn the first 2R dimensions by the angles, in float32, and return them in the dtype of x."""
+    dtype = jnp.promote_types(x_BTNH.dtype, jnp.float32)
+    angle_BT1R = angle_BTR[:, :, None, :].astype(dtype)
+    cos, sin = amplitude * jnp.cos(angle_BT1R), amplitude * jnp.sin(angle_BT1R)
+    turned = 2 * angle_BTR.shape[-1]
+    first, second = split_pairs(x_BTNH[..., :turned].astype(dtype), pairing)
+    pair = (first * cos - second * sin, second * cos + first * sin)
+    out = join_pairs(pair, pairing).astype(x_BTNH.dtype)
+    return out if turned == x_BTNH.shape[-1] else jnp.concatenate([out, x_BTNH[..., turned:]], axis=-1)
+
+
+def split_pairs(x: Array, pairing: Pairing) -> tuple[Array, Array]:
+    if pairing == "interleaved":
+        return x[..., 0::2], x[..., 1::2]
+    half = x.shape[-1] // 2
+    return x[..., :half], x[..., half:]
+
+
+def join_pairs(pair: tuple[Array, Array], pairing: Pairing) -> Array:
+    if pairing == "interleaved":
+        return jnp.stack(pair, axis=-1).reshape(*pair[0].shape[:-1], -1)
+    return jnp.concatenate(pair, axis=-1)

@@ -1,0 +1,181 @@
+"""Values that are written as they are called: `YaRN(factor=4.0, original_length=8192)`.
+
+Encodings and patterns are frozen dataclasses whose `repr` is their spec, and `parse` reads
+that spec back with Python's own grammar but none of its evaluation: only calls of known
+names, keyword arguments, literals, tuples and nested calls are understood. Flags, configuration
+files, result tables and checkpoints all speak this one notation.
+"""
+
+import ast
+import dataclasses
+import difflib
+import math
+import types
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal, TypeVar
+
+T = TypeVar("T")
+
+
+@typing.dataclass_transform(frozen_default=True, kw_only_default=True, eq_default=True)
+def spec(cls: type[T]) -> type[T]:
+    """A frozen, keyword-only dataclass that keeps the short `repr` of `Spec`."""
+    return dataclasses.dataclass(frozen=True, kw_only=True, repr=False)(cls)
+
+
+@spec
+class Spec:
+    """A hashable value that checks its fields on creation and prints as its own constructor call."""
+
+    def __post_init__(self) -> None:
+        hints = field_types(type(self))
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            object.__setattr__(self, field.name, conform(value, hints[field.name], field.name, self))
+
+    def __repr__(self) -> str:
+        given = ((f.name, getattr(self, f.name)) for f in dataclasses.fields(self) if not is_default(self, f))
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in given)})"
+
+
+def is_default(value: Spec, field: dataclasses.Field) -> bool:
+    """Whether the field holds what its constructor would have put there."""
+    return field.default is not dataclasses.MISSING and getattr(value, field.name) == field.default
+
+
+def field_types(cls: type) -> dict[str, Any]:
+    """The resolved annotation of every field."""
+    return typing.get_type_hints(cls)
+
+
+def choices(annotation: Any) -> tuple[Any, ...]:
+    """The alternatives of a union; of any other annotation, the annotation itself."""
+    union = typing.get_origin(annotation) in (typing.Union, types.UnionType)
+    return typing.get_args(annotation) if union else (annotation,)
+
+
+def conform(value: Any, annotation: Any, name: str, owner: object) -> Any:
+    """`value` as the annotation wants it (an int given for a float becomes one).
+
+    Raises:
+        ValueError: naming the field, what was given and what is allowed.
+    """
+    for option in choices(annotation):
+        if option is type(None) and value is None:
+            return None
+        if typing.get_origin(option) is Literal and any(value is o or value == o for o in typing.get_args(option)):
+            return value
+        if option is float and isinstance(value, int | float) and not isinstance(value, bool):
+            return finite(float(value), name, owner)
+        if option is int and isinstance(value, int) and not isinstance(value, bool):
+            return value
+        if option is bool and isinstance(value, bool):
+            return value
+        if typing.get_origin(option) is tuple and isinstance(value, tuple | list):
+            inner = typing.get_args(option)[0]
+            return tuple(conform(item, inner, name, owner) for item in value)
+        if isinstance(option, type) and option not in (int, float, bool) and isinstance(value, option):
+            return value
+    raise ValueError(f"{type(owner).__name__}: {name}={value!r} is not allowed; it takes {describe(annotation)}")
+
+
+def finite(value: float, name: str, owner: object) -> float:
+    if not math.isfinite(value):
+        raise ValueError(f"{type(owner).__name__}: {name}={value!r} must be a finite number")
+    return value
+
+
+def describe(annotation: Any) -> str:
+    """An annotation in words: `"half" or "interleaved" or None`."""
+    words = []
+    for option in choices(annotation):
+        if typing.get_origin(option) is Literal:
+            words += [repr(o).replace("'", '"') for o in typing.get_args(option)]
+        elif typing.get_origin(option) is tuple:
+            words.append(f"a tuple of {describe(typing.get_args(option)[0])}")
+        else:
+            words.append("None" if option is type(None) else option.__name__)
+    return " or ".join(words)
+
+
+def require(condition: bool, owner: object, message: str) -> None:
+    """Raise `ValueError` in the name of `owner` unless the condition holds."""
+    if not condition:
+        raise ValueError(f"{type(owner).__name__}: {message}")
+
+
+def at_least(low: float, owner: object, *names: str) -> None:
+    """Raise `ValueError` for each of these fields of `owner` that is below `low`."""
+    for name in names:
+        value = getattr(owner, name)
+        require(value >= low, owner, f"{name}={value} must be at least {low}")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """` Did you mean X?`, or nothing when no known name is close."""
+    folded = {k.lower(): k for k in known}
+    close = difflib.get_close_matches(name.lower(), folded, n=1, cutoff=0.5)
+    return f" Did you mean {folded[close[0]]}?" if close else ""
+
+
+def parse(text: str, known: Mapping[str, Callable[..., Any]], kind: str) -> Any:
+    """Read one spec, `Name(field=literal, ...)`, or a bare `Name` for `Name()`.
+
+    Raises:
+        ValueError: for anything that is not such a spec, an unknown name or an unknown field,
+            with the nearest right one.
+    """
+    try:
+        tree = ast.parse(text.strip(), mode="eval").body
+    except SyntaxError as error:
+        raise ValueError(f"cannot read the {kind} {text!r}: {error.msg}; write Name(field=value)") from None
+    return build(tree, text, known, kind)
+
+
+def build(node: ast.expr, text: str, known: Mapping[str, Callable[..., Any]], kind: str) -> Any:
+    """The value of one node of a spec's syntax tree."""
+    if isinstance(node, ast.Name):
+        return call(lookup(node.id, known, kind), {}, text)
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+        cls = lookup(node.func.id, known, kind)
+        if node.args or any(k.arg is None for k in node.keywords):
+            raise ValueError(f"in the {kind} {text!r}: {node.func.id} takes its fields by name, field=value")
+        return call(cls, {str(k.arg): build(k.value, text, known, kind) for k in node.keywords}, text)
+    if isinstance(node, ast.Tuple | ast.List):
+        return tuple(build(item, text, known, kind) for item in node.elts)
+    try:
+        return ast.literal_eval(node)
+    except ValueError:
+        raise ValueError(f"in the {kind} {text!r}: {ast.unparse(node)!r} is neither a literal nor a spec") from None
+
+
+def lookup(name: str, known: Mapping[str, Callable[..., Any]], kind: str) -> Callable[..., Any]:
+    if name not in known:
+        raise ValueError(f"unknown {kind} {name!r}.{nearest(name, known)} Known: {', '.join(known)}")
+    return known[name]
+
+
+def call(cls: Callable[..., Any], fields: dict[str, Any], text: str) -> Any:
+    """Construct, turning Python's own complaints about fields into ours."""
+    name = getattr(cls, "__name__", str(cls))
+    declared = {f.name: f for f in dataclasses.fields(typing.cast(Any, cls))}
+    for field in fields:
+        if field not in declared:
+            raise ValueError(f"{name} has no field {field!r}.{nearest(field, declared)} It has: {', '.join(declared)}")
+    missing = [n for n, f in declared.items() if f.default is dataclasses.MISSING and n not in fields]
+    if missing:
+        raise ValueError(f"{text!r}: {name} needs {', '.join(m + '=' for m in missing)}")
+    return cls(**fields)
+
+
+def split(text: str, separator: str) -> list[str]:
+    """The parts of a list of specs, cut at separators outside of brackets and stripped; empty ones left out."""
+    parts, depth = [""], 0
+    for letter in text:
+        depth += (letter in "([{") - (letter in ")]}")
+        if letter == separator and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return [part.strip() for part in parts if part.strip()]

@@ -1,0 +1,1 @@
+"""Measurements: what is applied, and what it does."""

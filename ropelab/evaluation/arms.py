@@ -1,0 +1,55 @@
+"""The arms of a swap experiment: the unchanged model first, the unchanged model on chopped text second, then
+whatever is plugged in. Without fine-tuning few extensions beat the second, and a reader must see that."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ropelab.encodings.rotary import Rotary
+from ropelab.models.module import Llama
+
+UNCHANGED = "unchanged"
+
+
+class Arm(NamedTuple):
+    """One line of the table.
+
+    Attributes:
+        name: as printed: "unchanged", "unchanged, chopped at 8192", or the spec as it was asked for.
+        model: what runs.
+        window: read the text in separate pieces of this many tokens, or None.
+    """
+
+    name: str
+    model: Llama
+    window: int | None = None
+
+
+def baselines(original: Llama) -> list[Arm]:
+    """The two arms that every table begins with."""
+    trained = original.config.trained_length
+    chopped = [Arm(f"{UNCHANGED}, chopped at {trained}", original, trained)] if trained > 1 else []
+    return [Arm(UNCHANGED, original), *chopped]
+
+
+def passes(arm: Arm, lengths: tuple[int, ...]) -> dict[int, tuple[int, ...]]:
+    """Which lengths one pass answers: the pass's length → the lengths that are its beginnings.
+
+    A causal model whose encoding does not look at the length scores the beginning of a text as it scores a
+    shorter text; a length-dependent one does so among the lengths that get the same frequencies.
+    """
+    groups: dict[object, list[int]] = {}
+    for length in sorted(lengths):
+        groups.setdefault(signature(arm, length), []).append(length)
+    return {max(group): tuple(group) for group in groups.values()}
+
+
+def signature(arm: Arm, length: int) -> object:
+    """Equal for lengths at which the arm treats equal positions equally."""
+    encoding = arm.model.wiring.encoding
+    if not encoding.depends_on_length or arm.window is not None:
+        return None
+    if not isinstance(encoding, Rotary):
+        return length
+    inv_freq, amplitude = encoding.frequencies(arm.model.config.head_dim, length)
+    return np.asarray(inv_freq).tobytes(), float(amplitude)

@@ -1,0 +1,44 @@
+"""Will it fit: an estimate before anything is compiled."""
+
+import jax
+import numpy as np
+import psutil
+
+from ropelab.attention.blockwise import block_shape
+from ropelab.attention.dispatch import choose
+from ropelab.models.config import Wiring
+from ropelab.models.head import CHUNK
+
+
+def scoring_bytes(wiring: Wiring, length: int, part: int, dtype: str) -> int:
+    """Bytes that scoring a text of `length` tokens in parts of `part` takes beside the weights."""
+    c, wide = wiring.config, 4
+    narrow = np.dtype(dtype).itemsize
+    part = min(part, length)
+    cache = 2 * 2 * c.layers * length * c.key_heads * c.head_dim * narrow  # old and new
+    stream = part * (4 * c.width + 4 * c.heads * c.head_dim) * wide
+    rows, columns = (part, length) if choose(wiring.kernel, part, length) == "dense" else block_shape(part, length)
+    scores = 3 * c.heads * rows * columns * wide
+    logits = 3 * min(CHUNK, part) * c.vocabulary * wide
+    feed_forward = 3 * min(CHUNK, part) * c.feed_forward * wide
+    return cache + stream + scores + logits + feed_forward
+
+
+def available_bytes() -> int | None:
+    """What the first device, or the host for a CPU device, has left; None if nobody knows."""
+    device = jax.devices()[0]
+    if device.platform == "cpu":
+        return psutil.virtual_memory().available
+    stats = device.memory_stats() or {}
+    limit, used = stats.get("bytes_limit"), stats.get("bytes_in_use")
+    return None if limit is None or used is None else limit - used
+
+
+def check_memory(wiring: Wiring, length: int, part: int, dtype: str) -> None:
+    """Raise `ValueError` if a text of `length` cannot be scored with the memory there is."""
+    needed, there = scoring_bytes(wiring, length, part, dtype), available_bytes()
+    if there is not None and needed > there:
+        raise ValueError(
+            f"length {length} needs about {needed / 1e9:.1f} GB beside the weights and {there / 1e9:.1f} GB are free; "
+            f"give a shorter length{', or kernel=blockwise' if wiring.kernel == 'dense' else ''}"
+        )

@@ -1,0 +1,149 @@
+"""What is applied, and the proof that it is: the logits of a probe, beside those of the model as loaded.
+
+The field's commonest fault is an encoding that was asked for and never applied. So every swap is run on a
+probe; one that leaves all logits alone is an error, not a result.
+"""
+
+import dataclasses
+import hashlib
+import math
+from typing import Any
+
+import jax
+import numpy as np
+
+from ropelab.attention.dispatch import choose
+from ropelab.encodings.rotary import Rotary
+from ropelab.models.module import Llama
+
+PROBE_TOKENS = 256
+TOLERANCE = 1e-3  # a different frequency moves logits by 1e-2 and more; another order of summation by 3e-5
+CACHE_POLICY = "keys are cached unrotated with their positions, and rotated when read"
+
+
+class NothingAppliedError(ValueError):
+    """The model behaves as if nothing had been plugged in."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Receipt:
+    """The applied encoding and pattern in numbers; `inv_freq` entries are None where nothing rotates.
+
+    Attributes:
+        inv_freq_hash: first 12 hexadecimal digits of the SHA-256 of the float64 frequencies.
+        dimensions_beyond_trained_length: rotated dimensions that never complete a turn within it.
+        max_logit_difference: largest over the probe, against the model as loaded.
+        first_position: the first position of the probe where a logit differs.
+        statement: the proof in words.
+    """
+
+    model: str
+    encoding: str
+    pattern: str
+    kernel: str
+    head_dim: int
+    trained_length: int
+    length: int
+    inv_freq_first: float | None
+    inv_freq_last: float | None
+    inv_freq_hash: str | None
+    amplitude: float | None
+    dimensions_beyond_trained_length: int | None
+    cache: str
+    probe_tokens: int
+    max_logit_difference: float
+    first_position: int | None
+    statement: str
+
+    def __str__(self) -> str:
+        width = max(len(field.name) for field in dataclasses.fields(self))
+        return "\n".join(f"{name:<{width}}  {value}" for name, value in dataclasses.asdict(self).items())
+
+
+def receipt(model: Llama, original: Llama, probe_1T: np.ndarray, *, name: str, length: int | None = None) -> Receipt:
+    """Describe `model` and prove that it is not `original`.
+
+    Args:
+        probe_1T: token ids [1, T].
+        name: of the checkpoint.
+        length: the context for which frequencies are stated; the trained length by default.
+
+    Raises:
+        NothingAppliedError: if something was plugged in and no logit moves.
+    """
+    wiring = model.wiring
+    length = length or wiring.config.trained_length or probe_1T.shape[1]
+    return Receipt(
+        model=name,
+        encoding=repr(wiring.encoding),
+        pattern=repr(wiring.pattern),
+        kernel=choose(wiring.kernel, length, length),
+        head_dim=wiring.config.head_dim,
+        trained_length=wiring.config.trained_length,
+        length=length,
+        cache=CACHE_POLICY,
+        probe_tokens=probe_1T.shape[1],
+        **frequency_facts(model, length),
+        **proof(model, original, probe_1T),
+    )
+
+
+def frequency_facts(model: Llama, length: int) -> dict[str, Any]:
+    """The rotary numbers of a receipt."""
+    config, encoding = model.config, model.wiring.encoding
+    if not isinstance(encoding, Rotary):
+        names = ("inv_freq_first", "inv_freq_last", "inv_freq_hash", "amplitude", "dimensions_beyond_trained_length")
+        return dict.fromkeys(names)
+    inv_freq, amplitude = encoding.frequencies(config.head_dim, length)
+    inv_freq = np.asarray(inv_freq, np.float64)
+    with np.errstate(divide="ignore"):
+        beyond = 2 * int(np.sum(2 * math.pi / inv_freq > config.trained_length))
+    return {
+        "inv_freq_first": float(inv_freq[0]),
+        "inv_freq_last": float(inv_freq[-1]),
+        "inv_freq_hash": hashlib.sha256(inv_freq.tobytes()).hexdigest()[:12],
+        "amplitude": float(amplitude),
+        "dimensions_beyond_trained_length": beyond,
+    }
+
+
+def proof(model: Llama, original: Llama, probe_1T: np.ndarray) -> dict[str, Any]:
+    """The difference on consecutive tokens; if there is none, on the same tokens spread over a long context."""
+    if model.wiring[:3] == original.wiring[:3]:
+        return {"max_logit_difference": 0.0, "first_position": None, "statement": "the model as loaded"}
+    largest, first = difference(model, original, probe_1T)
+    if first is not None:
+        statement = f"differs from the model as loaded from position {first} on"
+        return {"max_logit_difference": largest, "first_position": first, "statement": statement}
+    T = probe_1T.shape[1]
+    stride = math.ceil(2 * longest_known(model) / T) + 1
+    largest, first = difference(model, original, probe_1T, positions=np.arange(T) * stride, length=T * stride)
+    if first is None:
+        raise NothingAppliedError(
+            f"nothing was applied: with {model.wiring.encoding!r} and {model.wiring.pattern!r} every logit of {T} "
+            f"probe tokens is that of the unchanged model, {original.wiring.encoding!r} and {original.wiring.pattern!r}"
+        )
+    statement = (
+        f"identical to the model as loaded on {T} consecutive tokens, as {why_identical(model)}; "
+        f"differs from token {first} on when the same tokens are spread over {T * stride} positions"
+    )
+    return {"max_logit_difference": largest, "first_position": first * stride, "statement": statement}
+
+
+def longest_known(model: Llama) -> int:
+    """The longest context within which an encoding may still be defined to change nothing."""
+    return max(model.config.trained_length, getattr(model.wiring.encoding, "original_length", 0))
+
+
+def why_identical(model: Llama) -> str:
+    if model.wiring.encoding.depends_on_length:
+        return f"{type(model.wiring.encoding).__name__} is defined to be within the length it was trained on"
+    return f"{model.wiring.pattern!r} hides nothing at so short a distance"
+
+
+def difference(model: Llama, original: Llama, probe_1T: np.ndarray, **where: Any) -> tuple[float, int | None]:
+    """`(largest |Δ logit|, first position where one exceeds the tolerance)`."""
+    ours, theirs = (np.asarray(jax.device_get(m.logits(probe_1T, **where)))[0] for m in (model, original))
+    by_position = np.max(np.abs(ours - theirs), axis=-1)
+    moved = np.flatnonzero(by_position > TOLERANCE)
+    return float(np.max(by_position)), int(moved[0]) if moved.size else None

@@ -1,0 +1,139 @@
+"""Measuring arms so that an interrupted run goes on where it stopped.
+
+Each pass, one document under one arm, is a file named by the hash of all that it depends on and written at once
+when it is whole. A pass that is there is not measured again, whoever asks for it.
+"""
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ropelab.evaluation.arms import Arm, passes
+from ropelab.evaluation.perplexity import Score, bands, nll_of_document, score
+from ropelab.evaluation.protocol import Protocol
+
+
+class Measured(NamedTuple):
+    """One arm at one length.
+
+    Attributes:
+        nll: float32[windows, length - 1], entry t for token t + 1.
+        seconds: what the pass took that answered it, compilation included, for `scored` tokens.
+    """
+
+    arm: Arm
+    length: int
+    nll: np.ndarray
+    seconds: float
+    scored: int
+
+
+class Pass(NamedTuple):
+    """One document under one arm, and the lengths that are answered by it."""
+
+    arm: Arm
+    length: int
+    answers: tuple[int, ...]
+    window: int
+
+
+def plan(arms: list[Arm], protocol: Protocol) -> list[Pass]:
+    """Every pass that the table needs, arm by arm."""
+    return [
+        Pass(arm, length, answers, window)
+        for arm in arms
+        for length, answers in passes(arm, protocol.lengths).items()
+        for window in range(protocol.windows)
+    ]
+
+
+def file_of(one: Pass, protocol: Protocol, folder: Path) -> Path:
+    """Where a pass is kept."""
+    wiring = one.arm.model.wiring
+    chop = one.arm.window if one.arm.window and one.arm.window < one.length else None
+    facts = [repr(wiring.encoding), repr(wiring.pattern), wiring.kernel, chop, one.length, one.window]
+    digest = hashlib.sha256(json.dumps([protocol.settings(), *facts]).encode()).hexdigest()[:20]
+    return folder / f"{digest}.npz"
+
+
+def measure(
+    arms: list[Arm],
+    documents: np.ndarray,
+    protocol: Protocol,
+    folder: Path,
+    *,
+    begin: Callable[[Pass], object] = lambda one: None,
+    advance: Callable[[int], object] = lambda tokens: None,
+) -> list[Measured]:
+    """All arms at all lengths, in the order of the arms.
+
+    Args:
+        documents: token ids [windows, longest length].
+        folder: where passes are kept.
+        begin, advance: told which pass begins and how many tokens were scored.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    found: dict[tuple[str, int], list[tuple[np.ndarray, float]]] = {}
+    for one in plan(arms, protocol):
+        begin(one)
+        nll, seconds = kept_or_measured(
+            one, documents[one.window, : one.length], file_of(one, protocol, folder), advance
+        )
+        for length in one.answers:
+            found.setdefault((one.arm.name, length), []).append((nll, seconds))
+    return [gather(arm, length, found[arm.name, length]) for arm in arms for length in protocol.lengths]
+
+
+def gather(arm: Arm, length: int, of_windows: list[tuple[np.ndarray, float]]) -> Measured:
+    scored = sum(nll.size for nll, _ in of_windows)
+    nll = np.stack([nll[: length - 1] for nll, _ in of_windows])
+    return Measured(arm, length, nll, sum(seconds for _, seconds in of_windows), scored)
+
+
+def kept_or_measured(
+    one: Pass, tokens_T: np.ndarray, path: Path, advance: Callable[[int], object]
+) -> tuple[np.ndarray, float]:
+    """`(nll, seconds)` of one pass."""
+    if path.is_file():
+        with np.load(path, allow_pickle=False) as kept:
+            advance(one.length - 1)
+            return kept["nll"], float(kept["seconds"])
+    start = time.perf_counter()
+    nll = nll_of_document(one.arm.model, tokens_T, window=one.arm.window, advance=advance)
+    seconds = time.perf_counter() - start
+    partial = path.with_suffix(".partial.npz")
+    np.savez(partial, nll=nll, seconds=seconds)
+    os.replace(partial, path)
+    return nll, seconds
+
+
+def records(measured: list[Measured], protocol: Protocol) -> list[dict[str, Any]]:
+    """One record for each arm, length and band."""
+    rows = []
+    for one in measured:
+        wiring = one.arm.model.wiring
+        for band in bands(protocol.edges, one.length, protocol.last):
+            total = sum((score(nll_T, band) for nll_T in one.nll), start=Score(0.0, 0))
+            rows.append(
+                {
+                    "arm": one.arm.name,
+                    "encoding": repr(wiring.encoding),
+                    "pattern": repr(wiring.pattern),
+                    "length": one.length,
+                    "band": band.name,
+                    "first": band.first,
+                    "last": band.last,
+                    "tokens": total.tokens,
+                    "nll": round(total.mean, 6),
+                    "perplexity": round(total.perplexity, 4),
+                    "tokens_per_second": round(one.scored / one.seconds, 1),
+                    "protocol": protocol.line(),
+                }
+            )
+    return rows

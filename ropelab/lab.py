@@ -1,0 +1,144 @@
+"""The bench itself: a loaded model, and the same weights under another encoding or pattern."""
+
+import dataclasses
+import os
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.sharding import Mesh
+
+from ropelab.attention import patterns
+from ropelab.attention.dispatch import choose
+from ropelab.attention.patterns import Causal, Pattern
+from ropelab.checkpoints.assemble import assemble
+from ropelab.checkpoints.locate import open_source
+from ropelab.checkpoints.tokenizer import Tokenizer
+from ropelab.data.text import probe_tokens
+from ropelab.encodings import catalogue
+from ropelab.encodings.base import Encoding
+from ropelab.evaluation.receipt import PROBE_TOKENS, Receipt, receipt
+from ropelab.models.config import LlamaConfig, Wiring
+from ropelab.models.generation import greedy
+from ropelab.models.module import Llama, Parameters, Tokens
+
+
+@dataclasses.dataclass(frozen=True)
+class Lab:
+    """A model on the bench.
+
+    Attributes:
+        name: of the checkpoint.
+        model: the Flax model that runs.
+        original: the model as it was loaded; the same parameters.
+        tokenizer: None if the checkpoint has none.
+    """
+
+    name: str
+    model: Llama
+    original: Llama
+    tokenizer: Tokenizer | None
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """The tree of parameters."""
+        return self.model.params
+
+    @property
+    def encoding(self) -> Encoding:
+        """The encoding plugged in, complete: what was left out is filled in from the checkpoint."""
+        return self.model.wiring.encoding
+
+    @property
+    def pattern(self) -> Pattern:
+        return self.model.wiring.pattern
+
+    @property
+    def config(self) -> LlamaConfig:
+        return self.model.config
+
+    def swap(
+        self,
+        encoding: str | Encoding | None = None,
+        pattern: str | Pattern | None = None,
+        kernel: str | None = None,
+    ) -> "Lab":
+        """The same weights, nothing copied, with another encoding or pattern; None leaves it as it is.
+
+        An encoding's `base`, `pairing` and `rotary_dim`, left out, are those of the checkpoint.
+
+        Raises:
+            ValueError: for an unknown name or field, or a refused value.
+        """
+        wiring = self.model.wiring
+        new = catalogue.parse(encoding) if isinstance(encoding, str) else encoding or wiring.encoding
+        seen = patterns.parse(pattern) if isinstance(pattern, str) else pattern or wiring.pattern
+        kernel = kernel or wiring.kernel
+        choose(kernel, 1, 1)
+        new = new.inherit(self.original.wiring.encoding)
+        return dataclasses.replace(self, model=self.original.rewired(new, seen, kernel))
+
+    def logits(self, tokens: Tokens, *, positions: Any = None, segments: Any = None) -> Array:
+        """float32[B, T, V].
+
+        Args:
+            tokens: integers [B, T].
+            positions: integers [T] or [B, T]; 0, 1, 2, ... if not given.
+            segments: the document of each token; tokens see their own document only.
+        """
+        return self.model.logits(tokens, positions=positions, segments=segments)
+
+    def nll(self, tokens: Tokens, *, positions: Any = None, segments: Any = None) -> Array:
+        """-log p(token t+1 | tokens <= t) in nats, float32[B, T - 1]; [T, V] is never held."""
+        return self.model.nll(tokens, positions=positions, segments=segments)
+
+    def decode_logits(self, tokens: Tokens, *, prefill: int) -> Array:
+        """As `logits`, but from the cache: `prefill` tokens at once, then one at a time."""
+        return self.model.decode_logits(tokens, prefill=prefill)
+
+    def receipt(self) -> Receipt:
+        """What is applied, and the proof that it differs from the model as loaded.
+
+        Raises:
+            NothingAppliedError: if something was plugged in and no logit of the probe moves.
+        """
+        probe_1T = probe_tokens(self.tokenizer, self.config.vocabulary, PROBE_TOKENS)
+        return receipt(self.model, self.original, probe_1T, name=self.name)
+
+    def generate(self, prompt: str, *, max_new_tokens: int = 64) -> str:
+        """The greedy continuation of a prompt, up to the end-of-text token.
+
+        Raises:
+            ValueError: if the checkpoint has no tokenizer.
+        """
+        if self.tokenizer is None:
+            raise ValueError(f"{self.name} has no tokenizer; use decode_logits with token ids")
+        ids = self.tokenizer.encode(prompt)
+        if self.tokenizer.add_bos and self.tokenizer.bos_id is not None:
+            ids = [self.tokenizer.bos_id, *ids]
+        return self.tokenizer.decode(greedy(self.model, ids, max_new_tokens, self.tokenizer.eos_id))
+
+
+def load(source: str | os.PathLike[str], *, dtype: Any = "float32", mesh: Mesh | None = None) -> Lab:
+    """A pretrained Llama on the bench.
+
+    Args:
+        source: "smollm2", a Hugging Face directory or hub id, or a .gguf file.
+        dtype: of the parameters and of the computation between the float32 parts.
+        mesh: devices to shard the parameters over, with axes among "fsdp" and "tensor".
+
+    Raises:
+        CheckpointError: if there is no such checkpoint, or it cannot be read as a Llama.
+    """
+    opened = open_source(source)
+    params = assemble(opened, dtype=jnp.dtype(dtype), mesh=mesh)
+    model = Llama(Wiring(opened.config, opened.encoding, Causal()), Parameters(params))
+    return Lab(str(source), model, model, opened.tokenizer)
+
+
+def tokens_of(lab: Lab, text: str) -> np.ndarray:
+    """The token ids of a text, i32[T], nothing added."""
+    if lab.tokenizer is None:
+        raise ValueError(f"{lab.name} has no tokenizer, so it cannot read text")
+    return np.asarray(lab.tokenizer.encode(text), np.int32)

@@ -1,0 +1,152 @@
+"""The Llama as pure functions of its parameters: embedding, layers under one scan, norm.
+
+    x ← x + o(attend(q(h), k(h), v(h))),  h = norm(x);   x ← x + down(silu(gate(h)) * up(h)),  h = norm(x)
+
+Source: Touvron et al., arXiv 2302.13971, section 2.2; equal to transformers' LlamaForCausalLM.
+"""
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from ropelab.attention.dispatch import attend
+from ropelab.models.chunks import by_tokens
+from ropelab.models.config import Wiring
+
+Layer = dict[str, Array]
+
+
+class Placed(NamedTuple):
+    """Where the tokens of a call stand.
+
+    Attributes:
+        pos: i32[B, T].
+        segments: i32[B, T], the document of each token, or None for one document.
+        length: tokens in context, for encodings that depend on it; known or traced.
+    """
+
+    pos: Array
+    segments: Array | None
+    length: int | Array
+
+
+class Cache(NamedTuple):
+    """Keys, not yet rotated, and values of the tokens seen so far, with where those stand.
+
+    Rotating when the keys are read keeps every score of a step in one frame, whatever the length has
+    become; a cache of rotated keys cannot (transformers#25104).
+
+    Attributes:
+        keys, values: [L, B, S, K, H].
+        pos: i32[B, S].
+        segments: i32[B, S], -1 where nothing is stored yet.
+        filled: how many of the S slots are taken.
+    """
+
+    keys: Array
+    values: Array
+    pos: Array
+    segments: Array
+    filled: Array
+
+
+def hidden_states(wiring: Wiring, params: dict[str, Any], tokens_BT: Array, placed: Placed) -> Array:
+    """x_BTD after the last norm, from which logits are one projection away."""
+
+    def body(x_BTD: Array, layer: Layer) -> tuple[Array, None]:
+        q, k, v = by_tokens(partial(projections, wiring, layer), x_BTD)
+        mixed = mix(wiring, params, q, (k, v), placed, placed)
+        return by_tokens(partial(finish_layer, wiring, layer), x_BTD, mixed), None
+
+    x_BTD, _ = lax.scan(body, params["embedding"][tokens_BT], params["layers"])
+    return rms_norm(x_BTD, params["norm"], wiring.config.norm_eps)
+
+
+def extend(
+    wiring: Wiring, params: dict[str, Any], tokens_BT: Array, placed: Placed, cache: Cache
+) -> tuple[Array, Cache]:
+    """`(x_BTD, cache)`: run further tokens against a cache and store their keys and values in it."""
+    segments_BT = jnp.zeros_like(tokens_BT) if placed.segments is None else placed.segments
+    placed = placed._replace(segments=segments_BT)
+    stored = Placed(
+        store(cache.pos, placed.pos, cache.filled), store(cache.segments, segments_BT, cache.filled), placed.length
+    )
+
+    def body(x_BTD: Array, xs: tuple[Layer, Array, Array]) -> tuple[Array, tuple[Array, Array]]:
+        layer, keys, values = xs
+        q, k, v = by_tokens(partial(projections, wiring, layer), x_BTD)
+        kv = store(keys, k, cache.filled), store(values, v, cache.filled)
+        mixed = mix(wiring, params, q, kv, placed, stored)
+        return by_tokens(partial(finish_layer, wiring, layer), x_BTD, mixed), kv
+
+    x_BTD, (keys, values) = lax.scan(body, params["embedding"][tokens_BT], (params["layers"], cache.keys, cache.values))
+    filled = cache.filled + tokens_BT.shape[1]
+    return rms_norm(x_BTD, params["norm"], wiring.config.norm_eps), Cache(
+        keys, values, stored.pos, jnp.asarray(stored.segments), filled
+    )
+
+
+def empty_cache(wiring: Wiring, batch: int, slots: int, dtype: Any) -> Cache:
+    """A cache with room for `slots` tokens."""
+    config = wiring.config
+    shape = (config.layers, batch, slots, config.key_heads, config.head_dim)
+    pos_BS = jnp.zeros((batch, slots), jnp.int32)
+    return Cache(jnp.zeros(shape, dtype), jnp.zeros(shape, dtype), pos_BS, pos_BS - 1, jnp.zeros((), jnp.int32))
+
+
+def store(kept_BS: Array, new_BT: Array, at: Array) -> Array:
+    """Write T new entries along the second axis."""
+    return lax.dynamic_update_slice_in_dim(kept_BS, new_BT.astype(kept_BS.dtype), at, axis=1)
+
+
+def projections(wiring: Wiring, layer: Layer, x_BTD: Array) -> tuple[Array, Array, Array]:
+    """Queries, keys and values, not yet encoded."""
+    h_BTD = rms_norm(x_BTD, layer["attention_norm"], wiring.config.norm_eps)
+    q_BTNH = biased(jnp.einsum("BTD,DNH->BTNH", h_BTD, layer["q"]), layer, "q_bias")
+    k_BTKH = biased(jnp.einsum("BTD,DKH->BTKH", h_BTD, layer["k"]), layer, "k_bias")
+    v_BTKH = biased(jnp.einsum("BTD,DKH->BTKH", h_BTD, layer["v"]), layer, "v_bias")
+    return q_BTNH, k_BTKH, v_BTKH
+
+
+def mix(
+    wiring: Wiring, params: dict[str, Any], q_BTNH: Array, kv: tuple[Array, Array], queries: Placed, keys: Placed
+) -> Array:
+    """Attention as the wiring has it."""
+    segments = None if queries.segments is None or keys.segments is None else (queries.segments, keys.segments)
+    out_BTNH, _ = attend(
+        q_BTNH,
+        *kv,
+        encoding=wiring.encoding,
+        pattern=wiring.pattern,
+        params=params.get("encoding"),
+        q_pos=queries.pos,
+        k_pos=keys.pos,
+        segments=segments,
+        length=queries.length,
+        kernel=wiring.kernel,
+    )
+    return out_BTNH
+
+
+def finish_layer(wiring: Wiring, layer: Layer, x_BTD: Array, mixed_BTNH: Array) -> Array:
+    """Output projection, then the gated feed-forward, each added to the stream."""
+    x_BTD = x_BTD + biased(jnp.einsum("BTNH,NHD->BTD", mixed_BTNH, layer["o"]), layer, "o_bias")
+    h_BTD = rms_norm(x_BTD, layer["mlp_norm"], wiring.config.norm_eps)
+    gate_BTF = biased(jnp.einsum("BTD,DF->BTF", h_BTD, layer["gate"]), layer, "gate_bias")
+    up_BTF = biased(jnp.einsum("BTD,DF->BTF", h_BTD, layer["up"]), layer, "up_bias")
+    down_BTD = jnp.einsum("BTF,FD->BTD", jax.nn.silu(gate_BTF) * up_BTF, layer["down"])
+    return x_BTD + biased(down_BTD, layer, "down_bias")
+
+
+def biased(x: Array, layer: Layer, name: str) -> Array:
+    return x + layer[name] if name in layer else x
+
+
+def rms_norm(x: Array, gain: Array, eps: float) -> Array:
+    """x / sqrt(mean(x^2) + eps) * gain, the mean in float32."""
+    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    scale = lax.rsqrt(jnp.mean(wide * wide, axis=-1, keepdims=True) + eps)
+    return (wide * scale).astype(x.dtype) * gain

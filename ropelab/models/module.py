@@ -1,0 +1,119 @@
+"""The Flax model: a thin container of parameters and wiring around the pure functions."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax import Array
+
+from ropelab.attention.patterns import Pattern
+from ropelab.encodings.base import Encoding
+from ropelab.models import compiled
+from ropelab.models.config import LlamaConfig, Wiring
+from ropelab.models.llama import empty_cache
+
+Tokens = np.ndarray | Array | list
+
+
+class Parameters(nnx.Module):
+    """A tree of `nnx.Param`, attribute by attribute."""
+
+    def __init__(self, tree: dict[str, Any]):
+        for name, value in tree.items():
+            setattr(self, name, Parameters(value) if isinstance(value, dict) else nnx.Param(value))
+
+    def tree(self) -> dict[str, Any]:
+        """The arrays themselves, not copied, as the pure functions take them."""
+        members = {n: v for n, v in vars(self).items() if isinstance(v, Parameters | nnx.Variable)}
+        return {n: v.tree() if isinstance(v, Parameters) else v[...] for n, v in members.items()}
+
+
+class Llama(nnx.Module):
+    """A Llama with an encoding and a pattern plugged in."""
+
+    def __init__(self, wiring: Wiring, parameters: Parameters):
+        wiring.encoding.check(wiring.config.head_dim)
+        self.wiring = wiring
+        self.parameters = parameters
+
+    @property
+    def config(self) -> LlamaConfig:
+        return self.wiring.config
+
+    @property
+    def params(self) -> dict[str, Any]:
+        return self.parameters.tree()
+
+    def rewired(self, encoding: Encoding, pattern: Pattern, kernel: str) -> "Llama":
+        """The same parameters, nothing copied, under another encoding, pattern or kernel."""
+        return Llama(self.wiring._replace(encoding=encoding, pattern=pattern, kernel=kernel), self.parameters)
+
+    def logits(
+        self, tokens: Tokens, *, positions: Any = None, segments: Any = None, length: int | None = None
+    ) -> Array:
+        """float32[B, T, V]. `length` declares a longer context than the tokens show."""
+        tokens_BT, where = self.arranged(tokens, positions, segments, length)
+        return compiled.logits(self.wiring, self.params, tokens_BT, **where)
+
+    def nll(self, tokens: Tokens, *, positions: Any = None, segments: Any = None, length: int | None = None) -> Array:
+        """-log p(token t+1 | tokens <= t), float32[B, T - 1]; [T, V] is never held."""
+        tokens_BT, where = self.arranged(tokens, positions, segments, length)
+        if tokens_BT.shape[1] < 2:
+            raise ValueError("a negative log likelihood needs at least 2 tokens")
+        return compiled.nll(self.wiring, self.params, tokens_BT, **where)
+
+    def nll_in_parts(self, tokens: Tokens, *, part: int = 2048) -> Iterator[np.ndarray]:
+        """The entries of `nll`, a part of the text at a time: as much memory for a long text as for a short one.
+
+        Earlier parts are read from a cache of unrotated keys, under the length of the whole text.
+        """
+        tokens_BT = self.checked(tokens)
+        B, T = tokens_BT.shape
+        part = min(part, T - 1)
+        slots = -(-(T - 1) // part) * part
+        padded = jnp.pad(tokens_BT, ((0, 0), (0, slots + 1 - T)))
+        cache = empty_cache(self.wiring, B, slots, self.params["embedding"].dtype)
+        for start in range(0, T - 1, part):
+            inputs, targets = padded[:, start : start + part], padded[:, start + 1 : start + part + 1]
+            losses, cache = compiled.nll_part(self.wiring, self.params, inputs, targets, cache=cache, length=T)
+            yield np.asarray(losses)[:, : T - 1 - start]
+
+    def decode_logits(self, tokens: Tokens, *, prefill: int) -> Array:
+        """As `logits`, but from the cache: `prefill` tokens at once, the others one at a time."""
+        tokens_BT = self.checked(tokens)
+        if not 0 < prefill <= tokens_BT.shape[1]:
+            raise ValueError(f"prefill={prefill} must lie between 1 and the {tokens_BT.shape[1]} tokens given")
+        first, cache = compiled.prefill(self.wiring, tokens_BT.shape[1], self.params, tokens_BT[:, :prefill])
+        if prefill == tokens_BT.shape[1]:
+            return first
+        rest = compiled.decode_each(self.wiring, self.params, tokens_BT[:, prefill:], cache)
+        return jnp.concatenate([first, rest], axis=1)
+
+    def arranged(
+        self, tokens: Tokens, positions: Any, segments: Any, length: int | None
+    ) -> tuple[Array, dict[str, Any]]:
+        """Checked tokens and the keyword arguments that place them."""
+        tokens_BT = self.checked(tokens)
+        shape = tokens_BT.shape
+        if positions is None:
+            length = shape[1] if length is None else length
+            positions = jnp.arange(shape[1], dtype=jnp.int32)
+        pos_BT = jnp.broadcast_to(jnp.asarray(positions), shape)
+        seg_BT = None if segments is None else jnp.broadcast_to(jnp.asarray(segments), shape)
+        return tokens_BT, {"pos": pos_BT, "segments": seg_BT, "length": length}
+
+    def checked(self, tokens: Tokens) -> Array:
+        """Token ids as i32[B, T].
+
+        Raises:
+            ValueError: for another rank, no tokens, or ids outside the vocabulary.
+        """
+        ids = np.asarray(tokens)
+        if ids.ndim != 2 or ids.size == 0 or not np.issubdtype(ids.dtype, np.integer):
+            raise ValueError(f"tokens must be integers of shape [B, T], got {ids.dtype} of shape {ids.shape}")
+        if ids.min() < 0 or ids.max() >= self.config.vocabulary:
+            known = self.config.vocabulary
+            raise ValueError(f"token ids run from {ids.min()} to {ids.max()}; the vocabulary has {known}")
+        return jnp.asarray(ids, jnp.int32)

@@ -1,0 +1,1 @@
+"""Records on disk → tables, figures, pages. Knows neither jax nor models."""

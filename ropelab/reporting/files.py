@@ -1,0 +1,37 @@
+"""Writing outputs so that a file is either whole or not there."""
+
+import csv
+import io
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+
+def write(path: Path, content: str | bytes) -> Path:
+    """Write beside the target, then put it in place at once."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    data = content.encode() if isinstance(content, str) else content
+    partial.write_bytes(data)
+    os.replace(partial, path)
+    return path
+
+
+def write_json(path: Path, value: Any) -> Path:
+    return write(path, json.dumps(value, indent=2) + "\n")
+
+
+def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
+    """Records as CSV, the columns those of the first."""
+    text = io.StringIO()
+    table = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    table.writeheader()
+    table.writerows(rows)
+    return write(path, text.getvalue())
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))

@@ -1,0 +1,46 @@
+"""Name, version, bounds and extras; tool settings are in pyproject.toml.
+
+Lower bounds are what Colab has pinned (constraints/colab.txt). There are no upper bounds and no jax[cuda] here:
+either would pull another jax than the one an accelerator runtime comes with.
+"""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION = re.search(r'__version__ = "(.+?)"', (HERE / "ropelab/__init__.py").read_text()).group(1)
+
+setup(
+    name="ropelab",
+    version=VERSION,
+    description="Put any positional encoding and any attention pattern into a real pretrained Llama",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.11",
+    packages=find_packages(include=["ropelab*", "experiments*"]),
+    package_data={"ropelab": ["py.typed"]},
+    install_requires=[
+        "jax>=0.7.2",
+        "flax>=0.11.2",
+        "numpy>=2.0",
+        "absl-py>=1.4",
+        "ml_collections>=1.0",
+        "psutil>=5.9",
+        "rich>=13.0",
+        "safetensors>=0.5",
+        "tokenizers>=0.21",
+        "tqdm>=4.66",
+    ],
+    extras_require={
+        "hf": ["huggingface_hub>=0.30"],
+        "gguf": ["gguf>=0.17"],
+        "eval": ["lm-eval>=0.4.9"],
+        "report": ["matplotlib>=3.8"],
+        "cuda": ["jax[cuda12]>=0.7.2"],
+        "tpu": ["jax[tpu]>=0.7.2"],
+        "dev": ["hypothesis>=6.100", "pyright>=1.1.390", "pytest>=8.0", "pytest-xdist>=3.5", "ruff>=0.8"],
+    },
+)
