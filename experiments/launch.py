@@ -7,6 +7,7 @@ import inspect
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from absl import flags
 from ml_collections import ConfigDict, config_flags
@@ -35,7 +36,7 @@ def run(main: Main, default: str, argv: Sequence[str] | None = None) -> int:
             print(inspect.getdoc(inspect.getmodule(main)), values.get_help(), sep="\n")
             return 0
         rest = values(argv)
-        config, workdir = values["config"].value, values["workdir"].value
+        config, workdir = values.config, values.workdir
     except (flags.Error, ValueError, AttributeError, KeyError, TypeError, OSError) as error:
         return fail(" ".join(str(error).replace("\\n", " ").split()))
     if len(rest) > 1:
@@ -64,7 +65,7 @@ def command(main: Main, argv: Sequence[str]) -> str:
 
 def integers(config: ConfigDict, name: str) -> tuple[int, ...]:
     """A field that must be a tuple of integers; flags check the types of fields, but not of what is in them."""
-    values = config[name]
+    values: Any = config[name]
     if not all(isinstance(v, int) and not isinstance(v, bool) for v in values):
         raise ValueError(f"config.{name}={tuple(values)} must be integers, as in --config.{name}=4096,12288")
     return tuple(values)

@@ -117,7 +117,9 @@ class Lab:
         ids = self.tokenizer.encode(prompt)
         if self.tokenizer.add_bos and self.tokenizer.bos_id is not None:
             ids = [self.tokenizer.bos_id, *ids]
-        return self.tokenizer.decode(greedy(self.model, ids, max_new_tokens, self.tokenizer.eos_id))
+        new = greedy(self.model, ids, max_new_tokens, self.tokenizer.eos_id)
+        # A continuation decoded alone loses the space that SentencePiece kinds keep between it and the prompt.
+        return self.tokenizer.decode([*ids, *new])[len(self.tokenizer.decode(ids)) :]
 
 
 def load(source: str | os.PathLike[str], *, dtype: Any = "float32", mesh: Mesh | None = None) -> Lab:

@@ -7,7 +7,9 @@ For each block of queries, over blocks of keys, with running maximum m, sum l an
 Sources: Rabe and Staats, arXiv 2112.05682; FlashAttention-2, arXiv 2307.08691.
 """
 
+from collections.abc import Callable
 from functools import partial
+from typing import cast
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +22,7 @@ from ropelab.attention.cutting import cut_operands, join, verdicts
 LOWEST = -1e30  # the running maximum before any key: finite, so that exp(m - m') is 1 and not NaN
 
 Carry = tuple[Array, Array, Array]
+Saved = tuple[Operands, Array, Array, Array]
 
 
 def blockwise(formula: Formula, operands: Operands, block: tuple[int, int] | None = None) -> tuple[Array, Array]:
@@ -42,8 +45,7 @@ def block_shape(T: int, S: int) -> tuple[int, int]:
     return min(256 if S <= 4096 else 512, T), min(512, S)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(0,))
-def online_softmax(formula: Formula, operands: Operands, cases: Array) -> tuple[Array, Array]:
+def every_row(formula: Formula, operands: Operands, cases: Array) -> tuple[Array, Array]:
     """`(out, lse)` of every block of queries, the block number leading."""
 
     def rows(_: None, xs: tuple[Tokens, Array]) -> tuple[None, tuple[Array, Array]]:
@@ -88,13 +90,15 @@ def absorb(
     return higher, kept * total + jnp.sum(p_BNTS, axis=-1), mean
 
 
-def forward(formula: Formula, operands: Operands, cases: Array) -> tuple[tuple[Array, Array], tuple]:
-    out, lse = online_softmax(formula, operands, cases)
+def forward(formula: Formula, operands: Operands, cases: Array) -> tuple[tuple[Array, Array], Saved]:
+    out, lse = every_row(formula, operands, cases)
     return (out, lse), (operands, cases, out, lse)
 
 
-def backward(formula: Formula, saved: tuple, given: tuple[Array, Array]) -> tuple[Operands, None]:
+def backward(formula: Formula, saved: Saved, given: tuple[Array, Array]) -> tuple[Operands, None]:
     return cotangents(formula, *saved, *given), None
 
 
-online_softmax.defvjp(forward, backward)
+differentiable = jax.custom_vjp(every_row, nondiff_argnums=(0,))
+differentiable.defvjp(forward, backward)
+online_softmax = cast(Callable[[Formula, Operands, Array], tuple[Array, Array]], differentiable)

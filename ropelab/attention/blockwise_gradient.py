@@ -11,7 +11,7 @@ it, partial results merged by their lse train with dq wrong by 23 %.
 Source: FlashAttention-2, arXiv 2307.08691, algorithm 2, with dlse added.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -57,14 +57,9 @@ def cotangents(
     start = jax.tree.map(jnp.zeros_like, (operands.params, operands.queries.views))
     columns = (Column(operands.keys, operands.values), cases.T)
     (dparams, dq_views), (dk_views, dvalues) = lax.scan(column, start, columns)
-    return operands._replace(
-        params=dparams,
-        queries=Tokens(dq_views, None, None),
-        keys=Tokens(dk_views, None, None),
-        values=dvalues,
-        length=None,
-        heads=None,
-    )
+    none: Any = None  # what jax takes for the cotangent of an integer
+    queries, keys = Tokens(dq_views, none, none), Tokens(dk_views, none, none)
+    return Operands(dparams, queries, keys, dvalues, none, none)
 
 
 def column_cotangents(

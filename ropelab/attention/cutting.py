@@ -25,7 +25,7 @@ def cut_operands(operands: Operands, rows: int, columns: int) -> Operands:
 def cut_tokens(tokens: Tokens, size: int, pad_segment: int) -> Tokens:
     return Tokens(
         tuple(cut(view, size, axis=2) for view in tokens.views),
-        cut(tokens.pos, size, axis=1, mode="edge"),
+        cut(tokens.pos, size, axis=1, fill=None),
         None if tokens.segments is None else cut(tokens.segments, size, axis=1, fill=pad_segment),
     )
 
@@ -35,12 +35,13 @@ def with_segments(tokens: Tokens) -> Tokens:
     return tokens if tokens.segments is not None else tokens._replace(segments=jnp.zeros_like(tokens.pos))
 
 
-def cut(x: Array, size: int, axis: int, fill: int = 0, mode: str = "constant") -> Array:
-    """Split one axis into blocks of `size`, padded at its end, with the block number in front."""
+def cut(x: Array, size: int, axis: int, fill: int | None = 0) -> Array:
+    """Split one axis into blocks of `size`, the block number in front; padded with `fill`, or None for the last entry,
+    which leaves the range of a block's positions as it is."""
     missing = -x.shape[axis] % size
     if missing:
         width = [(0, missing if a == axis else 0) for a in range(x.ndim)]
-        x = jnp.pad(x, width, **({"constant_values": fill} if mode == "constant" else {"mode": mode}))
+        x = jnp.pad(x, width, mode="edge") if fill is None else jnp.pad(x, width, constant_values=fill)
     split = x.reshape(*x.shape[:axis], x.shape[axis] // size, size, *x.shape[axis + 1 :])
     return jnp.moveaxis(split, axis, 0)
 

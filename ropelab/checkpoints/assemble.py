@@ -39,7 +39,8 @@ def assemble(source: Source, *, dtype: Any, mesh: Mesh | None = None) -> dict[st
 def read_leaf(source: Source, leaf: Leaf, dtype: np.dtype, place: Sharding) -> jax.Array:
     """One parameter, each device's part read by itself."""
 
-    def part(index: Index) -> np.ndarray:
+    def part(index: Index | None) -> np.ndarray:
+        assert index is not None
         if len(leaf.path) == 1:
             return leaf.arrange(source.tensor(leaf.names[0]))[index].astype(dtype)
         layers = range(*index[0].indices(leaf.shape[0]))

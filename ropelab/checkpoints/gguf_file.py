@@ -19,8 +19,7 @@ from ropelab.checkpoints import gguf_tokenizer
 from ropelab.checkpoints.errors import CheckpointError
 from ropelab.checkpoints.gguf_header import Metadata, Stored, read_header
 from ropelab.checkpoints.gguf_rope import read_encoding
-from ropelab.checkpoints.tokenizer import Tokenizer
-from ropelab.encodings.rotary import Rotary
+from ropelab.encodings.base import Encoding
 from ropelab.models.config import LlamaConfig
 
 LAYER_NAMES = {
@@ -63,25 +62,23 @@ class GgufFile:
         self.path = Path(path)
         self.name = str(path)
         self._data = map_file(self.path)
-        self.metadata, stored = read_header(self.path, self._data)
-        check_architecture(self.metadata)
+        metadata, stored = read_header(self.path, self._data)
+        check_architecture(metadata)
         for name, s in stored.items():
             check_type(self.path, name, s)
         divisors = stored.pop(DIVISORS, None)
         self._stored = {hugging_face_name(self.path, name): s for name, s in stored.items()}
         self.shapes: Mapping[str, tuple[int, ...]] = {name: s.shape for name, s in self._stored.items()}
-        self.config = read_config(self.metadata, self.shapes)
-        self.encoding: Rotary = read_encoding(
-            self.metadata,
+        self.config = read_config(metadata, self.shapes)
+        encoding = read_encoding(
+            metadata,
             head_dim=self.config.head_dim,
             trained_length=self.config.trained_length,
             divisors=None if divisors is None else self._values(divisors),
         )
-
-    @functools.cached_property
-    def tokenizer(self) -> Tokenizer | None:
-        """Built on first use, from the vocabulary inside the file."""
-        return gguf_tokenizer.from_metadata(self.metadata)
+        self.encoding: Encoding = encoding
+        self._turned = encoding.turned(self.config.head_dim)
+        self.tokenizer = gguf_tokenizer.from_metadata(metadata)
 
     def tensor(self, name: str) -> np.ndarray:
         """The values of one tensor, rows paired for "half" rotation: float32, float16 or bfloat16."""
@@ -91,7 +88,7 @@ class GgufFile:
             return values
         if len(values) != heads * self.config.head_dim:
             raise CheckpointError(f"{self.name}: {name} has {len(values)} rows, not {heads} × {self.config.head_dim}")
-        return halved(values, heads, self.encoding.turned(self.config.head_dim))
+        return halved(values, heads, self._turned)
 
     def _values(self, s: Stored) -> np.ndarray:
         packed = self._data[s.start : s.start + s.size]
@@ -111,22 +108,26 @@ def map_file(path: Path) -> np.ndarray:
 
 
 def check_architecture(metadata: Metadata) -> None:
-    """Refuse what a Llama does not compute."""
+    """Refuse what a Llama does not compute, and what is not all of one."""
     architecture = metadata.need("general.architecture", str)
     if architecture != "llama":
         raise CheckpointError(
-            f"{metadata.path}: the architecture is {architecture!r}; only 'llama' can be loaded (Llama 1 to 3, Mistral, SmolLM2)"
+            f"{metadata.path}: the architecture is {architecture!r}; only 'llama' can be loaded "
+            "(Llama 1 to 3, Mistral, SmolLM2)"
         )
+    parts = metadata.get("split.count", int, 1)
+    if parts > 1:
+        raise CheckpointError(f"{metadata.path} is one of {parts} parts; join them with `llama-gguf-split --merge`")
     for key, neutral in NEUTRAL.items():
         value = metadata.values.get(f"llama.{key}", neutral[0])
-        if value not in neutral:
+        if not isinstance(value, int | float) or value not in neutral:
             raise CheckpointError(f"{metadata.path}: llama.{key}={value} is not part of a dense Llama")
 
 
 def hugging_face_name(path: Path, name: str) -> str:
     """`blk.3.attn_q.weight` → `model.layers.3.self_attn.q_proj.weight`."""
     match = re.fullmatch(r"(?:blk\.(\d+)\.)?(\w+)\.(weight|bias)", name, re.ASCII)
-    layer, part, end = match.groups() if match else (None, None, None)
+    layer, part, end = match.groups() if match else (None, "", "")
     known = (TOP_NAMES if layer is None else LAYER_NAMES).get(part)
     if known is None:
         raise CheckpointError(f"{path}: tensor {name!r} has no place in a dense Llama")
@@ -135,7 +136,9 @@ def hugging_face_name(path: Path, name: str) -> str:
 
 def check_type(path: Path, name: str, s: Stored) -> None:
     if not can_decode(s.type):
-        raise CheckpointError(f"{path}: {name} is of type {s.type.name}, which gguf cannot dequantise; quantise it otherwise")
+        raise CheckpointError(
+            f"{path}: {name} is of type {s.type.name}, which gguf cannot dequantise; quantise it otherwise"
+        )
 
 
 @functools.cache
@@ -158,11 +161,15 @@ def read_config(metadata: Metadata, shapes: Mapping[str, tuple[int, ...]]) -> Ll
         raise CheckpointError(f"{metadata.path}: tensor token_embd.weight is missing; the file is incomplete")
     layers, found = metadata.need("llama.block_count", int), len({n.split(".")[2] for n in shapes if ".layers." in n})
     if layers != found:
-        raise CheckpointError(f"{metadata.path}: llama.block_count is {layers}, but there are tensors of {found} layers")
+        raise CheckpointError(
+            f"{metadata.path}: llama.block_count is {layers}, but there are tensors of {found} layers"
+        )
     length = metadata.need("llama.context_length", int)
     window = metadata.get("llama.attention.sliding_window", int, 0)
     if 0 < window < length:
-        raise CheckpointError(f"{metadata.path}: a sliding window of {window} is not read; load the Hugging Face directory")
+        raise CheckpointError(
+            f"{metadata.path}: a sliding window of {window} is not read; load the Hugging Face directory"
+        )
     try:
         return LlamaConfig(
             vocabulary=embedding[0],

@@ -66,7 +66,9 @@ class Metadata:
         if kind is float and type(value) is int:
             value = float(value)
         if type(value) is not kind:
-            raise CheckpointError(f"{self.path}: {key} is a {type(value).__name__} ({str(value)[:40]}), not a {kind.__name__}")
+            raise CheckpointError(
+                f"{self.path}: {key} is a {type(value).__name__} ({str(value)[:40]}), not a {kind.__name__}"
+            )
         return value
 
 
@@ -79,13 +81,16 @@ class Cursor:
         self.at = 0
 
     def broken(self, what: str) -> CheckpointError:
-        return CheckpointError(f"{self.path}: {what} (at byte {self.at}); the file is truncated or damaged, fetch it again")
+        return CheckpointError(
+            f"{self.path}: {what} (at byte {self.at}); the file is truncated or damaged, fetch it again"
+        )
 
     def take(self, size: int) -> memoryview:
-        start, self.at = self.at, self.at + size
-        if self.at > len(self.data):
+        end = self.at + size
+        if end > len(self.data):
             raise self.broken(f"the header runs past the end of the file, {len(self.data)} bytes")
-        return self.data[start : self.at]
+        taken, self.at = self.data[self.at : end], end
+        return taken
 
     def u32(self) -> int:
         return struct.unpack("<I", self.take(4))[0]
@@ -135,7 +140,7 @@ def read_header(path: Path, data: np.ndarray) -> tuple[Metadata, dict[str, Store
     Raises:
         CheckpointError: if it is not a GGUF of a known version, or damaged where that can be seen.
     """
-    cursor = Cursor(path, memoryview(data))
+    cursor = Cursor(path, data.data)
     if bytes(data[:4]) != b"GGUF":
         raise CheckpointError(f"{path} is not a GGUF file: it begins with {bytes(data[:4])!r}")
     cursor.take(4)
@@ -179,7 +184,9 @@ def read_tensor(cursor: Cursor, name: str) -> Stored:
     shape = tuple(cursor.u64() for _ in range(rank))[::-1]
     code, offset = cursor.u32(), cursor.u64()
     if code not in set(GGMLQuantizationType):
-        raise CheckpointError(f"{cursor.path}: tensor {name!r} has type {code}, unknown to the installed gguf; update gguf")
+        raise CheckpointError(
+            f"{cursor.path}: tensor {name!r} has type {code}, unknown to the installed gguf; update gguf"
+        )
     kind = GGMLQuantizationType(code)
     block, block_bytes = GGML_QUANT_SIZES[kind]
     if not all(shape) or shape[-1] % block:

@@ -51,7 +51,9 @@ def plain(metadata: Metadata, head_dim: int) -> RoPE:
     """The rotation without its scaling; llama.cpp's base is 10000 where a file names none."""
     turned = metadata.get(PREFIX + "dimension_count", int, head_dim)
     if turned > head_dim:
-        raise CheckpointError(f"{metadata.path}: {PREFIX}dimension_count={turned} exceeds the head dimension {head_dim}")
+        raise CheckpointError(
+            f"{metadata.path}: {PREFIX}dimension_count={turned} exceeds the head dimension {head_dim}"
+        )
     base = metadata.get(PREFIX + "freq_base", float, 10000.0)
     return RoPE(base=base, rotary_dim=None if turned == head_dim else turned)
 
@@ -74,13 +76,21 @@ def scaled(metadata: Metadata, trained_length: int, rope: RoPE) -> Rotary:
 
 def amplitude(metadata: Metadata) -> float:
     """What multiplies cos and sin besides YaRN's own temperature."""
-    return metadata.get(PREFIX + "scaling.attn_factor", float, 1.0) * metadata.get(PREFIX + "scaling.yarn_attn_factor", float, 1.0)
+    ambiguous = metadata.get(PREFIX + "scaling.yarn_attn_factor", float, 1.0)
+    if ambiguous != 1.0:
+        raise CheckpointError(
+            f"{metadata.path}: yarn_attn_factor={ambiguous} is written as a replacement of YaRN's temperature by one "
+            "tool and read as a factor of it by another; write attn_factor, which multiplies"
+        )
+    return metadata.get(PREFIX + "scaling.attn_factor", float, 1.0)
 
 
 def yarn(metadata: Metadata, trained_length: int, rope: RoPE, factor: float) -> YaRN:
     extrapolation = metadata.get(PREFIX + "scaling.yarn_ext_factor", float, 1.0)
     if extrapolation != 1.0:
-        raise CheckpointError(f"{metadata.path}: yarn_ext_factor={extrapolation} mixes YaRN with interpolation; only 1 is read")
+        raise CheckpointError(
+            f"{metadata.path}: yarn_ext_factor={extrapolation} mixes YaRN with interpolation; only 1 is read"
+        )
     if metadata.get(PREFIX + "scaling.yarn_log_multiplier", float, 0.0) != 0.0:
         raise CheckpointError(f"{metadata.path}: yarn_log_multiplier (DeepSeek's temperature) is not part of a Llama")
     extra = amplitude(metadata)
@@ -103,14 +113,18 @@ def divided(metadata: Metadata, encoding: Rotary, head_dim: int, divisors: np.nd
     if np.all(divisors == 1.0):
         return encoding
     if not isinstance(encoding, RoPE):
-        raise CheckpointError(f"{metadata.path}: rope_freqs.weight on top of {type(encoding).__name__} has no equal here")
+        raise CheckpointError(
+            f"{metadata.path}: rope_freqs.weight on top of {type(encoding).__name__} has no equal here"
+        )
     factor = float(f"{divisors.max():.6g}")
     if divisors.shape == (encoding.turned(head_dim) // 2,) and math.isfinite(factor) and factor >= 1.0:
-        llama3 = Llama3RoPE(base=encoding.base, rotary_dim=encoding.rotary_dim, factor=factor, original_length=LLAMA3_LENGTH)
+        llama3 = Llama3RoPE(
+            base=encoding.base, rotary_dim=encoding.rotary_dim, factor=factor, original_length=LLAMA3_LENGTH
+        )
         expected = encoding.frequencies(head_dim, 0)[0] / llama3.frequencies(head_dim, 0)[0]
         if np.allclose(divisors, expected, rtol=DIVISOR_TOLERANCE, atol=0.0):
             return llama3
     raise CheckpointError(
-        f"{metadata.path}: the divisors in rope_freqs.weight are not Llama 3's for a trained length of {LLAMA3_LENGTH}; "
-        "load the Hugging Face directory, whose config.json names the scaling"
+        f"{metadata.path}: the divisors in rope_freqs.weight are not Llama 3's for a trained length of "
+        f"{LLAMA3_LENGTH}; load the Hugging Face directory, whose config.json names the scaling"
     )

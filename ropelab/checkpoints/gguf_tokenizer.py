@@ -6,8 +6,10 @@ Source: ggml-org/llama.cpp 00ad355, src/llama-vocab.cpp.
 """
 
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 
+import numpy as np
 from gguf import TokenType
 from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers
 from tokenizers import Tokenizer as Core
@@ -36,75 +38,92 @@ def from_metadata(metadata: Metadata) -> Tokenizer | None:
     if kind not in ("gpt2", "llama"):
         raise CheckpointError(f"{metadata.path}: tokenizer {kind!r} is not read; only 'gpt2' and 'llama' are")
     tokens = read_tokens(metadata)
-    types = read_array(metadata, "token_type", tokens, TokenType.NORMAL)
+    types = read_types(metadata, tokens)
+    cut = cut_of(metadata) if kind == "gpt2" else None
     try:
-        core = byte_level(metadata, tokens) if kind == "gpt2" else sentencepiece(metadata, tokens, types)
-        for token, token_type in zip(tokens, types, strict=True):
-            if token_type in WRITTEN_OUT:
-                core.add_tokens([AddedToken(token, normalized=False, special=token_type != TokenType.USER_DEFINED)])
+        core = byte_level(metadata, tokens, cut) if cut else sentencepiece(metadata, tokens, types)
+        core.add_tokens(written_out(tokens, types))
     except CheckpointError:
         raise
     except Exception as error:  # the library raises bare Exception, for a merge of unknown tokens for instance
-        raise CheckpointError(f"{metadata.path}: the vocabulary is damaged ({error}); convert the model again") from None
-    return with_policy(metadata, core, len(tokens), spm=kind == "llama")
+        raise CheckpointError(
+            f"{metadata.path}: the vocabulary is damaged ({error}); convert the model again"
+        ) from None
+    bos_id = special_id(metadata, "bos_token_id", None if cut else 1, len(tokens))
+    eos_id = special_id(metadata, "eos_token_id", None if cut else 2, len(tokens))
+    add_bos = metadata.get(PREFIX + "add_bos_token", bool, cut.add_bos if cut else True) and bos_id is not None
+    return Tokenizer(core, bos_id, eos_id, add_bos, metadata.get("tokenizer.chat_template", str, "") or None)
 
 
-def with_policy(metadata: Metadata, core: Core, count: int, *, spm: bool) -> Tokenizer:
-    """The tokenizer with its special ids; SentencePiece files that name none mean 1 and 2."""
-    ids: list[int | None] = []
-    for name, default in (("bos", 1), ("eos", 2)):
-        key = f"{PREFIX}{name}_token_id"
-        if key not in metadata and not spm:
-            ids.append(None)
-            continue
-        value = metadata.get(key, int, default)
-        if not 0 <= value < count:
-            raise CheckpointError(f"{metadata.path}: {key}={value} is outside the vocabulary of {count}")
-        ids.append(value)
-    add_bos = metadata.get(PREFIX + "add_bos_token", bool, spm or cut_of(metadata).add_bos)
-    template = metadata.get("tokenizer.chat_template", str, "")
-    return Tokenizer(core, bos_id=ids[0], eos_id=ids[1], add_bos=add_bos and ids[0] is not None, chat_template=template or None)
+def special_id(metadata: Metadata, key: str, default: int | None, count: int) -> int | None:
+    """The id under `key`, or the default of SentencePiece files, which name only what is unusual."""
+    if default is None and PREFIX + key not in metadata:
+        return None
+    value = metadata.get(PREFIX + key, int, default or 0)
+    if not 0 <= value < count:
+        raise CheckpointError(f"{metadata.path}: {PREFIX}{key}={value} is outside the vocabulary of {count}")
+    return value
+
+
+def written_out(tokens: Sequence[str], types: Sequence[float]) -> list[AddedToken]:
+    """The tokens that stand for themselves wherever their letters occur in a text."""
+    return [
+        AddedToken(token, normalized=False, special=kind != TokenType.USER_DEFINED)
+        for token, kind in zip(tokens, types, strict=True)
+        if kind in WRITTEN_OUT
+    ]
 
 
 def read_tokens(metadata: Metadata) -> list[str]:
     """The vocabulary by id; llama.cpp's names for empty tokens, so that every id has its own."""
     tokens = [t or f"[EMPTY_{i}]" for i, t in enumerate(metadata.need(PREFIX + "tokens", list))]
-    if len(set(tokens)) != len(tokens):
-        twice = next(t for i, t in enumerate(tokens) if t in tokens[:i])
-        raise CheckpointError(f"{metadata.path}: token {twice!r} has two ids; convert the model again")
+    token, times = Counter(tokens).most_common(1)[0] if tokens else ("", 1)
+    if times > 1:
+        raise CheckpointError(f"{metadata.path}: token {token!r} has {times} ids; convert the model again")
     return tokens
 
 
-def read_array(metadata: Metadata, key: str, tokens: Sequence[str], default: float) -> list[float]:
+def read_types(metadata: Metadata, tokens: Sequence[str]) -> list[float]:
+    """The kind of every token, normal if the file does not say."""
+    return (
+        read_array(metadata, "token_type", tokens)
+        if PREFIX + "token_type" in metadata
+        else [TokenType.NORMAL] * len(tokens)
+    )
+
+
+def read_array(metadata: Metadata, key: str, tokens: Sequence[str]) -> list[float]:
     """One number per token."""
-    values = metadata.values.get(PREFIX + key, [default] * len(tokens))
-    values = values if isinstance(values, list) else values.tolist()
-    if len(values) != len(tokens) or any(isinstance(v, str) for v in values[:1]):
+    values = metadata.values.get(PREFIX + key)
+    if not isinstance(values, np.ndarray) or len(values) != len(tokens):
         raise CheckpointError(f"{metadata.path}: {PREFIX}{key} must hold a number for each of {len(tokens)} tokens")
-    return values
+    return values.tolist()
 
 
 def cut_of(metadata: Metadata) -> Cut:
     """How a byte-level vocabulary wants its text cut."""
     name = metadata.get(PREFIX + "pre", str, "")
     if not name:
-        warnings.warn(f"{metadata.path} does not say how to split text ({PREFIX}pre); taking llama.cpp's default", stacklevel=2)
+        warnings.warn(
+            f"{metadata.path} does not say how to split text ({PREFIX}pre); taking llama.cpp's default", stacklevel=2
+        )
     if name and name not in CUTS:
         raise CheckpointError(
             f"{metadata.path}: unknown {PREFIX}pre {name!r}.{nearest(name, CUTS)} Known: {', '.join(CUTS)}. "
-            "Give the tokenizer.json of the original model instead"
+            "Load the Hugging Face directory instead"
         )
     return CUTS[name or "default"]
 
 
-def byte_level(metadata: Metadata, tokens: Sequence[str]) -> Core:
+def byte_level(metadata: Metadata, tokens: Sequence[str], cut: Cut) -> Core:
     """Byte-pair merges over bytes, each byte written as one printable letter (GPT-2's alphabet)."""
-    cut = cut_of(metadata)
     merges = [split_merge(metadata, merge) for merge in metadata.need(PREFIX + "merges", list)]
     vocabulary = {token: i for i, token in enumerate(tokens)}
     core = Core(models.BPE(vocabulary, merges, ignore_merges=cut.whole_words))
     splits = [pre_tokenizers.Split(Regex(expression), "isolated") for expression in cut.expressions]
-    core.pre_tokenizer = pre_tokenizers.Sequence([*splits, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+    core.pre_tokenizer = pre_tokenizers.Sequence(
+        [*splits, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+    )
     core.decoder = decoders.ByteLevel()
     return core
 
@@ -122,7 +141,7 @@ def sentencepiece(metadata: Metadata, tokens: Sequence[str], types: Sequence[flo
 
     As in llama.cpp and in the models' tokenizer.json, a space is put before the text and after every special token.
     """
-    scores = read_array(metadata, "scores", tokens, float("nan"))
+    scores = read_array(metadata, "scores", tokens)
     vocabulary = {token: i for i, token in enumerate(tokens)}
     unknown = metadata.get(PREFIX + "unknown_token_id", int, 0)
     core = Core(

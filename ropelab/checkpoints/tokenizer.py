@@ -60,7 +60,10 @@ def from_directory(folder: str | Path) -> Tokenizer | None:
     if not path.is_file():
         return None
     core = read_core(path)
-    settings = {name: read_settings(path.with_name(name)) for name in ("tokenizer_config.json", "generation_config.json", "config.json")}
+    settings = {
+        name: read_settings(path.with_name(name))
+        for name in ("tokenizer_config.json", "generation_config.json", "config.json")
+    }
     bos_id, eos_id = (special_id(core, path, settings, kind) for kind in ("bos", "eos"))
     declared = settings["tokenizer_config.json"].get("add_bos_token")
     return Tokenizer(
@@ -77,7 +80,12 @@ def read_core(path: Path) -> tokenizers.Tokenizer:
     try:
         core = tokenizers.Tokenizer.from_str(path.read_text(encoding="utf-8"))
     except Exception as error:  # the library raises bare Exception for everything it cannot read
-        raise CheckpointError(f"{path} is not a tokenizer that `tokenizers` can read ({error}); download it again") from None
+        raise CheckpointError(
+            f"{path} is not a tokenizer that `tokenizers` can read ({error}); download it again"
+        ) from None
+    unknown = getattr(core.model, "unk_token", None)
+    if unknown is not None and core.model.token_to_id(unknown) is None:
+        raise CheckpointError(f"{path}: the token for what is unknown, {unknown!r}, is not in the vocabulary")
     core.no_truncation()
     core.no_padding()
     return core
@@ -111,7 +119,7 @@ def special_id(core: tokenizers.Tokenizer, path: Path, settings: Mapping[str, di
     for name in ("generation_config.json", "config.json"):
         value = settings[name].get(f"{kind}_token_id")
         value = value[0] if isinstance(value, list) and value else value
-        if isinstance(value, int) and core.id_to_token(value) is not None:
+        if isinstance(value, int) and 0 <= value < core.get_vocab_size():
             return value
     return None
 

@@ -109,15 +109,29 @@ def angles(pos_BT: Array, inv_freq: Frequencies) -> Array:
 
 
 def split_turns(inv_freq: Frequencies) -> tuple[Array, Array]:
-    """Turns per token as a sum of 12 leading bits and the rest, both float32."""
+    """Turns per token as a sum of 12 leading bits and the rest, both float32.
+
+    A traced frequency is multiplied by 1 / 2 pi in pieces whose products are exact: one float32 division would put
+    the angle off by 0.007 rad at position 131072.
+    """
     if isinstance(inv_freq, np.ndarray):
         turns = inv_freq.astype(np.float64) / (2 * np.pi)
-        mantissa, exponent = np.frexp(turns)
-        leading = np.ldexp(np.round(np.ldexp(mantissa, 12)), exponent - 12)
+        leading = leading_bits(turns)
         return jnp.asarray(leading, jnp.float32), jnp.asarray(turns - leading, jnp.float32)
-    turns_R = inv_freq.astype(jnp.float32) / (2 * np.pi)
-    leading_R = lax.reduce_precision(turns_R, exponent_bits=8, mantissa_bits=11)
-    return leading_R, turns_R - leading_R
+    whole = 1 / (2 * np.pi)
+    high, low = np.float32(leading_bits(whole)), np.float32(whole - leading_bits(whole))
+    inv_freq_R = inv_freq.astype(jnp.float32)
+    inv_high_R, leading_R = (
+        lax.reduce_precision(x, exponent_bits=8, mantissa_bits=11) for x in (inv_freq_R, inv_freq_R * np.float32(whole))
+    )
+    small_R = inv_high_R * low + (inv_freq_R - inv_high_R) * np.float32(whole)
+    return leading_R, (inv_high_R * high - leading_R) + small_R
+
+
+def leading_bits(x: np.ndarray | float) -> np.ndarray:
+    """The 12 leading bits of float64 numbers."""
+    mantissa, exponent = np.frexp(x)
+    return np.ldexp(np.round(np.ldexp(mantissa, 12)), exponent - 12)
 
 
 def fraction(turns: Array) -> Array:

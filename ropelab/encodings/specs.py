@@ -130,6 +130,8 @@ def parse(text: str, known: Mapping[str, Callable[..., Any]], kind: str) -> Any:
         tree = ast.parse(text.strip(), mode="eval").body
     except SyntaxError as error:
         raise ValueError(f"cannot read the {kind} {text!r}: {error.msg}; write Name(field=value)") from None
+    if not isinstance(tree, ast.Name | ast.Call):
+        raise ValueError(f"{text!r} is no {kind}; write Name(field=value)")
     return build(tree, text, known, kind)
 
 
@@ -141,6 +143,8 @@ def build(node: ast.expr, text: str, known: Mapping[str, Callable[..., Any]], ki
         cls = lookup(node.func.id, known, kind)
         if node.args or any(k.arg is None for k in node.keywords):
             raise ValueError(f"in the {kind} {text!r}: {node.func.id} takes its fields by name, field=value")
+        if len({k.arg for k in node.keywords}) < len(node.keywords):
+            raise ValueError(f"in the {kind} {text!r}: {node.func.id} is given a field twice")
         return call(cls, {str(k.arg): build(k.value, text, known, kind) for k in node.keywords}, text)
     if isinstance(node, ast.Tuple | ast.List):
         return tuple(build(item, text, known, kind) for item in node.elts)

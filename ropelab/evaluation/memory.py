@@ -6,8 +6,9 @@ import psutil
 
 from ropelab.attention.blockwise import block_shape
 from ropelab.attention.dispatch import choose
+from ropelab.models.chunks import CPU_CHUNK
 from ropelab.models.config import Wiring
-from ropelab.models.head import CHUNK
+from ropelab.models.head import TOKENS, WORDS
 
 
 def scoring_bytes(wiring: Wiring, length: int, part: int, dtype: str) -> int:
@@ -19,8 +20,8 @@ def scoring_bytes(wiring: Wiring, length: int, part: int, dtype: str) -> int:
     stream = part * (4 * c.width + 4 * c.heads * c.head_dim) * wide
     rows, columns = (part, length) if choose(wiring.kernel, part, length) == "dense" else block_shape(part, length)
     scores = 3 * c.heads * rows * columns * wide
-    logits = 3 * min(CHUNK, part) * c.vocabulary * wide
-    feed_forward = 3 * min(CHUNK, part) * c.feed_forward * wide
+    logits = 3 * min(TOKENS, part) * min(WORDS, c.vocabulary) * wide
+    feed_forward = 3 * min(CPU_CHUNK, part) * c.feed_forward * wide
     return cache + stream + scores + logits + feed_forward
 
 

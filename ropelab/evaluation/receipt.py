@@ -72,18 +72,18 @@ def receipt(model: Llama, original: Llama, probe_1T: np.ndarray, *, name: str, l
         NothingAppliedError: if something was plugged in and no logit moves.
     """
     wiring = model.wiring
-    length = length or wiring.config.trained_length or probe_1T.shape[1]
+    stated = length or wiring.config.trained_length or probe_1T.shape[1]
     return Receipt(
         model=name,
         encoding=repr(wiring.encoding),
         pattern=repr(wiring.pattern),
-        kernel=choose(wiring.kernel, length, length),
+        kernel=choose(wiring.kernel, stated, stated),
         head_dim=wiring.config.head_dim,
         trained_length=wiring.config.trained_length,
-        length=length,
+        length=stated,
         cache=CACHE_POLICY,
         probe_tokens=probe_1T.shape[1],
-        **frequency_facts(model, length),
+        **frequency_facts(model, stated),
         **proof(model, original, probe_1T),
     )
 

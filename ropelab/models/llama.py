@@ -133,7 +133,9 @@ def mix(
 
 def finish_layer(wiring: Wiring, layer: Layer, x_BTD: Array, mixed_BTNH: Array) -> Array:
     """Output projection, then the gated feed-forward, each added to the stream."""
-    x_BTD = x_BTD + biased(jnp.einsum("BTNH,NHD->BTD", mixed_BTNH, layer["o"]), layer, "o_bias")
+    # Heads joined by hand: contracting (N, H) as two axes, XLA copies weights and values into H-major order first.
+    joined_BTX, o_XD = mixed_BTNH.reshape(*x_BTD.shape[:2], -1), layer["o"].reshape(-1, x_BTD.shape[-1])
+    x_BTD = x_BTD + biased(joined_BTX @ o_XD, layer, "o_bias")
     h_BTD = rms_norm(x_BTD, layer["mlp_norm"], wiring.config.norm_eps)
     gate_BTF = biased(jnp.einsum("BTD,DF->BTF", h_BTD, layer["gate"]), layer, "gate_bias")
     up_BTF = biased(jnp.einsum("BTD,DF->BTF", h_BTD, layer["up"]), layer, "up_bias")

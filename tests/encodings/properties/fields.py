@@ -1,0 +1,135 @@
+"""Every field of an encoding matters: the commonest silent fault is a number that is asked for and never read."""
+
+import dataclasses
+import itertools
+import types
+from collections.abc import Iterator
+from typing import Any, Literal, get_args, get_origin
+
+import numpy as np
+
+from ropelab.encodings import Encoding, scores
+from ropelab.encodings.specs import choices, field_types
+from tests.encodings.properties.samples import sample, spread, tables
+
+VISIBLE = 1e-3  # of the largest score: a changed field changes some score by more than this
+
+
+def every_field_changes_the_scores(encoding: Encoding) -> None:
+    """Each field, set to something else, changes the scores beyond the trained length, or is refused.
+
+    A field that is refused alone is varied together with each other field. Different choices of a literal differ.
+    """
+    pos = spread(encoding)
+    for field in dataclasses.fields(encoding):
+        for start in (encoding, *varied_elsewhere(encoding, field.name)):
+            before = scores_at(pos, start)
+            found = [s for e in variants(start, field.name) if (s := scores_at(pos, e)) is not None]
+            if before is not None and found:
+                assert any(differ(before, s) for s in found), f"{field.name} of {start} changes nothing"
+                break
+        assert_choices_differ(pos, encoding, field.name)
+
+
+def assert_choices_differ(pos: np.ndarray, encoding: Encoding, name: str) -> None:
+    options = [o for a in annotations(encoding, name) if get_origin(a) is Literal for o in get_args(a)]
+    made = {o: s for o in options if (s := scores_at(pos, attempt(encoding, **{name: o}))) is not None}
+    for (a, of_a), (b, of_b) in itertools.combinations(made.items(), 2):
+        assert differ(of_a, of_b), f"{name}={a!r} and {name}={b!r} of {encoding} give the same scores"
+
+
+def another_base_is_not_served_from_a_stale_table(encoding: Encoding) -> None:
+    """Two encodings that differ in the base alone, asked one after the other, each give their own scores."""
+    base = getattr(encoding, "base", None)
+    if base is None:
+        return
+    pos, changed = spread(encoding), attempt(encoding, base=3 * base)
+    assert changed is not None, f"{encoding} refuses base={3 * base}"
+    first, other, again = (accepted(pos, e) for e in (encoding, changed, dataclasses.replace(encoding)))
+    assert differ(first, other), f"the scores of {encoding} are served again for base={3 * base}"
+    assert np.array_equal(first, again), f"the scores of {encoding} change after base={3 * base} was used"
+
+
+def the_same_arguments_give_the_same_scores(encoding: Encoding) -> None:
+    """An encoding is pure: nothing that any other encoding or call leaves behind changes its scores."""
+    pos = spread(encoding)
+    first = accepted(pos, encoding)
+    for field in dataclasses.fields(encoding):
+        for other in variants(encoding, field.name):
+            scores_at(pos, other)
+    assert np.array_equal(first, accepted(pos, encoding)), f"the scores of {encoding} change after others were used"
+
+
+def varied_elsewhere(encoding: Encoding, name: str) -> Iterator[Encoding]:
+    """Encodings in which `name` and one other field have new values, from which `name` can be varied again."""
+    for partner in dataclasses.fields(encoding):
+        if partner.name != name:
+            for a, b in itertools.product(alternatives(encoding, name), alternatives(encoding, partner.name)):
+                joint = attempt(encoding, **{name: a, partner.name: b})
+                if joint is not None:
+                    yield joint
+
+
+def variants(encoding: Encoding, name: str) -> list[Encoding]:
+    """The encoding with each alternative value of one field that it accepts."""
+    made = (attempt(encoding, **{name: value}) for value in alternatives(encoding, name))
+    return [e for e in made if e is not None]
+
+
+def alternatives(encoding: Encoding, name: str) -> list[Any]:
+    """Other values of a field, from its annotation."""
+    value = getattr(encoding, name)
+    found = [v for a in annotations(encoding, name) for v in other_values(value, a)]
+    assert found, f"the contract cannot vary {name} of {encoding}: teach `other_values` its type"
+    return found
+
+
+def other_values(value: Any, annotation: Any) -> list[Any]:
+    """Values unlike `value`, of one alternative of its annotation."""
+    if get_origin(annotation) is Literal:
+        return [o for o in get_args(annotation) if o != value]
+    if annotation is float:
+        return [1.3, 0.7] if value in (None, 0.0) else [1.5 * value, value / 10]
+    if annotation is int:
+        return [8] if value is None else [2 * value, value + 2]
+    if annotation is bool:
+        return [not value]
+    if get_origin(annotation) is tuple and value:
+        inner = choices(get_args(annotation)[0])
+        return [(v, *value[1:]) for a in inner for v in other_values(value[0], a)]
+    if dataclasses.is_dataclass(value):
+        return [e for f in dataclasses.fields(value) for e in variants(value, f.name)]
+    return []
+
+
+def annotations(encoding: Encoding, name: str) -> tuple[Any, ...]:
+    return tuple(a for a in choices(field_types(type(encoding))[name]) if a is not types.NoneType)
+
+
+def attempt(encoding: Encoding, **changes: Any) -> Encoding | None:
+    """The changed encoding, or None if it refuses."""
+    try:
+        return dataclasses.replace(encoding, **changes)
+    except ValueError:
+        return None
+
+
+def scores_at(pos: np.ndarray, encoding: Encoding | None) -> np.ndarray | None:
+    """Scores of tokens at these positions, or None if there is no encoding or it refuses to give any."""
+    if encoding is None:
+        return None
+    q, k, _ = sample()
+    try:
+        return np.asarray(scores(encoding, q, k, pos, pos, params=tables(encoding)))
+    except ValueError:
+        return None
+
+
+def accepted(pos: np.ndarray, encoding: Encoding) -> np.ndarray:
+    found = scores_at(pos, encoding)
+    assert found is not None, f"{encoding} can be made, and refuses to give scores"
+    return found
+
+
+def differ(a: np.ndarray, b: np.ndarray) -> bool:
+    return a.shape != b.shape or float(np.abs(a - b).max()) > VISIBLE * float(np.abs(b).max())

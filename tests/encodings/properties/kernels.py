@@ -1,0 +1,105 @@
+"""Any encoding works with any pattern on any kernel: values, gradients, causality, reach and head shards."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ropelab import attention
+from ropelab.attention import Pattern
+from ropelab.encodings import Encoding
+from tests.encodings.properties.calls import KERNELS, compiled, differentiated, forward, placed
+from tests.encodings.properties.samples import B, H, K, N, T, assert_same, sample, tables
+
+
+def blockwise_equals_dense(encoding: Encoding) -> None:
+    """Out, lse and every gradient, learned tables included, with cotangents on both results.
+
+    A bias counted from the start of a block, a lost maximum and a dropped cotangent of lse fail here.
+    """
+    for pattern in attention.ALL:
+        reference, tested = (gradients(encoding, pattern, name, cotangents()) for name in KERNELS)
+        for (path, a), (_, b) in zip(*map(jax.tree_util.tree_leaves_with_path, (tested, reference)), strict=True):
+            what = NAMES.get(jax.tree_util.keystr(path), f"the gradient of {jax.tree_util.keystr(path)}")
+            assert np.isfinite(b).all(), f"{what} is not finite for {encoding}, {pattern}"
+            assert_same(a, b, 2e-5, f"{what} of blockwise against dense, {encoding}, {pattern}")
+
+
+def no_query_sees_the_future(encoding: Encoding) -> None:
+    """Nothing of a token reaches a query that stands before it: gradients are exactly zero, not small."""
+    pos = scattered()
+    for pattern in attention.ALL:
+        for name in KERNELS:
+            for at in np.sort(pos[0])[[0, T // 2, T - 2]]:
+                early = (pos <= at)[:, :, None]
+                dout, dlse = cotangents()
+                given = dout * early[..., None], dlse * early
+                for x, gradient in zip("qkv", gradients(encoding, pattern, name, given)[2], strict=True):
+                    late = np.asarray(gradient)[pos > at]
+                    where = f"{encoding}, {pattern}, {name}"
+                    assert not late.any(), f"queries up to position {at} depend on a later token's {x}: {where}"
+
+
+def the_receptive_field_is_the_counts(encoding: Encoding) -> None:
+    """A value reaches a query exactly where the pattern's count is not zero, and each query reads itself alone.
+
+    Measured by gradient, one query at a time, so that a kernel that shifts its output or skips a block is seen.
+    """
+    for pattern in attention.ALL:
+        seen = visible(pattern)
+        for name in KERNELS:
+            where = f"{encoding}, {pattern}, {name}"
+            for t in range(T):
+                given = tuple(c * (np.arange(T) == t).reshape(1, T, *(1,) * (c.ndim - 2)) for c in cotangents())
+                dq, dk, dv = map(np.asarray, gradients(encoding, pattern, name, given)[2])
+                reached, expected = dv.any(-1).swapaxes(1, 2), seen[:, :, t]
+                assert np.array_equal(reached, expected), f"query {t} reads {mismatch(reached, expected)}: {where}"
+                assert not dk.swapaxes(1, 2)[~expected].any(), f"query {t} depends on hidden keys: {where}"
+                assert not np.delete(dq, t, axis=1).any(), f"query {t} depends on other queries: {where}"
+
+
+def a_shard_of_the_heads_is_a_slice_of_the_whole(encoding: Encoding) -> None:
+    """Two of four query heads, told their global numbers, give what they give among all four."""
+    params, (q, k, v), placement = tables(encoding), sample(), placed(scattered(), 8 * T)
+    for pattern in attention.ALL:
+        for name, kernel in KERNELS.items():
+            whole = forward(encoding, pattern, kernel, params, (q, k, v), placement)
+            for first in (0, N // 2):
+                keys = slice(first * K // N, (first + N // 2) * K // N)
+                heads = jnp.arange(first, first + N // 2)
+                qkv = q[:, :, heads], k[:, :, keys], v[:, :, keys]
+                shard = compiled(encoding, pattern, kernel, params, qkv, placement, heads)
+                for what, a, b in zip(("out", "lse"), shard, whole, strict=True):
+                    where = f"{encoding}, {pattern}, {name}"
+                    assert_same(a, b[:, :, heads], 1e-5, f"{what} of the heads from {first} on alone, {where}")
+
+
+NAMES = {"[0][0]": "out", "[0][1]": "lse", "[2][0]": "dq", "[2][1]": "dk", "[2][2]": "dv"}
+
+
+def gradients(encoding: Encoding, pattern: Pattern, kernel: str, given: tuple) -> tuple:
+    placement = placed(scattered(), 8 * T)
+    return differentiated(encoding, pattern, KERNELS[kernel], tables(encoding), sample(), placement, given)
+
+
+def scattered() -> np.ndarray:
+    """i32[B, T]: positions with gaps, out of order, another order in each row."""
+    rng = np.random.default_rng(5)
+    return np.stack([rng.permutation(np.arange(T) * 2) for _ in range(B)]).astype(np.int32)
+
+
+def cotangents() -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(6)
+    dout, dlse = rng.standard_normal((B, T, N, H)), rng.standard_normal((B, T, N))
+    return dout.astype(np.float32), dlse.astype(np.float32)
+
+
+def visible(pattern: Pattern) -> np.ndarray:
+    """bool[B, K, T, S]: whether any of the query heads of a key head sees the key."""
+    pos = jnp.asarray(scattered())
+    counts = np.asarray(pattern.counts(pos, pos, jnp.arange(N)))
+    return np.broadcast_to(counts, (B, N, T, T)).reshape(B, K, N // K, T, T).any(2)
+
+
+def mismatch(reached: np.ndarray, seen: np.ndarray) -> str:
+    b, head, s = (int(i) for i in np.argwhere(reached != seen)[0])
+    return f"token {s} of row {b}, hidden from it" if reached[b, head, s] else f"nothing of token {s} of row {b}"

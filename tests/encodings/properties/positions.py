@@ -1,0 +1,104 @@
+"""Positions are arrays handed over, never counted: shifted, permuted, gapped, packed or explicit ones are honoured."""
+
+import math
+
+import jax.numpy as jnp
+import numpy as np
+
+from ropelab import attention
+from ropelab.attention import Causal
+from ropelab.encodings import Encoding, Rotary, scores
+from tests.encodings.properties.calls import KERNELS, Placement, call, forward, placed
+from tests.encodings.properties.samples import B, K, N, T, assert_same, sample, spread, tables
+
+
+def shifting_all_positions_changes_nothing(encoding: Encoding) -> None:
+    """Scores depend on the distance alone: 4096 added to every position leaves them as they are.
+
+    Positions rounded to bfloat16 and a decay on one side only fail here.
+    """
+    q, k, _ = sample()
+    pos, params = spread(encoding), tables(encoding)
+    here, there = (
+        scores(encoding, q, k, pos + shift, pos + shift, params=params, length=int(pos.max()) + 1)
+        for shift in (0, 4096)
+    )
+    assert_same(there, here, 3e-4, f"scores of {encoding} 4096 positions further on")
+
+
+def gaps_are_honoured(encoding: Encoding) -> None:
+    """Some tokens of a text, handed over with their own positions in any order, score as they do in the whole text."""
+    q, k, _ = sample(2 * T)
+    params, whole = tables(encoding), np.arange(2 * T)
+    chosen = np.random.default_rng(3).permutation(2 * T)[:T]
+    expected = np.asarray(scores(encoding, q, k, whole, whole, params=params, length=2 * T))
+    actual = scores(encoding, q[:, chosen], k[:, chosen], chosen, chosen, params=params, length=2 * T)
+    assert_same(actual, expected[:, :, chosen][..., chosen], 1e-5, f"scores of {encoding} for tokens with gaps")
+
+
+def explicit_positions_equal_implicit(encoding: Encoding) -> None:
+    """Saying 0, 1, 2, ... gives what saying nothing gives."""
+    params, qkv, pos = tables(encoding), sample(), jnp.arange(T)
+    implicit = call(encoding, Causal(), KERNELS["dense"], params, qkv)
+    explicit = call(encoding, Causal(), KERNELS["dense"], params, qkv, Placement(pos, pos))
+    for name, a, b in zip(("out", "lse"), explicit, implicit, strict=True):
+        assert_same(a, b, 1e-5, f"{name} of {encoding} with explicit positions")
+
+
+def permuted_tokens_give_permuted_outputs(encoding: Encoding) -> None:
+    """The order in which tokens are stored means nothing: their positions alone place them."""
+    params, qkv = tables(encoding), sample()
+    pos = np.broadcast_to(np.arange(T) * 3, (B, T))
+    order = np.random.default_rng(4).permutation(T)
+    mixed = tuple(x[:, order] for x in qkv)
+    for pattern in attention.ALL:
+        for name, kernel in KERNELS.items():
+            there = forward(encoding, pattern, kernel, params, qkv, placed(pos, 3 * T))
+            here = forward(encoding, pattern, kernel, params, mixed, placed(pos[:, order], 3 * T))
+            for what, a, b in zip(("out", "lse"), here, there, strict=True):
+                expected = np.asarray(b)[:, order]
+                assert_same(a, expected, 1e-5, f"{what} of permuted tokens, {encoding}, {pattern}, {name}")
+
+
+def packed_documents_are_separate_documents(encoding: Encoding) -> None:
+    """Three documents in one row, each counting from 0, give what each gives alone."""
+    params, qkv = tables(encoding), sample()
+    each = T // 3
+    pos = np.broadcast_to(np.tile(np.arange(each), 3), (B, T))
+    packed = placed(pos, 4 * T, np.broadcast_to(np.repeat(np.arange(3), each), (B, T)))
+    alone = tuple(x.reshape(3 * B, each, *x.shape[2:]) for x in qkv)
+    first = np.broadcast_to(np.arange(each), (3 * B, each))
+    for pattern in attention.ALL:
+        separate = call(encoding, pattern, KERNELS["dense"], params, alone, Placement(first, first, None, 4 * T))
+        for name, kernel in KERNELS.items():
+            together = forward(encoding, pattern, kernel, params, qkv, packed)
+            for what, a, b in zip(("out", "lse"), together, separate, strict=True):
+                expected = np.asarray(b).reshape(a.shape)
+                assert_same(a, expected, 1e-5, f"{what} of packed documents, {encoding}, {pattern}, {name}")
+
+
+def rotations_equal_a_float64_loop(encoding: Encoding) -> None:
+    """A purely rotary encoding turns by position times its own frequencies, in its own pairing: nothing else."""
+    purely = ("turn", "encode_q", "encode_k", "combine")
+    if not isinstance(encoding, Rotary) or any(getattr(type(encoding), n) != getattr(Rotary, n) for n in purely):
+        return
+    q, k, _ = sample()
+    pos = spread(encoding)
+    actual = scores(encoding, q, k, pos, pos, length=int(pos.max()) + 1)
+    inv_freq, amplitude = encoding.frequencies(q.shape[-1], int(pos.max()) + 1)
+    q, k = (turned(x, pos, np.asarray(inv_freq), float(amplitude), encoding.pairing) for x in (q, k))
+    k = np.repeat(k, N // K, axis=2)
+    expected = np.einsum("BTNH,BSNH->BNTS", q, k) / math.sqrt(q.shape[-1])
+    assert_same(actual, expected, 1e-5, f"scores of {encoding} against a float64 loop")
+
+
+def turned(x: np.ndarray, pos: np.ndarray, inv_freq: np.ndarray, amplitude: float, pairing: str | None) -> np.ndarray:
+    """Each pair of each token turned by a 2 x 2 matrix, in float64."""
+    out, R = x.astype(np.float64), len(inv_freq)
+    for t, p in enumerate(pos):
+        for r in range(R):
+            i, j = (2 * r, 2 * r + 1) if pairing == "interleaved" else (r, r + R)
+            c, s = amplitude * math.cos(p * inv_freq[r]), amplitude * math.sin(p * inv_freq[r])
+            a, b = x[:, t, :, i], x[:, t, :, j]
+            out[:, t, :, i], out[:, t, :, j] = a * c - b * s, b * c + a * s
+    return out

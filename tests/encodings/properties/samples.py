@@ -1,0 +1,53 @@
+"""The small arrays that every property is tried on, and how two results are compared.
+
+Lengths divide by no block size, query heads share key heads, queries are large enough that attention is far from
+uniform, and positions reach beyond the length an encoding was trained on, where its scaling acts.
+"""
+
+import jax
+import numpy as np
+from jax import Array
+
+from ropelab.encodings import Encoding
+from ropelab.encodings.base import Params
+
+B, T, N, K, H = 2, 21, 4, 2, 16
+
+
+def sample(length: int = T) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Queries, keys and values of one self-attention."""
+    rng = np.random.default_rng(length)
+    q = 2 * rng.standard_normal((B, length, N, H))
+    k, v = rng.standard_normal((2, B, length, K, H))
+    return q.astype(np.float32), k.astype(np.float32), v.astype(np.float32)
+
+
+def tables(encoding: Encoding) -> Params:
+    """The encoding's learned tables, moved away from a start that may be all zeros."""
+    made = encoding.init(jax.random.key(0), num_heads=N, head_dim=H)
+    leaves, structure = jax.tree.flatten(made)
+    rng = np.random.default_rng(1)
+    return jax.tree.unflatten(structure, [leaf + 0.3 * rng.standard_normal(leaf.shape, np.float32) for leaf in leaves])
+
+
+def trained_length(encoding: Encoding) -> int:
+    """The length from which the encoding's scaling acts, if it names one."""
+    return max(T, getattr(encoding, "original_length", T))
+
+
+def spread(encoding: Encoding) -> np.ndarray:
+    """i32[T]: positions with uneven gaps, in no order, up to four trained lengths."""
+    rng = np.random.default_rng(2)
+    chosen = rng.choice(4 * trained_length(encoding) - 1, T - 1, replace=False)
+    return rng.permutation(np.append(chosen, 4 * trained_length(encoding) - 1)).astype(np.int32)
+
+
+def assert_same(actual: Array | np.ndarray, expected: Array | np.ndarray, tolerance: float, what: str) -> None:
+    """Raise in words unless the arrays agree to `tolerance` of the expected one's largest finite entry or of 1."""
+    a, e = np.asarray(actual, np.float64), np.asarray(expected, np.float64)
+    assert a.shape == e.shape, f"{what}: shape {a.shape} instead of {e.shape}"
+    scale = max(1.0, np.abs(e[np.isfinite(e)]).max(initial=0.0))
+    wrong = ~np.isclose(a, e, rtol=0, atol=tolerance * scale)
+    if wrong.any():
+        at = tuple(int(i) for i in np.argwhere(wrong)[0])
+        raise AssertionError(f"{what}: {a[at]:.6g} instead of {e[at]:.6g} at {at}, and {wrong.sum()} of {a.size} wrong")

@@ -1,0 +1,65 @@
+"""Decoding from the cache gives the logits of the full forward, token by token."""
+
+import numpy as np
+import pytest
+
+from tests.models import tiny
+
+
+@pytest.mark.parametrize("prefill", [1, 10, 24])
+def test_any_prefill_decodes_to_the_full_forward(prefill: int) -> None:
+    lab = tiny.lab()
+    np.testing.assert_allclose(lab.decode_logits(tiny.SHORT, prefill=prefill), lab.logits(tiny.SHORT), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "pattern"),
+    [
+        ("ALiBi", None),
+        ("YaRN(factor=4.0, original_length=32)", "SlidingWindow(window=7)"),
+    ],
+)
+def test_static_encodings_decode_exactly_beyond_the_trained_length(encoding: str, pattern: str | None) -> None:
+    lab = tiny.lab().swap(encoding, pattern)
+    np.testing.assert_allclose(lab.decode_logits(tiny.LONG, prefill=33), lab.logits(tiny.LONG), atol=1e-4)
+
+
+def test_dynamic_ntk_decodes_exactly_within_the_trained_length_and_boundedly_beyond() -> None:
+    """The hidden states of earlier tokens were made under an earlier length, which no cache can undo. Unrotated keys
+    leave that as the only difference, so it stays a fraction of what another text would make."""
+    lab = tiny.lab("dynamic_2")
+    decoded = lab.decode_logits(tiny.LONG, prefill=24)
+    within = lab.logits(tiny.LONG[:, : tiny.TRAINED_LENGTH])
+    np.testing.assert_allclose(decoded[:, : tiny.TRAINED_LENGTH], within, atol=1e-4)
+    full = np.asarray(lab.logits(tiny.LONG)[0, -1])
+    difference = float(np.sqrt(np.mean(np.square(decoded[0, -1] - full))) / full.std())
+    message = f"80 tokens decoded differ from the full forward by {difference} deviations of its logits"
+    assert np.isfinite(decoded).all(), message
+    assert 1e-4 < difference < 0.5, message
+
+
+def test_decoding_leaves_the_model_as_it_was() -> None:
+    """The cache is donated and rewritten; nothing of one call may be seen by the next."""
+    lab = tiny.lab()
+    first = np.asarray(lab.decode_logits(tiny.SHORT, prefill=10))
+    np.testing.assert_array_equal(lab.decode_logits(tiny.SHORT, prefill=10), first)
+
+
+def test_generation_is_the_most_probable_token_again_and_again() -> None:
+    lab = tiny.lab(tokenizer=True)
+    assert lab.tokenizer is not None
+    prompt = "def attend(q, k):"
+    text = prompt + lab.generate(prompt, max_new_tokens=6)
+    ids = np.asarray([lab.tokenizer.encode(text)])
+    assert ids.shape[1] == len(prompt) + 6
+    best = np.asarray(lab.logits(ids)).argmax(axis=-1)
+    np.testing.assert_array_equal(best[0, len(prompt) - 1 : -1], ids[0, len(prompt) :])
+
+
+def test_generation_refuses_what_it_cannot_do() -> None:
+    with pytest.raises(ValueError, match="max_new_tokens=0"):
+        tiny.lab(tokenizer=True).generate("a", max_new_tokens=0)
+    with pytest.raises(ValueError, match="no tokenizer"):
+        tiny.lab().generate("a")
+    with pytest.raises(ValueError, match="tokens"):
+        tiny.lab(tokenizer=True).generate("")
