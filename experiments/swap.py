@@ -131,7 +131,6 @@ def write_figure(workdir: Path, measured: list[Measured], protocol: Protocol, tr
     figure = perplexity_figure(
         {one.arm.name: one.nll for one in measured if one.length == protocol.stride},
         trained_length=trained_length,
-        window=min(512, protocol.stride - 1),
         title=f"{protocol.model} on {protocol.text}, {protocol.stride} tokens",
         protocol=protocol.line(),
     )

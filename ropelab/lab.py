@@ -4,6 +4,7 @@ import dataclasses
 import os
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -132,7 +133,11 @@ def load(source: str | os.PathLike[str], *, dtype: Any = "float32", mesh: Mesh |
 
     Raises:
         CheckpointError: if there is no such checkpoint, or it cannot be read as a Llama.
+        ValueError: for a dtype that no model here computes in.
     """
+    known = ("float32", "bfloat16", "float16", *(("float64",) if jax.config.jax_enable_x64 else ()))
+    if getattr(dtype, "__name__", str(dtype)) not in known:
+        raise ValueError(f"dtype={dtype!r} is not one of {', '.join(known)}")
     opened = open_source(source)
     params = assemble(opened, dtype=jnp.dtype(dtype), mesh=mesh)
     model = Llama(Wiring(opened.config, opened.encoding, Causal()), Parameters(params))

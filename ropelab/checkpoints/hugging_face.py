@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
@@ -25,7 +26,7 @@ class HuggingFaceDirectory:
         self.encoding = knobs.from_hf(settings)
         self.tokenizer = tokenizer.from_directory(folder)
         self._files = {path: open_weights(path) for path in weight_files(folder)}
-        self._owner = {name: path for path, file in self._files.items() for name in file.keys()}  # noqa: SIM118
+        self._owner = owners(self._files)
         self.shapes: Mapping[str, tuple[int, ...]] = {
             name: tuple(self._files[path].get_slice(name).get_shape()) for name, path in self._owner.items()
         }
@@ -33,9 +34,12 @@ class HuggingFaceDirectory:
     def tensor(self, name: str) -> np.ndarray:
         """The values of one tensor."""
         try:
-            return np.asarray(self._files[self._owner[name]].get_tensor(name))
-        except SafetensorError as error:
+            values = np.asarray(self._files[self._owner[name]].get_tensor(name))
+        except (SafetensorError, AttributeError) as error:  # AttributeError: a type that numpy does not have, as float8
             raise CheckpointError(f"{self._owner[name]}: cannot read {name}: {error}") from None
+        if not jnp.issubdtype(values.dtype, jnp.floating):
+            raise CheckpointError(f"{self._owner[name]}: {name} holds {values.dtype}, not floating-point weights")
+        return values
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -48,7 +52,7 @@ def read_json(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path} is missing; a Hugging Face directory has config.json and {WEIGHTS}")
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # also of bytes that are not UTF-8 and of integers without end
         raise CheckpointError(f"{path} is not valid JSON: {error}; download it again") from None
     if not isinstance(value, dict):
         raise CheckpointError(f"{path} holds a {type(value).__name__}, not a JSON object")
@@ -106,11 +110,22 @@ def weight_files(folder: Path) -> list[Path]:
     return [folder / WEIGHTS]
 
 
+def owners(files: Mapping[Path, Any]) -> dict[str, Path]:
+    """Which file has which tensor."""
+    found: dict[str, Path] = {}
+    for path, file in files.items():
+        for name in file.keys():  # noqa: SIM118
+            if name in found:
+                raise CheckpointError(f"tensor {name} is in {found[name]} and in {path}; remove one of the two files")
+            found[name] = path
+    return found
+
+
 def open_weights(path: Path) -> Any:
     """A safetensors file, memory-mapped."""
-    if not path.is_file():
-        raise CheckpointError(f"{path} is missing; download the checkpoint again")
     try:
+        if not path.is_file():
+            raise CheckpointError(f"{path} is missing; download the checkpoint again")
         return safe_open(path, framework="np")
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path} is truncated or not a safetensors file ({error}); download it again") from None

@@ -51,24 +51,34 @@ def from_hf(config: Mapping[str, Any]) -> Encoding:
 
 def merged_settings(config: Mapping[str, Any]) -> dict[str, Any]:
     """One flat dict with `rope_type` and `rope_theta`, whichever transformers wrote the file."""
-    new, old = config.get("rope_parameters"), config.get("rope_scaling")
-    if new and old and dict(new) != dict(old):
+    new, old = (rope_object(config, name) for name in ("rope_parameters", "rope_scaling"))
+    if new and old and new != old:
         raise CheckpointError("config.json has both rope_parameters and rope_scaling, and they differ; keep one")
-    rope = dict(new or old or {})
+    rope = new or old
     nested = [k for k, v in rope.items() if isinstance(v, Mapping)]
     if nested:
         raise CheckpointError(f"config.json sets rope per layer type ({', '.join(nested)}); one for all layers is read")
-    kinds = {rope.pop(k) for k in ("rope_type", "type") if k in rope}
-    thetas = {t for t in (rope.pop("rope_theta", None), config.get("rope_theta")) if t is not None}
+    kinds = [rope.pop(k) for k in ("rope_type", "type") if k in rope]
+    thetas = [t for t in (rope.pop("rope_theta", None), config.get("rope_theta")) if t is not None]
     for name, values in (("rope types", kinds), ("values of rope_theta", thetas)):
-        if len(values) > 1:
+        if any(value != values[0] for value in values):
             raise CheckpointError(f"config.json has two {name}, {' and '.join(map(repr, values))}; keep one")
-    if rope.pop("partial_rotary_factor", None) not in (None, 1, 1.0):
+    if any(f not in (None, 1) for f in (rope.pop("partial_rotary_factor", None), config.get("partial_rotary_factor"))):
         raise CheckpointError("config.json: partial_rotary_factor is not 1; transformers' Llama does not apply it")
-    kind = kinds.pop() if kinds else "default"
+    kind = kinds[0] if kinds else "default"
+    if not isinstance(kind, str):
+        raise CheckpointError(f"config.json: the rope type is {kind!r}, not a name")
     if L0 in config and L0 in KEYS.get(kind, (set(),))[0]:
         rope.setdefault(L0, config[L0])
-    return rope | {"rope_type": kind, "rope_theta": thetas.pop() if thetas else HF_DEFAULT_BASE}
+    return rope | {"rope_type": kind, "rope_theta": thetas[0] if thetas else HF_DEFAULT_BASE}
+
+
+def rope_object(config: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """One of the two places for rope settings, `{}` where the file has none."""
+    value = config.get(name)
+    if value is not None and not isinstance(value, Mapping):
+        raise CheckpointError(f"config.json: {name} holds a {type(value).__name__}, not a JSON object")
+    return dict(value or {})
 
 
 def check_keys(kind: str, rope: Mapping[str, Any]) -> None:
@@ -93,6 +103,8 @@ def build(kind: str, base: float, rope: Mapping[str, Any], config: Mapping[str, 
         return PI(base=base, factor=rope["factor"])
     if kind == "dynamic":
         # transformers 5.23 measures growth from max_position_embeddings, whatever else is given
+        if "max_position_embeddings" not in config:
+            raise CheckpointError("config.json: rope type 'dynamic' needs max_position_embeddings")
         return DynamicNTK(base=base, factor=rope["factor"], original_length=config["max_position_embeddings"])
     if kind == "llama3":
         low, high = rope["low_freq_factor"], rope["high_freq_factor"]

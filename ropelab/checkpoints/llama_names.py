@@ -81,6 +81,9 @@ def check_tensors(source: Source) -> None:
     Raises:
         CheckpointError: naming the tensor, what was found and what was expected.
     """
+    if source.config.layers > len(source.shapes):  # before a billion names are made
+        layers, found = source.config.layers, len(source.shapes)
+        raise CheckpointError(f"{source.name}: {layers} layers are declared and {found} tensors are there")
     expected = {name: leaf.stored for leaf in leaves(source.config) for name in leaf.names}
     for name, shape in expected.items():
         if name not in source.shapes:

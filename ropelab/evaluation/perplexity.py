@@ -86,7 +86,7 @@ def nll_of_document(
 
 def bands(edges: tuple[int, ...], length: int, last: int) -> list[Band]:
     """All positions, each interval between two edges below `length`, and the last `last` positions."""
-    inner = [e for e in edges if 0 < e < length]
+    inner = sorted({e for e in edges if 1 < e < length})  # position 0 alone would be a band without scored tokens
     ends = list(zip([0, *inner], [*inner, length], strict=True))
     parts = [Band(f"[{first}, {end})", first, end) for first, end in ends] if len(ends) > 1 else []
     tail = [Band(f"last {last}", length - last, length)] if last < length else []

@@ -53,7 +53,8 @@ class Protocol(NamedTuple):
     def settings(self) -> str:
         """What one measurement of one document depends on, as canonical JSON."""
         shared = ("weights", "text", "text_sha256", "dtype", "kernel", "part", "bos")
-        return json.dumps({name: getattr(self, name) for name in shared} | {"stride": self.stride}, sort_keys=True)
+        facts = {name: getattr(self, name) for name in shared} | {"stride": self.stride, "versions": versions()}
+        return json.dumps(facts, sort_keys=True)
 
 
 def versions() -> str:

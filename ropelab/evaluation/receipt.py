@@ -131,8 +131,9 @@ def proof(model: Llama, original: Llama, probe_1T: np.ndarray) -> dict[str, Any]
 
 
 def longest_known(model: Llama) -> int:
-    """The longest context within which an encoding may still be defined to change nothing."""
-    return max(model.config.trained_length, getattr(model.wiring.encoding, "original_length", 0))
+    """The longest context within which what is plugged in may still be defined to change nothing."""
+    encoding, pattern = model.wiring.encoding, model.wiring.pattern
+    return max(model.config.trained_length, getattr(encoding, "original_length", 0), getattr(pattern, "window", 0))
 
 
 def why_identical(model: Llama) -> str:

@@ -33,6 +33,7 @@ class LlamaConfig(Spec):
     def __post_init__(self) -> None:
         super().__post_init__()
         at_least(1, self, "vocabulary", "width", "layers", "heads", "key_heads", "head_dim", "feed_forward")
+        at_least(0, self, "norm_eps", "trained_length")
         require(
             self.heads % self.key_heads == 0,
             self,

@@ -50,6 +50,13 @@ def shown(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
+def by_position(records: Sequence[Record]) -> list[str]:
+    """The table of bands, if there is more than one band."""
+    shown = by_band(records)
+    longest = max(int(r["length"]) for r in records)
+    return [f"Perplexity by position, {longest} tokens.", markdown(records, shown)] if shown else []
+
+
 def swap_report(
     records: Sequence[Record], receipts: Mapping[str, Mapping[str, Any]], *, protocol: str, command: str
 ) -> str:
@@ -63,8 +70,7 @@ def swap_report(
                 verdict(records),
                 "Perplexity by length, and over the last tokens of each; lowest of each column in bold.",
                 markdown(records, by_length(records)),
-                f"Perplexity by position, {max(int(r['length']) for r in records)} tokens.",
-                markdown(records, by_band(records)),
+                *by_position(records),
                 "![Perplexity against position](perplexity.png)",
                 "## What was applied",
                 receipt_table(receipts),

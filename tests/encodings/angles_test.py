@@ -70,6 +70,18 @@ def test_frequencies_split_exactly():
     np.testing.assert_array_equal(np.ldexp(mantissa, 12), np.round(np.ldexp(mantissa, 12)))
 
 
+def test_a_traced_length_costs_what_its_float32_frequencies_cost():
+    """Frequencies that depend on a traced length are rounded before any position multiplies them: 0.007 rad at 131072.
+
+    So a decoded token differs from the full forward by that much there, and transformers by as much from itself.
+    """
+    encoding, length = DynamicNTK(base=1e4, factor=2, original_length=4096), 131072
+    pos = np.arange(length - 999, length)
+    traced, _ = encoding.frequencies(128, jnp.asarray(length))
+    known, _ = encoding.frequencies(128, length)
+    assert difference(angles(jnp.asarray(pos)[None], traced)[0], pos[:, None] * known) < 1e-2
+
+
 @pytest.mark.parametrize(
     "encoding",
     [

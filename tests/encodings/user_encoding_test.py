@@ -31,7 +31,7 @@ def test_scores_equal_a_float64_loop():
 @pytest.mark.parametrize("pattern", attention.ALL, ids=repr)
 def test_the_table_learns(pattern, kernel):
     """Finite gradients that are not zero reach the slope of every head, on every kernel."""
-    placement = placed(scattered(), 8 * T)
+    placement = placed(scattered(), length=8 * T)
     given = (ENCODING, pattern, KERNELS[kernel], tables(ENCODING), sample(), placement, cotangents())
     slopes = np.asarray(differentiated(*given)[1]["slopes"])
     assert np.isfinite(slopes).all()
@@ -41,7 +41,7 @@ def test_the_table_learns(pattern, kernel):
 def test_the_table_gradient_is_the_slope_of_the_output():
     """Against a difference quotient in the direction of one head."""
     params, step = tables(ENCODING), 1e-2
-    pattern, kernel, placement = attention.Causal(), KERNELS["blockwise"], placed(scattered(), 8 * T)
+    pattern, kernel, placement = attention.Causal(), KERNELS["blockwise"], placed(scattered(), length=8 * T)
     dout, dlse = cotangents()
 
     def run(shift):

@@ -1,5 +1,6 @@
 """Attention as the properties call it: compiled once for each encoding, pattern and kernel."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 from unittest import mock
@@ -23,18 +24,22 @@ KERNELS: dict[str, Kernel] = {"dense": dense, "blockwise": partial(blockwise, bl
 
 
 class Placement(NamedTuple):
-    """Where the tokens of a call stand, in the words of `attend`."""
+    """Where the tokens of a call stand and which heads they have, in the words of `attend`."""
 
     q_pos: Array | np.ndarray | None = None
     k_pos: Array | np.ndarray | None = None
     segments: Array | np.ndarray | None = None
     length: Array | int | None = None
+    heads: Array | np.ndarray | None = None
 
 
-def placed(pos_BT: np.ndarray, length: int, segments_BT: np.ndarray | None = None) -> Placement:
+def placed(
+    pos_BT: np.ndarray, segments_BT: np.ndarray | None = None, *, length: int, heads: Sequence[int] = range(N)
+) -> Placement:
     """Self-attention of tokens at these positions, all in one document unless segments are given."""
     segments_BT = np.zeros_like(pos_BT) if segments_BT is None else segments_BT
-    return Placement(*(np.asarray(x, np.int32) for x in (pos_BT, pos_BT, segments_BT)), length)
+    arrays = (np.asarray(x, np.int32) for x in (pos_BT, pos_BT, segments_BT))
+    return Placement(*arrays, length, np.asarray(heads, np.int32))
 
 
 def call(
@@ -44,7 +49,6 @@ def call(
     params: Params,
     qkv: Arrays,
     placement: Placement = Placement(),  # noqa: B008
-    heads: Array | None = None,
     num_heads: int = N,
 ) -> tuple[Array, Array]:
     """`attend` with a kernel handed over as a function."""
@@ -55,7 +59,6 @@ def call(
             pattern=pattern,
             params=params,
             **placement._asdict(),
-            heads=heads,
             num_heads=num_heads,
             kernel="under test",
         )

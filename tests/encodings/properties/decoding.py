@@ -51,7 +51,7 @@ def decoding_equals_the_full_forward(encoding: Encoding, decode: Decode = decode
     for t in range(T):
         lengths = {T * stride, (t + 1) * stride} if encoding.depends_on_length else {T * stride}
         for length in sorted(lengths):
-            whole, _ = forward(encoding, Causal(), KERNELS["dense"], params, qkv, placed(rows, length))
+            whole, _ = forward(encoding, Causal(), KERNELS["dense"], params, qkv, placed(rows, length=length))
             step = decode(encoding, params, qkv, pos, jnp.asarray(t), jnp.asarray(length))
             what = f"token {t} decoded with {encoding} at length {length}"
             assert_same(step, np.asarray(whole)[:, t], 1e-5, what)

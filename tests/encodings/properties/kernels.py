@@ -7,7 +7,7 @@ import numpy as np
 from ropelab import attention
 from ropelab.attention import Pattern
 from ropelab.encodings import Encoding
-from tests.encodings.properties.calls import KERNELS, compiled, differentiated, forward, placed
+from tests.encodings.properties.calls import KERNELS, call, differentiated, forward, placed
 from tests.encodings.properties.samples import B, H, K, N, T, assert_same, sample, tables
 
 
@@ -58,26 +58,32 @@ def the_receptive_field_is_the_counts(encoding: Encoding) -> None:
 
 
 def a_shard_of_the_heads_is_a_slice_of_the_whole(encoding: Encoding) -> None:
-    """Two of four query heads, told their global numbers, give what they give among all four."""
-    params, (q, k, v), placement = tables(encoding), sample(), placed(scattered(), 8 * T)
+    """Some of the query heads, told their global numbers, give what they give among all: in another order, or alone."""
+    params, halves = tables(encoding), np.split(np.arange(N), 2)
+    shards = [("dense", call, heads) for heads in halves]
+    shards += [(name, forward, np.concatenate(halves[::-1])) for name in KERNELS]
     for pattern in attention.ALL:
-        for name, kernel in KERNELS.items():
-            whole = forward(encoding, pattern, kernel, params, (q, k, v), placement)
-            for first in (0, N // 2):
-                keys = slice(first * K // N, (first + N // 2) * K // N)
-                heads = jnp.arange(first, first + N // 2)
-                qkv = q[:, :, heads], k[:, :, keys], v[:, :, keys]
-                shard = compiled(encoding, pattern, kernel, params, qkv, placement, heads)
-                for what, a, b in zip(("out", "lse"), shard, whole, strict=True):
-                    where = f"{encoding}, {pattern}, {name}"
-                    assert_same(a, b[:, :, heads], 1e-5, f"{what} of the heads from {first} on alone, {where}")
+        for name, run, heads in shards:
+            given = encoding, pattern, KERNELS[name], params
+            whole = forward(*given, sample(), placed(scattered(), length=8 * T))
+            shard = run(*given, with_heads(heads), placed(scattered(), length=8 * T, heads=heads))
+            for what, a, b in zip(("out", "lse"), shard, whole, strict=True):
+                expected = np.asarray(b)[:, :, heads]
+                assert_same(a, expected, 1e-5, f"{what} of heads {heads}, {encoding}, {pattern}, {name}")
+
+
+def with_heads(heads: np.ndarray) -> tuple[np.ndarray, ...]:
+    """These query heads, and the key heads they read."""
+    q, k, v = sample()
+    keys = heads[:: N // K] * K // N
+    return q[:, :, heads], k[:, :, keys], v[:, :, keys]
 
 
 NAMES = {"[0][0]": "out", "[0][1]": "lse", "[2][0]": "dq", "[2][1]": "dk", "[2][2]": "dv"}
 
 
 def gradients(encoding: Encoding, pattern: Pattern, kernel: str, given: tuple) -> tuple:
-    placement = placed(scattered(), 8 * T)
+    placement = placed(scattered(), length=8 * T)
     return differentiated(encoding, pattern, KERNELS[kernel], tables(encoding), sample(), placement, given)
 
 

@@ -53,28 +53,32 @@ def permuted_tokens_give_permuted_outputs(encoding: Encoding) -> None:
     mixed = tuple(x[:, order] for x in qkv)
     for pattern in attention.ALL:
         for name, kernel in KERNELS.items():
-            there = forward(encoding, pattern, kernel, params, qkv, placed(pos, 3 * T))
-            here = forward(encoding, pattern, kernel, params, mixed, placed(pos[:, order], 3 * T))
+            there = forward(encoding, pattern, kernel, params, qkv, placed(pos, length=3 * T))
+            here = forward(encoding, pattern, kernel, params, mixed, placed(pos[:, order], length=3 * T))
             for what, a, b in zip(("out", "lse"), here, there, strict=True):
                 expected = np.asarray(b)[:, order]
                 assert_same(a, expected, 1e-5, f"{what} of permuted tokens, {encoding}, {pattern}, {name}")
 
 
 def packed_documents_are_separate_documents(encoding: Encoding) -> None:
-    """Three documents in one row, each counting from 0, give what each gives alone."""
+    """Three documents in one row, each counting from 0, give what each gives alone: one after another, or mingled.
+
+    One after another, relative encodings cannot tell a position from a count of the row's tokens; mingled, they can.
+    """
     params, qkv = tables(encoding), sample()
     each = T // 3
-    pos = np.broadcast_to(np.tile(np.arange(each), 3), (B, T))
-    packed = placed(pos, 4 * T, np.broadcast_to(np.repeat(np.arange(3), each), (B, T)))
     alone = tuple(x.reshape(3 * B, each, *x.shape[2:]) for x in qkv)
     first = np.broadcast_to(np.arange(each), (3 * B, each))
+    documents, pos = np.repeat(np.arange(3), each), np.tile(np.arange(each), 3)
     for pattern in attention.ALL:
         separate = call(encoding, pattern, KERNELS["dense"], params, alone, Placement(first, first, None, 4 * T))
-        for name, kernel in KERNELS.items():
-            together = forward(encoding, pattern, kernel, params, qkv, packed)
-            for what, a, b in zip(("out", "lse"), together, separate, strict=True):
-                expected = np.asarray(b).reshape(a.shape)
-                assert_same(a, expected, 1e-5, f"{what} of packed documents, {encoding}, {pattern}, {name}")
+        for order in (np.arange(T), np.random.default_rng(7).permutation(T)):
+            packed = placed(*(np.broadcast_to(x[order], (B, T)) for x in (pos, documents)), length=4 * T)
+            for name, kernel in KERNELS.items():
+                together = forward(encoding, pattern, kernel, params, tuple(x[:, order] for x in qkv), packed)
+                for what, a, b in zip(("out", "lse"), together, separate, strict=True):
+                    expected = np.asarray(b).reshape(a.shape)[:, order]
+                    assert_same(a, expected, 1e-5, f"{what} of packed documents, {encoding}, {pattern}, {name}")
 
 
 def rotations_equal_a_float64_loop(encoding: Encoding) -> None:

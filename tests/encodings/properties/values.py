@@ -10,7 +10,7 @@ from ropelab import encodings
 from ropelab.attention import Causal
 from ropelab.encodings import Encoding, specs
 from ropelab.encodings.scoring import context
-from tests.encodings.properties.calls import KERNELS, Placement, call
+from tests.encodings.properties.calls import KERNELS, Placement, call, quickly
 from tests.encodings.properties.samples import N, assert_same, sample, spread, tables, trained_length
 
 
@@ -56,7 +56,7 @@ def a_growing_length_compiles_nothing(encoding: Encoding) -> None:
     traces = []
     q, k, v = sample()
 
-    @jax.jit
+    @quickly
     def step(pos: jax.Array, length: jax.Array) -> jax.Array:
         traces.append(length)
         placement = Placement(pos, pos, None, length)
@@ -89,7 +89,7 @@ def known_and_traced_lengths_agree(encoding: Encoding) -> None:
     q, k, _ = sample()
     pos, params, length = spread(encoding), tables(encoding), int(spread(encoding).max()) + 1
 
-    @jax.jit
+    @quickly
     def traced(length: jax.Array) -> jax.Array:
         return encodings.scores(encoding, q, k, pos, pos, params=params, length=length)
 

@@ -1,0 +1,182 @@
+"""Each package imports only what stands above it, and nothing anywhere evaluates, unpickles or runs what it reads."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+LONGEST = 300  # lines of a file
+ANYTHING = None
+
+# package → the parts of ropelab it may import besides itself
+LAYERS: dict[str, set[str] | None] = {
+    "encodings": set(),
+    "attention": {"encodings"},
+    "models": {"encodings", "attention"},
+    "checkpoints": {"encodings", "attention", "models"},
+    "data": {"encodings"},
+    "training": {"encodings", "attention", "models", "checkpoints", "data"},
+    "evaluation": {"encodings", "attention", "models", "data"},
+    "reporting": set(),
+    "lab": ANYTHING,
+    "__init__": ANYTHING,
+}
+
+# package → all that it imports from outside besides the standard library, or what it must do without
+ONLY: dict[str, set[str]] = {"encodings": {"jax", "numpy"}, "attention": {"jax", "numpy"}}
+WITHOUT: dict[str, set[str]] = {"reporting": {"jax", "flax"}}
+
+NEVER_IMPORTED = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve", "torch", "tensorflow"}
+NEVER_CALLED = {"eval", "exec", "yaml.load", "yaml.unsafe_load", "os.system"}
+NEVER_SAID = {"trust_remote_code", "allow_pickle"}
+
+Found = tuple[int, str]
+
+
+def sources(*folders: str) -> list[Path]:
+    return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
+
+
+PACKAGE = sources("ropelab")
+
+
+def part(path: Path) -> str:
+    """The package of a file of ropelab, or the name of a module at its top."""
+    return path.relative_to(ROOT / "ropelab").parts[0].removesuffix(".py")
+
+
+def imports(tree: ast.AST, path: Path) -> Iterator[Found]:
+    """The line and full name of every module, or member of one, that is imported anywhere in a file.
+
+    `import ropelab` counts as what is then used of it.
+    """
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, a.name) for a in node.names if (a.name, a.asname) != ("ropelab", None))
+        elif isinstance(node, ast.Attribute) and dotted(node.value) == "ropelab":
+            yield node.lineno, dotted(node)
+        elif isinstance(node, ast.ImportFrom):
+            here = path.relative_to(ROOT).parent.parts
+            above = here[: len(here) - node.level + 1] if node.level else ()
+            module = ".".join((*above, *([node.module] if node.module else [])))
+            yield from ((node.lineno, f"{module}.{alias.name}") for alias in node.names)
+        elif isinstance(node, ast.Call) and dotted(node.func) in ("importlib.import_module", "__import__"):
+            yield from ((node.lineno, a.value) for a in node.args[:1] if isinstance(a, ast.Constant))
+
+
+def dotted(node: ast.AST) -> str:
+    """`a.b.c` of a name or a chain of attributes, empty for anything else."""
+    if isinstance(node, ast.Attribute):
+        return f"{dotted(node.value)}.{node.attr}"
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def forbidden_imports(tree: ast.AST, path: Path) -> Iterator[Found]:
+    """Imports of a lower layer, of a library that the layer does without, or of a library that nothing needs."""
+    own = part(path)
+    assert own in LAYERS, f"{path.relative_to(ROOT)}: say in LAYERS what {own} may import"
+    allowed, only, without = LAYERS[own], ONLY.get(own), WITHOUT.get(own, set())
+    for line, name in imports(tree, path):
+        top, _, rest = name.partition(".")
+        if top in NEVER_IMPORTED:
+            yield line, f"imports {name}"
+        elif top == "ropelab":
+            target = rest.partition(".")[0]
+            if allowed is not ANYTHING and target not in (allowed | {own, "__version__"}):
+                yield (
+                    line,
+                    f"imports {name}; {own} may import {', '.join(sorted(allowed)) or 'nothing else of ropelab'}",
+                )
+        elif top in without or (only is not None and top not in (only | sys.stdlib_module_names)):
+            yield line, f"imports {name}; {own} does without {top}"
+
+
+def forbidden_calls(tree: ast.AST) -> Iterator[Found]:
+    """Evaluation of text, and options that let a downloaded file run."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and dotted(node.func) in NEVER_CALLED:
+            yield node.lineno, f"calls {dotted(node.func)}"
+        if isinstance(node, ast.keyword) and node.arg in NEVER_SAID and not is_false(node.value):
+            yield node.value.lineno, f"sets {node.arg}"
+        if isinstance(node, ast.Constant) and node.value in NEVER_SAID:
+            yield node.lineno, f"names {node.value}"
+
+
+def is_false(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant) and node.value is False
+
+
+def offences(found: Iterator[Found], path: Path) -> list[str]:
+    return [f"{path.relative_to(ROOT)}:{line}: {what}" for line, what in found]
+
+
+def parsed(path: Path) -> ast.AST:
+    return ast.parse(path.read_text(), filename=str(path))
+
+
+@pytest.mark.parametrize("path", PACKAGE, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_point_upwards(path):
+    assert not offences(forbidden_imports(parsed(path), path), path)
+
+
+@pytest.mark.parametrize("path", sources("ropelab", "experiments"), ids=lambda path: str(path.relative_to(ROOT)))
+def test_nothing_is_evaluated_or_unpickled(path):
+    assert not offences(forbidden_calls(parsed(path)), path)
+
+
+def test_experiments_are_imported_by_no_one():
+    """Mains are thin: what they do lives in the library, which knows neither them nor the tests."""
+    lower = {"experiments", "configs", "tests", "benchmarks"}
+    for path in PACKAGE:
+        found = ((line, f"imports {name}") for line, name in imports(parsed(path), path) if name.split(".")[0] in lower)
+        assert not offences(found, path)
+
+
+def test_no_file_is_longer_than_a_head_can_hold():
+    lines = {
+        str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in sources("ropelab", "experiments")
+    }
+    assert {name: count for name, count in lines.items() if count > LONGEST} == {}
+
+
+@pytest.mark.parametrize(
+    "where, text",
+    [
+        ("encodings/x.py", "from ropelab.attention import attend"),
+        ("encodings/x.py", "from ropelab import attention"),
+        ("encodings/x.py", "import ropelab.models.llama"),
+        ("encodings/x.py", "from ..attention import dense"),
+        ("encodings/x.py", "def f():\n    from flax import nnx"),
+        ("attention/x.py", "import importlib\nimportlib.import_module('ropelab.models')"),
+        ("models/x.py", "from ropelab.checkpoints import locate"),
+        ("models/x.py", "import ropelab\nlab = ropelab.load('smollm2')"),
+        ("models/x.py", "import ropelab as library"),
+        ("reporting/x.py", "import jax.numpy as jnp"),
+        ("reporting/x.py", "from ropelab.encodings import parse"),
+        ("evaluation/x.py", "from ropelab.checkpoints import locate"),
+        ("checkpoints/x.py", "import torch"),
+        ("checkpoints/x.py", "from pickle import load"),
+    ],
+)
+def test_a_forbidden_import_is_seen(where, text):
+    assert list(forbidden_imports(ast.parse(text), ROOT / "ropelab" / where))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["eval('1')", "exec('1')", "yaml.load(f)", "load(x, trust_remote_code=True)", "np.load(x, allow_pickle=True)"],
+)
+def test_a_forbidden_call_is_seen(text):
+    assert list(forbidden_calls(ast.parse(text)))
+
+
+def test_what_is_allowed_is_not_seen():
+    fine = (
+        "import jax\nimport math\nimport ropelab\nropelab.__version__\nfrom . import specs\nfrom .base import Encoding"
+    )
+    path = ROOT / "ropelab" / "encodings" / "x.py"
+    assert not list(forbidden_imports(ast.parse(fine), path))
+    assert not list(forbidden_calls(ast.parse("model.eval()\nnp.load(x, allow_pickle=False)\nyaml.safe_load(f)")))

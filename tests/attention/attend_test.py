@@ -1,0 +1,209 @@
+"""The one formula on every kernel: frozen numbers, inputs that are refused, and rows, counts and parts at the edges."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ropelab.attention import Causal, Pattern, SlidingWindow, attend, dispatch
+from ropelab.attention.dispatch import choose
+from ropelab.encodings import ALiBi, NoPE, RoPE, YaRN, scores
+from ropelab.encodings.specs import spec
+from tests.encodings import frozen
+from tests.encodings.properties.calls import KERNELS, Placement, compiled, differentiated, forward, placed
+from tests.encodings.properties.kernels import cotangents
+from tests.encodings.properties.samples import B, H, K, N, T, assert_same, sample
+
+IN_ONE_BLOCK = KERNELS | {"blockwise, one block": dispatch.KERNELS["blockwise"]}
+ROPE = RoPE(base=1e4)
+
+
+@spec
+class Thrice(Pattern):
+    """Causal, and every third key is seen three times."""
+
+    def counts(self, q_pos_BT, k_pos_BS, heads_N):
+        seen_B1TS = Causal().counts(q_pos_BT, k_pos_BS, heads_N)
+        return seen_B1TS * jnp.where(k_pos_BS % 3 == 0, 3, 1)[:, None, None, :]
+
+
+def rows(pos):
+    return np.broadcast_to(pos, (B, len(pos)))
+
+
+@pytest.mark.parametrize("kernel", IN_ONE_BLOCK)
+@pytest.mark.parametrize("case", frozen.cases("attention"), ids=lambda case: case["name"])
+def test_frozen_attention(case, kernel):
+    frozen.equals_frozen_attention(case, frozen.of_attention(case), IN_ONE_BLOCK[kernel])
+
+
+def test_lse_is_that_of_the_scores():
+    q, k, v = sample()
+    s_BNTS = np.asarray(scores(ROPE, q, k, jnp.arange(T), jnp.arange(T)))
+    expected = np.log(np.sum(np.exp(s_BNTS) * np.tri(T), axis=-1)).swapaxes(1, 2)
+    assert_same(attend(q, k, v, encoding=ROPE)[1], expected, 1e-5, "lse")
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_a_query_that_sees_nothing_gets_zero_and_no_weight(name):
+    """Zero and -inf, and gradients that are finite: the merge of partial results weighs such a row by nothing."""
+    q_pos, k_pos = np.arange(T) * 2, np.arange(T) + T
+    where = Placement(q_pos, k_pos)
+    (out, lse), _, gradients = differentiated(ROPE, Causal(), KERNELS[name], {}, sample(), where, cotangents())
+    blind = q_pos < k_pos[0]
+    assert (np.asarray(out)[:, blind] == 0).all()
+    assert (np.asarray(lse)[:, blind] == -np.inf).all()
+    assert np.isfinite(np.asarray(lse)[:, ~blind]).all()
+    dq, dk, dv = map(np.asarray, gradients)
+    assert (dq[:, blind] == 0).all()
+    assert all(np.isfinite(x).all() and x.any() for x in (dq, dk, dv))
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_a_key_seen_three_times_is_three_keys(name):
+    """In numerator and denominator, forward and backward: the softmax of a key that two branches see."""
+    q, k, v = sample()
+    pos = np.arange(T)
+    repeated = np.repeat(pos, np.where(pos % 3 == 0, 3, 1))
+    places, copies = Placement(pos, pos), Placement(pos, repeated)
+    found = differentiated(ROPE, Thrice(), KERNELS[name], {}, (q, k, v), places, cotangents())
+    copied = q, k[:, repeated], v[:, repeated]
+    expected = differentiated(ROPE, Causal(), KERNELS["dense"], {}, copied, copies, cotangents())
+    for what, a, b in zip(("out", "lse"), found[0], expected[0], strict=True):
+        assert_same(a, b, 1e-5, what)
+    first = np.searchsorted(repeated, pos)
+    summed = (expected[2][0], *(np.add.reduceat(x, first, axis=1) for x in expected[2][1:]))
+    for what, a, b in zip(("dq", "dk", "dv"), found[2], summed, strict=True):
+        assert_same(a, b, 2e-5, what)
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_parts_merge_by_their_lse(name):
+    """Two halves of the keys, each attended alone, weighted by exp(lse): the merge of ring attention and LongNet."""
+    q, k, v = sample()
+    pos, half = np.arange(T), T // 2 + 2
+    whole, total = compiled(ALiBi(), Causal(), KERNELS[name], {}, (q, k, v), Placement(pos, pos))
+    parts = [
+        compiled(ALiBi(), Causal(), KERNELS[name], {}, (q, k[:, part], v[:, part]), Placement(pos, pos[part]))
+        for part in (slice(0, half), slice(half, T))
+    ]
+    merged = sum(out * jnp.exp(lse - total)[..., None] for out, lse in parts)
+    assert_same(merged, whole, 1e-5, "out")
+    assert_same(jnp.logaddexp(parts[0][1], parts[1][1]), total, 1e-5, "lse")
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_queries_and_keys_may_have_segments_of_their_own(name):
+    """As a cache has: one query against slots of which some belong to no document."""
+    q, k, v = sample()
+    pos, filled = np.arange(T), 13
+    segments = np.zeros((B, 1), int), rows(np.where(pos < filled, 0, -1))
+    found = compiled(ROPE, Causal(), KERNELS[name], {}, (q[:, -1:], k, v), Placement(pos[-1:], pos, segments))
+    keys = k[:, :filled], v[:, :filled]
+    expected = compiled(ROPE, Causal(), KERNELS["dense"], {}, (q[:, -1:], *keys), Placement(pos[-1:], pos[:filled]))
+    for what, a, b in zip(("out", "lse"), found, expected, strict=True):
+        assert_same(a, b, 1e-5, what)
+
+
+@pytest.fixture
+def float64():
+    jax.config.update("jax_enable_x64", True)
+    yield jnp.float64
+    jax.config.update("jax_enable_x64", False)
+
+
+@pytest.mark.parametrize("pattern", [Causal(), SlidingWindow(window=5), Thrice()], ids=repr)
+@pytest.mark.parametrize("encoding", [ROPE, ALiBi()], ids=repr)
+def test_blockwise_equals_dense_in_float64(encoding, pattern, float64):
+    """To 1e-12: in double precision the two kernels differ by rounding alone, so no term is missing."""
+    qkv, given = (tuple(jnp.asarray(x, float64) for x in xs) for xs in (sample(), cotangents()))
+    results = []
+    for kernel in KERNELS.values():
+        found, _, gradients = differentiated(encoding, pattern, kernel, {}, qkv, Placement(), given)
+        results.append((*found, *gradients))
+    for what, a, b in zip(("out", "lse", "dq", "dk", "dv"), *results, strict=True):
+        assert a.dtype == float64
+        assert_same(a, b, 1e-12, what)
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_outputs_keep_the_dtype_and_lse_is_float32(name):
+    narrow = tuple(jnp.asarray(x, jnp.bfloat16) for x in sample())
+    out, lse = compiled(ROPE, Causal(), KERNELS[name], {}, narrow)
+    wide = tuple(x.astype(jnp.float32) for x in narrow)
+    expected = compiled(ROPE, Causal(), KERNELS["dense"], {}, wide)
+    assert (out.dtype, lse.dtype) == (jnp.bfloat16, jnp.float32)
+    assert_same(out.astype(jnp.float32), expected[0], 2e-2, "out")
+    assert_same(lse, expected[1], 2e-2, "lse")
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_scores_of_a_thousand_do_not_overflow(name):
+    q, k, v = sample()
+    where = placed(rows(np.arange(T)), length=T)
+    out, lse = map(np.asarray, forward(ROPE, Causal(), KERNELS[name], {}, (300 * q, k, v), where))
+    assert np.isfinite(out).all()
+    assert np.abs(lse).max() > 1000
+    assert np.abs(out).max() <= np.abs(v).max() * (1 + 1e-5)
+
+
+def test_auto_is_dense_for_small_squares_and_blockwise_beyond():
+    assert choose("auto", 512, 512) == "dense"
+    assert choose("auto", 513, 512) == "blockwise"
+    assert choose("auto", 1, 200_000) == "dense"
+    assert choose("dense", 10**6, 10**6) == "dense"
+    assert choose("blockwise", 1, 1) == "blockwise"
+
+
+def test_the_named_kernels_agree_and_the_pattern_is_causal_by_default():
+    q, k, v = sample()
+    results = [attend(q, k, v, encoding=ROPE, pattern=Causal(), kernel=name) for name in ("auto", "dense", "blockwise")]
+    for out, lse in (*results, attend(q, k, v, encoding=ROPE)):
+        assert_same(out, results[0][0], 1e-5, "out")
+        assert_same(lse, results[0][1], 1e-5, "lse")
+
+
+def shaped(**changes):
+    sizes = {"q": (B, T, N, H), "k": (B, T, K, H), "v": (B, T, K, H)} | changes
+    return [jnp.zeros(sizes[name]) for name in "qkv"]
+
+
+@pytest.mark.parametrize(
+    "arrays, options, said",
+    [
+        (shaped(k=(B + 1, T, K, H)), {}, "shapes do not fit"),
+        (shaped(k=(B, T, K, 8)), {}, "shapes do not fit"),
+        (shaped(v=(B, T - 1, K, H)), {}, "shapes do not fit"),
+        (shaped(v=(B, T, 1, H)), {}, "shapes do not fit"),
+        (shaped(k=(B, T, 3, H), v=(B, T, 3, H)), {}, "4 query heads cannot share 3 key heads"),
+        (shaped(q=(B, 3, N, H)), {}, "3 queries against 21 keys: say where they stand"),
+        (shaped(), {"q_pos": np.arange(T)}, "both q_pos and k_pos"),
+        (shaped(), {"k_pos": np.arange(T)}, "both q_pos and k_pos"),
+        (shaped(), {"kernel": "flash"}, "unknown kernel 'flash'; there are dense, blockwise and auto"),
+        (shaped(), {"encoding": RoPE()}, "base is not known"),
+        (shaped(), {"encoding": RoPE(base=1e4, rotary_dim=32)}, "rotary_dim=32 exceeds head_dim=16"),
+        (shaped(q=(B, T, N, 7), k=(B, T, K, 7), v=(B, T, K, 7)), {}, "head_dim=7 must be even"),
+    ],
+)
+def test_inputs_that_do_not_fit_are_refused(arrays, options, said):
+    with pytest.raises(ValueError) as error:
+        attend(*arrays, **({"encoding": ROPE} | options))
+    assert said in str(error.value)
+
+
+def test_values_may_be_wider_than_keys():
+    q, k, v = sample()
+    out, _ = attend(q, k, np.concatenate([v, v], axis=-1), encoding=NoPE())
+    assert_same(out, np.concatenate([attend(q, k, v, encoding=NoPE())[0]] * 2, axis=-1), 1e-6, "out")
+
+
+def test_a_temperature_is_in_the_scores():
+    """YaRN's factor a on queries and keys multiplies the scores by a squared."""
+    q, k, _ = sample()
+    warm = YaRN(base=1e4, factor=8.0, original_length=64)
+    plain = dataclasses.replace(warm, attention_factor=1.0)
+    pos = np.arange(T)
+    factor = (0.1 * np.log(8.0) + 1) ** 2
+    assert_same(scores(warm, q, k, pos, pos), factor * scores(plain, q, k, pos, pos), 1e-5, "scores")

@@ -1,0 +1,56 @@
+"""One pass answers every length that it can answer, and gives what separate measurements give."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ropelab.evaluation.arms import Arm, baselines, passes
+from ropelab.evaluation.study import measure
+from ropelab.models.module import Llama
+from tests.evaluation.small import DOCUMENTS, LENGTHS, PROTOCOL
+from tests.models import tiny
+
+DYNAMIC = "DynamicNTK(factor=2.0, original_length=32)"
+
+
+def arm(encoding: str, pattern: str | None = None, window: int | None = None) -> Arm:
+    return Arm(encoding, tiny.lab().swap(encoding, pattern).model, window)
+
+
+@pytest.mark.parametrize(
+    ("one", "expected"),
+    [
+        (arm("PI(factor=2.0)"), {80: LENGTHS}),
+        (arm("ALiBi", "SlidingWindow(window=4)"), {80: LENGTHS}),
+        (arm(DYNAMIC), {24: (16, 24), 80: (80,)}),
+        (arm(DYNAMIC, window=32), {80: LENGTHS}),
+    ],
+    ids=["static", "not rotary", "dynamic", "dynamic, chopped"],
+)
+def test_lengths_with_the_same_frequencies_share_a_pass(one: Arm, expected: dict[int, tuple[int, ...]]) -> None:
+    assert passes(one, LENGTHS) == expected
+    assert passes(one, LENGTHS[::-1]) == expected
+
+
+@pytest.mark.parametrize("one", [arm("PI(factor=2.0)"), arm(DYNAMIC)], ids=["static", "dynamic"])
+def test_a_shared_pass_gives_what_separate_ones_give(one: Arm, tmp_path: Path) -> None:
+    """The beginning of a long text is scored as the short text alone, length by length."""
+    protocol = PROTOCOL._replace(windows=1)
+    for measured in measure([one], DOCUMENTS[:1], protocol, tmp_path):
+        alone = one.model.nll(DOCUMENTS[:1, : measured.length])
+        np.testing.assert_allclose(measured.nll, alone, atol=5e-5)
+
+
+def test_the_baselines_are_the_model_and_the_model_on_chopped_text() -> None:
+    model = tiny.lab().model
+    first, second = baselines(model)
+    assert (first.name, first.window, first.model) == ("unchanged", None, model)
+    assert (second.name, second.window, second.model) == ("unchanged, chopped at 32", 32, model)
+
+
+def test_a_trained_length_that_nobody_knows_is_nothing_to_chop_at() -> None:
+    model = tiny.lab().model
+    unknown = model.wiring._replace(config=dataclasses.replace(model.config, trained_length=0))
+    assert [arm.name for arm in baselines(Llama(unknown, model.parameters))] == ["unchanged"]

@@ -1,0 +1,103 @@
+"""A receipt proves that what was plugged in is applied; what changes nothing is an error, not a result."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from ropelab.evaluation.receipt import NothingAppliedError, Receipt
+from ropelab.lab import Lab
+from tests.models import tiny
+
+ROTARY_FACTS = ("inv_freq_first", "inv_freq_last", "inv_freq_hash", "amplitude", "dimensions_beyond_trained_length")
+
+
+def swapped(encoding: str | None = None, pattern: str | None = None) -> Lab:
+    return tiny.lab(tokenizer=True).swap(encoding, pattern)
+
+
+def test_a_swap_that_acts_says_from_where_and_by_how_much() -> None:
+    receipt = swapped("PI(factor=2.0)").receipt()
+    assert receipt.first_position == 1
+    assert receipt.max_logit_difference > 0.1
+    assert receipt.statement == "differs from the model as loaded from position 1 on"
+    assert receipt.encoding == "PI(base=10000.0, factor=2.0)"
+    assert (receipt.pattern, receipt.head_dim, receipt.trained_length, receipt.length) == ("Causal()", 16, 32, 32)
+
+
+def test_the_difference_is_that_of_the_logits() -> None:
+    """Recomputed here from the public surface, without a tokenizer: the receipt's own probe is then fixed noise."""
+    lab = tiny.lab()
+    other = lab.swap("NTK(alpha=4.0)")
+    receipt = other.receipt()
+    probe = np.random.default_rng(0).integers(0, tiny.VOCABULARY, (1, receipt.probe_tokens), np.int32)
+    difference = np.abs(np.asarray(other.logits(probe)) - np.asarray(lab.logits(probe)))
+    assert receipt.max_logit_difference == pytest.approx(float(difference.max()), abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    "encoding",
+    [
+        "PI(factor=1.0)",
+        "NTK(alpha=1.0)",
+        "YaRN(factor=1.0, original_length=32)",
+        'RoPE(pairing="half")',
+        "RoPE(rotary_dim=16)",
+    ],
+)
+def test_what_changes_no_logit_is_an_error(encoding: str) -> None:
+    """Each is another spec than the checkpoint's, and the same model."""
+    with pytest.raises(NothingAppliedError, match=r"nothing was applied: with .* every logit of 256 probe tokens"):
+        swapped(encoding).receipt()
+
+
+def test_the_model_as_loaded_needs_no_proof() -> None:
+    for lab in (swapped(), swapped("RoPE(base=1e4)"), swapped("RoPE")):
+        receipt = lab.receipt()
+        assert receipt.statement == "the model as loaded"
+        assert (receipt.max_logit_difference, receipt.first_position) == (0.0, None)
+
+
+def test_dynamic_ntk_is_proven_beyond_the_length_it_knows() -> None:
+    """Within 512 tokens it is RoPE by definition, so 256 consecutive tokens can prove nothing."""
+    receipt = swapped("DynamicNTK(factor=2.0, original_length=512)").receipt()
+    assert receipt.statement.startswith(
+        "identical to the model as loaded on 256 consecutive tokens, as DynamicNTK is defined to be within the length "
+    )
+    assert "differs from token 1 on when the same tokens are spread over 1280 positions" in receipt.statement
+    assert receipt.max_logit_difference > 0.1
+
+
+@pytest.mark.parametrize("window", [257, 600, 5000])
+def test_a_window_longer_than_the_probe_is_proven_by_spreading_it(window: int) -> None:
+    receipt = swapped(pattern=f"SlidingWindow(window={window})").receipt()
+    assert f"SlidingWindow(window={window}) hides nothing at so short a distance" in receipt.statement
+    assert receipt.first_position is not None
+    assert receipt.first_position >= window
+
+
+@pytest.mark.parametrize("encoding", ["ALiBi", "NoPE"])
+def test_where_nothing_rotates_there_are_no_frequencies(encoding: str) -> None:
+    receipt = swapped(encoding).receipt()
+    assert [getattr(receipt, name) for name in ROTARY_FACTS] == [None] * 5
+    assert receipt.max_logit_difference > 0.1
+
+
+def test_the_frequencies_are_those_that_rotate() -> None:
+    """The slowest of eight pairs at base 1e4: 1e4 ** (-14 / 16); within 32 tokens five pairs do not turn once."""
+    receipt = swapped("YaRN(factor=4.0, original_length=32)").receipt()
+    assert receipt.inv_freq_first == 1.0
+    assert receipt.inv_freq_last == pytest.approx(1e4 ** (-14 / 16) / 4)
+    assert receipt.amplitude == pytest.approx(0.1 * np.log(4) + 1)
+    unchanged = swapped().receipt()
+    assert unchanged.dimensions_beyond_trained_length == 2 * sum(2 * np.pi * 1e4 ** (i / 8) > 32 for i in range(8))
+    assert unchanged.inv_freq_hash != receipt.inv_freq_hash
+
+
+def test_a_receipt_can_be_written_and_read() -> None:
+    for encoding in ("PI(factor=2.0)", "ALiBi"):
+        receipt = swapped(encoding).receipt()
+        again = json.loads(json.dumps(dataclasses.asdict(receipt)))
+        assert Receipt(**again) == receipt
+        assert all(line.split("  ")[0].strip() in again for line in str(receipt).splitlines())
