@@ -4,6 +4,7 @@
 """
 
 import inspect
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -37,12 +38,18 @@ def run(main: Main, default: str, argv: Sequence[str] | None = None) -> int:
             return 0
         rest = values(argv)
         config, workdir = values.config, values.workdir
+        config.lock()  # a file that could not be loaded says so here, not in the middle of main
     except (flags.Error, ValueError, AttributeError, KeyError, TypeError, OSError) as error:
-        return fail(" ".join(str(error).replace("\\n", " ").split()))
+        message = error.args[0] if isinstance(error, KeyError) else error
+        return fail(" ".join(str(message).replace("\\n", " ").split()))
     if len(rest) > 1:
         return fail(f"unexpected argument {rest[1]!r}; settings are given as --config.<field>=<value>")
     if not workdir:
         return fail("--workdir is missing; name a folder for everything the run writes")
+    try:
+        Path(workdir).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        return fail(f"--workdir={workdir} cannot be made a folder: {error.strerror}")
     return guarded(main, config, Path(workdir), command(main, argv))
 
 
@@ -59,8 +66,8 @@ def guarded(main: Main, config: ConfigDict, workdir: Path, command: str) -> int:
 
 def command(main: Main, argv: Sequence[str]) -> str:
     """The command line that does the same again."""
-    quoted = (f'"{a}"' if any(c in a for c in " ;()") else a for a in argv[1:])
-    return f"python -m experiments.{Path(inspect.getfile(main)).stem} " + " ".join(quoted)
+    plain = (f'"{a}"' if shlex.quote(a) != a and not set(a) & set('"$`\\!') else shlex.quote(a) for a in argv[1:])
+    return f"python -m experiments.{Path(inspect.getfile(main)).stem} " + " ".join(plain)
 
 
 def integers(config: ConfigDict, name: str) -> tuple[int, ...]:

@@ -40,21 +40,24 @@ def attend(
         pattern: `Causal()` if not given.
         params: the encoding's learned tables.
         q_pos, k_pos: integer positions [T] and [S] or with a batch axis; 0, 1, 2, ... if neither is given.
-        segments: the document of each token, one array, or one for queries and one for keys.
+        segments: the document of each token, [T] or [B, T], or a pair of them for queries and for keys.
         length: tokens in context; the largest position plus one if not given.
         heads, num_heads: global numbers of the query heads present, and how many the model has.
         kernel: "dense", "blockwise", or "auto" for the faster of the two.
 
     Raises:
-        ValueError: for shapes that do not fit together, positions given for one side only, or an
-            unknown kernel.
+        ValueError: for shapes that do not fit together, positions given for one side only, heads without
+            the number there are in the model, or an unknown kernel.
     """
     check_shapes(q_BTNH, k_BSKH, v_BSKH)
     encoding.check(q_BTNH.shape[-1])
+    if heads is not None and num_heads is None:
+        raise ValueError("heads= are numbers within the whole model: say how many it has with num_heads=")
     params = params or {}
     q_pos_BT, k_pos_BS, natural = positions(q_BTNH, k_BSKH, q_pos, k_pos)
     ctx = context(natural if length is None else length, num_heads or q_BTNH.shape[2], heads)
     q_seg, k_seg = segments if isinstance(segments, tuple) else (segments, segments)
+    q_seg, k_seg = widened(q_seg, q_pos_BT.shape), widened(k_seg, k_pos_BS.shape)
     queries = Tokens(query_views(encoding, params, q_BTNH, q_pos_BT, ctx), q_pos_BT, q_seg)
     keys = Tokens(key_views(encoding, params, k_BSKH, k_pos_BS, ctx), k_pos_BS, k_seg)
     operands = Operands(params, queries, keys, jnp.swapaxes(v_BSKH, 1, 2), ctx.length, ctx.heads)
@@ -86,6 +89,10 @@ def positions(
         raise ValueError("give both q_pos and k_pos, or neither")
     q_pos_BT, k_pos_BS = jnp.broadcast_to(jnp.asarray(q_pos), (B, T)), jnp.broadcast_to(jnp.asarray(k_pos), (B, S))
     return q_pos_BT, k_pos_BS, jnp.maximum(jnp.max(q_pos_BT), jnp.max(k_pos_BS)) + 1
+
+
+def widened(segments: Array | None, shape: tuple[int, ...]) -> Array | None:
+    return None if segments is None else jnp.broadcast_to(jnp.asarray(segments), shape)
 
 
 def check_shapes(q_BTNH: Array, k_BSKH: Array, v_BSKH: Array) -> None:

@@ -181,6 +181,7 @@ def shaped(**changes):
         (shaped(q=(B, 3, N, H)), {}, "3 queries against 21 keys: say where they stand"),
         (shaped(), {"q_pos": np.arange(T)}, "both q_pos and k_pos"),
         (shaped(), {"k_pos": np.arange(T)}, "both q_pos and k_pos"),
+        (shaped(), {"heads": np.arange(N) + N}, "say how many it has with num_heads="),
         (shaped(), {"kernel": "flash"}, "unknown kernel 'flash'; there are dense, blockwise and auto"),
         (shaped(), {"encoding": RoPE()}, "base is not known"),
         (shaped(), {"encoding": RoPE(base=1e4, rotary_dim=32)}, "rotary_dim=32 exceeds head_dim=16"),
