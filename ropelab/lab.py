@@ -135,7 +135,7 @@ def load(source: str | os.PathLike[str], *, dtype: Any = "float32", mesh: Mesh |
         CheckpointError: if there is no such checkpoint, or it cannot be read as a Llama.
         ValueError: for a dtype that no model here computes in.
     """
-    known = ("float32", "bfloat16", "float16", *(("float64",) if jax.config.jax_enable_x64 else ()))
+    known = ("float32", "bfloat16", "float16", *(("float64",) if jax.config.read("jax_enable_x64") else ()))
     if getattr(dtype, "__name__", str(dtype)) not in known:
         raise ValueError(f"dtype={dtype!r} is not one of {', '.join(known)}")
     opened = open_source(source)
