@@ -16,7 +16,7 @@ def get_config() -> ConfigDict:
     return ConfigDict(
         {
             "model": "smollm2",  # or a .gguf file, a Hugging Face directory or hub id
-            "encodings": "PI(factor=2.0); NTK(alpha=2.0); DynamicNTK(factor=2.0, original_length=8192); "
+            "encodings": "PI(factor=2.0); NTK(alpha=2.0); DynamicNTK(factor=1.0, original_length=8192); "
             "YaRN(factor=2.0, original_length=8192)",  # arms, separated by ;
             "lengths": (4096, 12288),
             "windows": 1,  # documents, the first ones of the text

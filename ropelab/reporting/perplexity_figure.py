@@ -3,6 +3,7 @@
 import io
 import textwrap
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -20,7 +21,8 @@ def perplexity_figure(nll: Mapping[str, np.ndarray], *, trained_length: int, tit
         trained_length: marked by a vertical line if it lies within.
     """
     figure = Figure(figsize=(9, 5.6), layout="constrained")
-    plot, foot = figure.subfigures(2, 1, height_ratios=(12, 1))
+    parts: Any = figure.subfigures(2, 1, height_ratios=(12, 1))
+    plot, foot = parts
     longest = max(values.shape[1] for values in nll.values()) + 1
     window = max(min(512, longest // 24), 1)
     axes = plot.add_subplot()
