@@ -67,16 +67,25 @@ def chopped(tokens_T: np.ndarray, window: int) -> Iterator[np.ndarray]:
 
 
 def nll_of_document(
-    model: Llama, tokens_T: np.ndarray, *, window: int | None, advance: Callable[[int], object]
+    model: Llama,
+    tokens_T: np.ndarray,
+    *,
+    window: int | None,
+    beginning: np.ndarray | None = None,
+    advance: Callable[[int], object],
 ) -> np.ndarray:
     """float32[T - 1], entry t for token t + 1.
 
     Args:
         window: read the document in separate pieces of this many tokens; None for one piece.
+        beginning: the NLL of the first piece where it is known already.
         advance: told how many tokens were scored, as they are.
     """
-    pieces = [tokens_T] if window is None else chopped(tokens_T, window)
+    pieces = iter([tokens_T] if window is None else chopped(tokens_T, window))
     parts = []
+    if beginning is not None:
+        parts.append(beginning[: next(pieces).size - 1])
+        advance(parts[0].size)
     for piece in pieces:
         for losses in model.nll_in_parts(piece[None]):
             parts.append(losses[0])

@@ -82,9 +82,7 @@ def measure(
     found: dict[tuple[str, int], list[tuple[np.ndarray, float]]] = {}
     for one in plan(arms, protocol):
         begin(one)
-        nll, seconds = kept_or_measured(
-            one, documents[one.window, : one.length], file_of(one, protocol, folder), advance
-        )
+        nll, seconds = kept_or_measured(one, documents[one.window, : one.length], protocol, folder, advance)
         for length in one.answers:
             found.setdefault((one.arm.name, length), []).append((nll, seconds))
     return [gather(arm, length, found[arm.name, length]) for arm in arms for length in protocol.lengths]
@@ -96,17 +94,34 @@ def gather(arm: Arm, length: int, of_windows: list[tuple[np.ndarray, float]]) ->
     return Measured(arm, length, nll, sum(seconds for _, seconds in of_windows), scored)
 
 
+def known_beginning(one: Pass, protocol: Protocol, folder: Path) -> tuple[np.ndarray | None, float]:
+    """What the first piece of a chopped document scores and took, where the same model has read the whole.
+
+    The first piece is the whole's beginning, and its scores too unless the encoding looks at the length.
+    """
+    if one.arm.window is None or one.arm.model.wiring.encoding.depends_on_length:
+        return None, 0.0
+    whole = file_of(one._replace(arm=one.arm._replace(window=None)), protocol, folder)
+    if not whole.is_file():
+        return None, 0.0
+    with np.load(whole, allow_pickle=False) as kept:
+        beginning = kept["nll"][: one.arm.window - 1]
+        return beginning, float(kept["seconds"]) * beginning.size / kept["nll"].size
+
+
 def kept_or_measured(
-    one: Pass, tokens_T: np.ndarray, path: Path, advance: Callable[[int], object]
+    one: Pass, tokens_T: np.ndarray, protocol: Protocol, folder: Path, advance: Callable[[int], object]
 ) -> tuple[np.ndarray, float]:
     """`(nll, seconds)` of one pass."""
+    path = file_of(one, protocol, folder)
     if path.is_file():
         with np.load(path, allow_pickle=False) as kept:
             advance(one.length - 1)
             return kept["nll"], float(kept["seconds"])
+    beginning, seconds = known_beginning(one, protocol, folder)
     start = time.perf_counter()
-    nll = nll_of_document(one.arm.model, tokens_T, window=one.arm.window, advance=advance)
-    seconds = time.perf_counter() - start
+    nll = nll_of_document(one.arm.model, tokens_T, window=one.arm.window, beginning=beginning, advance=advance)
+    seconds += time.perf_counter() - start
     partial = path.with_suffix(".partial.npz")
     np.savez(partial, nll=nll, seconds=seconds)
     os.replace(partial, path)

@@ -44,7 +44,7 @@ def test_a_pass_is_not_measured_twice(tmp_path: Path) -> None:
     before = measure(first, DOCUMENTS, PROTOCOL, tmp_path)
     after = measure(again, DOCUMENTS, PROTOCOL, tmp_path)
     assert same(before, after)
-    assert read(first) == [80, 80] + [32, 32, 18] * 2 + [80, 80] + [24, 24, 80, 80]
+    assert read(first) == [80, 80] + [32, 18] * 2 + [80, 80] + [24, 24, 80, 80]
     assert read(again) == []
     assert [m.seconds for m in after] == [m.seconds for m in before]
 
@@ -70,7 +70,22 @@ def test_an_interrupted_study_goes_on_where_it_stopped(stop: int, tmp_path: Path
 
 
 def pieces(one: study.Pass) -> list[int]:
-    return [32, 32, 18] if one.arm.window else [one.length]
+    return [32, 18] if one.arm.window else [one.length]  # the whole was read before: it begins with the first piece
+
+
+def test_the_first_piece_is_taken_from_the_whole_reading(tmp_path: Path) -> None:
+    together = measure(arms()[:2], DOCUMENTS, PROTOCOL, tmp_path / "together")[3:]
+    alone = [counted("unchanged, chopped at 32", window=32)]
+    assert same(together, measure(alone, DOCUMENTS, PROTOCOL, tmp_path / "alone"))
+    assert read(alone) == [32, 32, 18] * 2
+
+
+def test_a_length_dependent_arm_reads_every_piece(tmp_path: Path) -> None:
+    """Its whole reading sees the first piece under the frequencies of another length."""
+    encoding = DynamicNTK(base=1e4, factor=2, original_length=32)
+    both = [counted("whole", encoding=encoding), counted("chopped", encoding=encoding, window=32)]
+    measure(both, DOCUMENTS, PROTOCOL, tmp_path)
+    assert both[1].model.read == [32, 32, 18] * 2  # type: ignore[attr-defined]
 
 
 def test_a_partial_file_is_never_taken_for_a_whole_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,7 +102,7 @@ def test_a_partial_file_is_never_taken_for_a_whole_one(tmp_path: Path, monkeypat
     remains.write_bytes(remains.read_bytes()[:100])
     again = arms()
     measure(again, DOCUMENTS, PROTOCOL, tmp_path)
-    assert len(read(again)) == 14
+    assert len(read(again)) == 12
     assert not list(tmp_path.glob("*partial*"))
 
 
