@@ -7,7 +7,7 @@ from jax import Array
 
 from ropelab.attention.patterns import Pattern
 from ropelab.encodings.base import Context, Encoding, Params
-from ropelab.encodings.scoring import product
+from ropelab.encodings.scoring import joined, key_views, query_views
 
 
 class Formula(NamedTuple):
@@ -22,7 +22,8 @@ class Tokens(NamedTuple):
     """Encoded queries, or encoded keys, with what travels along with them.
 
     Attributes:
-        views: each [B, N, T, H] for queries, divided by sqrt(H); [B, K, S, H] for keys.
+        views: each [B, N, T, H] for queries, divided by sqrt(H); [B, K, S, H] for keys. Under a framed encoding
+            the queries and keys themselves, to be encoded when they are read.
         pos: i32[B, T], positions, in any order.
         segments: i32[B, T], the document of each token; tokens see their own document only.
     """
@@ -51,11 +52,22 @@ class Operands(NamedTuple):
     heads: Array
 
 
-def block_scores(formula: Formula, operands: Operands, queries: Tokens, keys: Tokens) -> Array:
-    """s_BNTS, before anything is hidden."""
-    views = tuple(product(q, k) for q, k in zip(queries.views, keys.views, strict=True))
-    ctx = Context(operands.length, formula.num_heads, operands.heads)
-    return formula.encoding.combine(operands.params, views, queries.pos, keys.pos, ctx)
+def block_scores(
+    formula: Formula, operands: Operands, queries: Tokens, keys: Tokens, frame: Array | None = None
+) -> Array:
+    """s_BNTS, before anything is hidden.
+
+    Args:
+        frame: under a framed encoding, the one whose queries get their scores; the others' entries mean nothing.
+    """
+    encoding, params = formula.encoding, operands.params
+    ctx = Context(operands.length, formula.num_heads, operands.heads, frame)
+    q_views, k_views = queries.views, keys.views
+    if encoding.framed:
+        q_views = query_views(encoding, params, jnp.swapaxes(q_views[0], 1, 2), queries.pos, ctx)
+        k_views = key_views(encoding, params, jnp.swapaxes(k_views[0], 1, 2), keys.pos, ctx)
+    visible = block_counts(formula, operands, queries, keys) > 0 if encoding.contextual else None
+    return joined(encoding, params, q_views, k_views, queries.pos, keys.pos, ctx, visible)
 
 
 def block_counts(formula: Formula, operands: Operands, queries: Tokens, keys: Tokens) -> Array:

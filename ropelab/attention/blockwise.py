@@ -18,7 +18,9 @@ from jax import Array, lax
 from ropelab.attention.blocks import Formula, Operands, Tokens, block_counts, block_scores, mean_of_values, weighted
 from ropelab.attention.blockwise_gradient import cotangents
 from ropelab.attention.cutting import MIXED, WHOLE, cut_operands, join, verdicts
+from ropelab.attention.frames import over_frames
 
+ROW_SCORES = 2**18  # scores of a head held at once where a block takes all keys
 LOWEST = -1e30  # the running maximum before any key: finite, so that exp(m - m') is 1 and not NaN
 
 Carry = tuple[Array, Array, Array]
@@ -33,6 +35,8 @@ def blockwise(formula: Formula, operands: Operands, block: tuple[int, int] | Non
     """
     T, S = operands.queries.pos.shape[1], operands.keys.pos.shape[1]
     rows, columns = block or block_shape(T, S)
+    if formula.encoding.contextual:
+        rows, columns = min(rows, max(1, ROW_SCORES // S)), S
     operands = cut_operands(operands, rows, columns)
     cases = verdicts(formula.pattern, operands.queries, operands.keys)
     out, lse = online_softmax(formula, operands, cases)
@@ -49,12 +53,29 @@ def every_row(formula: Formula, operands: Operands, cases: Array) -> tuple[Array
     """`(out, lse)` of every block of queries, the block number leading."""
 
     def rows(_: None, xs: tuple[Tokens, Array]) -> tuple[None, tuple[Array, Array]]:
-        return None, attend_rows(formula, operands, *xs)
+        attend = attend_frames if formula.encoding.framed else attend_rows
+        return None, attend(formula, operands, *xs)
 
     return lax.scan(rows, None, (operands.queries, cases))[1]
 
 
-def attend_rows(formula: Formula, operands: Operands, queries: Tokens, cases: Array) -> tuple[Array, Array]:
+def attend_frames(formula: Formula, operands: Operands, queries: Tokens, cases: Array) -> tuple[Array, Array]:
+    """One block of queries, frame by frame: as often as there are different frames among them."""
+    frame_BT = formula.encoding.frame_of(queries.pos)
+    B, N, T, _ = queries.views[0].shape
+    lse_dtype = jnp.promote_types(queries.views[0].dtype, jnp.float32)
+    nothing = jnp.zeros((B, N, T, operands.values.shape[-1]), operands.values.dtype), jnp.zeros((B, N, T), lse_dtype)
+
+    def step(kept: tuple[Array, Array], frame: Array, here: Array) -> tuple[Array, Array]:
+        out, lse = attend_rows(formula, operands, queries, cases, frame)
+        return jnp.where(here[..., None], out, kept[0]), jnp.where(here, lse, kept[1])
+
+    return over_frames(frame_BT, nothing, step)
+
+
+def attend_rows(
+    formula: Formula, operands: Operands, queries: Tokens, cases: Array, frame: Array | None = None
+) -> tuple[Array, Array]:
     """One block of queries against the blocks of keys that it sees, those with counts to look at last.
 
     Two loops over a sorted list of blocks, and no branch inside: a branch copies the running mean at each block.
@@ -66,7 +87,7 @@ def attend_rows(formula: Formula, operands: Operands, queries: Tokens, cases: Ar
 
     def column(step: Array, carry: Carry, *, counted: bool) -> Carry:
         keys, v_BKSH = jax.tree.map(lambda x: x[order[step]], (operands.keys, operands.values))
-        return absorb(formula, operands, queries, keys, v_BKSH, carry, counted=counted)
+        return absorb(formula, operands, queries, keys, v_BKSH, carry, counted=counted, frame=frame)
 
     carry = (
         jnp.full((B, N, T), LOWEST, dtype),
@@ -82,11 +103,19 @@ def attend_rows(formula: Formula, operands: Operands, queries: Tokens, cases: Ar
 
 
 def absorb(
-    formula: Formula, operands: Operands, queries: Tokens, keys: Tokens, v_BKSH: Array, carry: Carry, *, counted: bool
+    formula: Formula,
+    operands: Operands,
+    queries: Tokens,
+    keys: Tokens,
+    v_BKSH: Array,
+    carry: Carry,
+    *,
+    counted: bool,
+    frame: Array | None,
 ) -> Carry:
     """One more block of keys in the running maximum, sum and mean."""
     top, total, mean = carry
-    s_BNTS = block_scores(formula, operands, queries, keys)
+    s_BNTS = block_scores(formula, operands, queries, keys, frame)
     if counted:
         s_BNTS = weighted(s_BNTS, block_counts(formula, operands, queries, keys))
     higher = jnp.maximum(top, jnp.max(s_BNTS, axis=-1))

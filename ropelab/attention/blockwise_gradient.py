@@ -11,6 +11,7 @@ it, partial results merged by their lse train with dq wrong by 23 %.
 Source: FlashAttention-2, arXiv 2307.08691, algorithm 2, with dlse added.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -19,6 +20,7 @@ from jax import Array, lax
 
 from ropelab.attention.blocks import Formula, Operands, Tokens, block_counts, block_scores, weighted
 from ropelab.attention.cutting import HIDDEN
+from ropelab.attention.frames import over_frames
 
 
 class Row(NamedTuple):
@@ -83,11 +85,7 @@ def column_cotangents(
 def block_cotangents(formula: Formula, operands: Operands, row: Row, column: Column, carry: tuple) -> tuple:
     """Add one block's share to dparams, dk and dv, and return its share of dq."""
 
-    def score(params: dict, q_views: tuple, k_views: tuple) -> Array:
-        queries, keys = row.queries._replace(views=q_views), column.keys._replace(views=k_views)
-        return block_scores(formula, operands._replace(params=params), queries, keys)
-
-    s_BNTS, pull = jax.vjp(score, operands.params, row.queries.views, column.keys.views)
+    s_BNTS, pull = scored(formula, operands, row, column)
     s_BNTS = weighted(s_BNTS, block_counts(formula, operands, row.queries, column.keys))
     p_BNTS = jnp.exp(s_BNTS - row.lse[..., None])
     dout_BKMH = grouped(row.dout, column.values.shape[1])
@@ -96,6 +94,37 @@ def block_cotangents(formula: Formula, operands: Operands, row: Row, column: Col
     dparams, dq, dk = pull(p_BNTS * (dp_BNTS + row.shift[..., None]))
     added = jax.tree.map(lambda a, b: a + b.astype(a.dtype), carry, (dparams, dk, dv))
     return added, dq
+
+
+def scored(formula: Formula, operands: Operands, row: Row, column: Column) -> tuple[Array, Callable[[Array], tuple]]:
+    """The scores of a block and the function that pulls their cotangent back to (params, queries, keys).
+
+    Under a framed encoding both go frame by frame: each query has its scores from its own frame alone.
+    """
+
+    def score(params: dict, q_views: tuple, k_views: tuple, frame: Array | None) -> Array:
+        queries, keys = row.queries._replace(views=q_views), column.keys._replace(views=k_views)
+        return block_scores(formula, operands._replace(params=params), queries, keys, frame)
+
+    given = (operands.params, row.queries.views, column.keys.views)
+    if not formula.encoding.framed:
+        return jax.vjp(lambda *args: score(*args, None), *given)
+    frame_BT = formula.encoding.frame_of(row.queries.pos)
+
+    def add_scores(s_BNTS: Array, frame: Array, here: Array) -> Array:
+        return jnp.where(here[..., None], score(*given, frame), s_BNTS)
+
+    shape = jax.eval_shape(score, *given, frame_BT[0, 0])
+    s_BNTS = over_frames(frame_BT, jnp.zeros(shape.shape, shape.dtype), add_scores)
+
+    def pull(ds_BNTS: Array) -> tuple:
+        def add_share(sums: tuple, frame: Array, here: Array) -> tuple:
+            _, pull_frame = jax.vjp(lambda *args: score(*args, frame), *given)
+            return jax.tree.map(jnp.add, sums, pull_frame(jnp.where(here[..., None], ds_BNTS, 0.0)))
+
+        return over_frames(frame_BT, jax.tree.map(jnp.zeros_like, given), add_share)
+
+    return s_BNTS, pull
 
 
 def grouped(x_BNTX: Array, K: int) -> Array:

@@ -10,7 +10,7 @@ from ropelab.attention.blockwise import blockwise
 from ropelab.attention.dense import dense
 from ropelab.attention.patterns import Causal, Pattern
 from ropelab.encodings.base import Encoding, Params
-from ropelab.encodings.scoring import context, key_views, query_views
+from ropelab.encodings.scoring import at_layer, context, key_views, longest, query_views
 
 Kernel = Callable[[Formula, Operands], tuple[Array, Array]]
 KERNELS: dict[str, Kernel] = {"dense": dense, "blockwise": blockwise}
@@ -32,6 +32,7 @@ def attend(
     heads: Array | None = None,
     num_heads: int | None = None,
     kernel: str = "auto",
+    layer: int = 0,
 ) -> tuple[Array, Array]:
     """`(out_BTNH, lse_BTN)` of the one formula, for any encoding and any pattern.
 
@@ -44,32 +45,38 @@ def attend(
         length: tokens in context; the largest position plus one if not given.
         heads, num_heads: global numbers of the query heads present, and how many the model has.
         kernel: "dense", "blockwise", or "auto" for the faster of the two.
+        layer: which layer, for an encoding that is a schedule over layers.
 
     Raises:
         ValueError: for shapes that do not fit together, positions given for one side only, heads without
             the number there are in the model, or an unknown kernel.
     """
     check_shapes(q_BTNH, k_BSKH, v_BSKH)
+    encoding, params = at_layer(encoding, params or {}, layer)
     encoding.check(q_BTNH.shape[-1])
     if heads is not None and num_heads is None:
         raise ValueError("heads= are numbers within the whole model: say how many it has with num_heads=")
-    params = params or {}
     q_pos_BT, k_pos_BS, natural = positions(q_BTNH, k_BSKH, q_pos, k_pos)
     ctx = context(natural if length is None else length, num_heads or q_BTNH.shape[2], heads)
     q_seg, k_seg = segments if isinstance(segments, tuple) else (segments, segments)
     q_seg, k_seg = widened(q_seg, q_pos_BT.shape), widened(k_seg, k_pos_BS.shape)
-    queries = Tokens(query_views(encoding, params, q_BTNH, q_pos_BT, ctx), q_pos_BT, q_seg)
-    keys = Tokens(key_views(encoding, params, k_BSKH, k_pos_BS, ctx), k_pos_BS, k_seg)
+    if encoding.framed:
+        q_views, k_views = (jnp.swapaxes(q_BTNH, 1, 2),), (jnp.swapaxes(k_BSKH, 1, 2),)
+    else:
+        q_views = query_views(encoding, params, q_BTNH, q_pos_BT, ctx)
+        k_views = key_views(encoding, params, k_BSKH, k_pos_BS, ctx)
+    queries, keys = Tokens(q_views, q_pos_BT, q_seg), Tokens(k_views, k_pos_BS, k_seg)
     operands = Operands(params, queries, keys, jnp.swapaxes(v_BSKH, 1, 2), ctx.length, ctx.heads)
-    run = KERNELS[choose(kernel, q_BTNH.shape[1], k_BSKH.shape[1])]
+    run = KERNELS[choose(kernel, q_BTNH.shape[1], k_BSKH.shape[1], encoding)]
     out_BNTH, lse_BNT = run(Formula(encoding, pattern or Causal(), ctx.num_heads), operands)
     return jnp.swapaxes(out_BNTH, 1, 2), jnp.swapaxes(lse_BNT, 1, 2)
 
 
-def choose(kernel: str, T: int, S: int) -> str:
+def choose(kernel: str, T: int, S: int, encoding: Encoding | None = None) -> str:
     """The name of the kernel that will run."""
     if kernel == "auto":
-        return "dense" if T * S <= SMALL else "blockwise"
+        by_query = encoding is not None and encoding.framed and T > 1  # `dense` encodes the keys for each query
+        return "dense" if T * S <= SMALL and not by_query else "blockwise"
     if kernel not in KERNELS:
         raise ValueError(f"unknown kernel {kernel!r}; there are {', '.join(KERNELS)} and auto")
     return kernel
@@ -88,7 +95,7 @@ def positions(
     if q_pos is None or k_pos is None:
         raise ValueError("give both q_pos and k_pos, or neither")
     q_pos_BT, k_pos_BS = jnp.broadcast_to(jnp.asarray(q_pos), (B, T)), jnp.broadcast_to(jnp.asarray(k_pos), (B, S))
-    return q_pos_BT, k_pos_BS, jnp.maximum(jnp.max(q_pos_BT), jnp.max(k_pos_BS)) + 1
+    return q_pos_BT, k_pos_BS, longest(q_pos_BT, k_pos_BS)
 
 
 def widened(segments: Array | None, shape: tuple[int, ...]) -> Array | None:

@@ -16,6 +16,7 @@ Shape letters, used in every name of the project and in every einsum string:
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 from jax import Array
 
 from ropelab.encodings.specs import Spec, spec
@@ -30,11 +31,13 @@ class Context(NamedTuple):
         length: tokens in context now. May be traced, so that a growing cache never recompiles.
         num_heads: query heads of the whole model.
         heads: i32[N], the global numbers of the query heads present here; a shard holds some of them.
+        frame: number of the frame that all queries of the call share; None outside framed encodings.
     """
 
     length: int | Array
     num_heads: int
     heads: Array
+    frame: int | Array | None = None
 
 
 @spec
@@ -49,6 +52,7 @@ class Encoding(Spec):
     3. `heads` selects a slice: a shard of the heads equals the slice of the whole.
     4. `combine` is elementwise over (T, S), so that it may be called on any block of scores.
     5. Every field matters: changing it changes the scores or is refused.
+    6. `relative` encodings give the same scores when all positions are shifted; others say that they do not.
     """
 
     @property
@@ -56,10 +60,52 @@ class Encoding(Spec):
         """Whether the same positions are encoded differently in a longer context."""
         return False
 
+    @property
+    def relative(self) -> bool:
+        """Whether scores depend on the distance of two positions alone."""
+        return True
+
+    @property
+    def per_layer(self) -> bool:
+        """Whether each layer of a model has learned tables of its own, and not one for all."""
+        return True
+
+    @property
+    def contextual(self) -> bool:
+        """Whether a score depends on the other keys of its query too, so that `in_context` needs whole rows of keys."""
+        return False
+
+    @property
+    def framed(self) -> bool:
+        """Whether keys are encoded differently for different queries.
+
+        Queries are then grouped by `frame_of`, and the keys are encoded for each group as it reads them, with
+        `ctx.frame` the group's number.
+        """
+        return False
+
+    def frame_of(self, q_pos_BT: Array) -> Array:
+        """i32[B, T]: the frame of each query, a function of its position alone."""
+        return jnp.zeros_like(q_pos_BT)
+
+    def kinds(self) -> "tuple[Encoding, ...]":
+        """The different encodings that a model with this one runs: itself, unless it is a schedule over layers."""
+        return (self,)
+
+    def kind_of(self, layer: int) -> int:
+        """Which of `kinds` a layer runs."""
+        del layer
+        return 0
+
     def init(self, key: Array, *, num_heads: int, head_dim: int) -> Params:
         """Learned tables, `{}` if there are none."""
         del key, num_heads, head_dim
         return {}
+
+    def embed(self, params: Params, x_BTD: Array, pos_BT: Array) -> Array:
+        """The embedded tokens as the first layer sees them; only input-added encodings change them."""
+        del params, pos_BT
+        return x_BTD
 
     def encode_q(self, params: Params, q_BTNH: Array, pos_BT: Array, ctx: Context) -> tuple[Array, ...]:
         """The queries as the scores see them, one entry per view."""
@@ -77,6 +123,24 @@ class Encoding(Spec):
         """One score from the scaled scores s_BNTS of each view: a choice among them, or a bias added."""
         del params, q_pos_BT, k_pos_BS, ctx
         return views[0]
+
+    def in_context(
+        self,
+        params: Params,
+        views: tuple[Array, ...],
+        q_BNTH: Array,
+        visible: Array,
+        q_pos_BT: Array,
+        k_pos_BS: Array,
+        ctx: Context,
+    ) -> Array:
+        """As `combine`, for contextual encodings: with the queries themselves, and all keys of each at once.
+
+        Args:
+            visible: bool[B, N or 1, T, S], the pairs that the pattern counts.
+        """
+        del q_BNTH, visible
+        return self.combine(params, views, q_pos_BT, k_pos_BS, ctx)
 
     def inherit(self, other: "Encoding") -> "Encoding":
         """This encoding with the fields left out taken from `other`, a checkpoint's own encoding."""

@@ -14,6 +14,7 @@ from jax import Array, lax
 
 from ropelab.encodings.base import Context, Encoding, Params
 from ropelab.encodings.specs import require, spec
+from ropelab.encodings.wide import float64
 
 Frequencies = np.ndarray | Array
 Pairing = Literal["half", "interleaved"]
@@ -83,8 +84,23 @@ class Rotary(Encoding):
         return (self.turn(k_BSKH, pos_BS, ctx),)
 
     def turn(self, x_BTNH: Array, pos_BT: Array, ctx: Context) -> Array:
-        inv_freq, amplitude = self.frequencies(x_BTNH.shape[-1], ctx.length)
-        return rotate(x_BTNH, angles(pos_BT, inv_freq), amplitude, self.pairing or "half")
+        angle_BTR, amplitude = self.angles(x_BTNH.shape[-1], pos_BT, ctx)
+        return rotate(x_BTNH, angle_BTR, amplitude, self.layout)
+
+    def angles(self, head_dim: int, pos_BT: Array, ctx: Context) -> tuple[Array, float | Array]:
+        """`(angle_BTR, amplitude)`, both float32 where they are arrays."""
+        with float64():
+            inv_freq, amplitude = self.frequencies(head_dim, self.length_seen(ctx))
+            amplitude = amplitude.astype(jnp.float32) if isinstance(amplitude, Array) else amplitude
+        return angles(pos_BT, inv_freq), amplitude
+
+    def length_seen(self, ctx: Context) -> int | Array:
+        """The length whose frequencies serve the queries of a call."""
+        return ctx.length
+
+    @property
+    def layout(self) -> Pairing:
+        return self.pairing or "half"
 
 
 def plain_frequencies(dim: int, *, base: float) -> np.ndarray:
@@ -95,9 +111,9 @@ def plain_frequencies(dim: int, *, base: float) -> np.ndarray:
 def angles(pos_BT: Array, inv_freq: Frequencies) -> Array:
     """pos * inv_freq modulo 2 pi, in float32: f32[B, T, R], within 3e-5 rad at position 10^6.
 
-    A plain float32 product is off by up to 0.06 rad there. So angles are counted in turns, with each
-    frequency split into 12 leading bits and a rest: 12-bit halves of the position times the leading
-    bits are exact, whole turns are dropped exactly, and only the small rest rounds.
+    A plain float32 product is off by up to 0.06 rad there. So angles are counted in turns, with each frequency split
+    by `split_turns`: 12-bit halves of the position times the leading bits are exact, whole turns are dropped exactly,
+    and only the small rest rounds.
     """
     if not jnp.issubdtype(pos_BT.dtype, jnp.integer):
         return pos_BT[..., None].astype(jnp.float32) * jnp.asarray(inv_freq, jnp.float32)
@@ -109,23 +125,15 @@ def angles(pos_BT: Array, inv_freq: Frequencies) -> Array:
 
 
 def split_turns(inv_freq: Frequencies) -> tuple[Array, Array]:
-    """Turns per token as a sum of 12 leading bits and the rest, both float32.
-
-    A traced frequency is multiplied by 1 / 2 pi in pieces whose products are exact: one float32 division would put
-    the angle off by 0.007 rad at position 131072.
-    """
+    """Turns per token as a sum of 12 leading bits and the rest, both float32."""
     if isinstance(inv_freq, np.ndarray):
         turns = inv_freq.astype(np.float64) / (2 * np.pi)
         leading = leading_bits(turns)
         return jnp.asarray(leading, jnp.float32), jnp.asarray(turns - leading, jnp.float32)
-    whole = 1 / (2 * np.pi)
-    high, low = np.float32(leading_bits(whole)), np.float32(whole - leading_bits(whole))
-    inv_freq_R = inv_freq.astype(jnp.float32)
-    inv_high_R, leading_R = (
-        lax.reduce_precision(x, exponent_bits=8, mantissa_bits=11) for x in (inv_freq_R, inv_freq_R * np.float32(whole))
-    )
-    small_R = inv_high_R * low + (inv_freq_R - inv_high_R) * np.float32(whole)
-    return leading_R, (inv_high_R * high - leading_R) + small_R
+    with float64():
+        turns = inv_freq.astype(jnp.float64) / (2 * np.pi)
+        leading = lax.reduce_precision(turns, exponent_bits=11, mantissa_bits=11)
+        return leading.astype(jnp.float32), (turns - leading).astype(jnp.float32)
 
 
 def leading_bits(x: np.ndarray | float) -> np.ndarray:

@@ -1,11 +1,16 @@
 """From queries, keys and positions to scores: the one place where an encoding's hooks are called in order."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
+import jax
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
 from ropelab.encodings.base import Context, Encoding, Params
+
+Views = tuple[Array, ...]
 
 
 def context(length: int | Array, num_heads: int, heads: Array | None = None) -> Context:
@@ -13,13 +18,26 @@ def context(length: int | Array, num_heads: int, heads: Array | None = None) -> 
     return Context(length, num_heads, jnp.arange(num_heads, dtype=jnp.int32) if heads is None else heads)
 
 
-def query_views(encoding: Encoding, params: Params, q_BTNH: Array, pos_BT: Array, ctx: Context) -> tuple[Array, ...]:
-    """Each view of the queries, head-major [B, N, T, H] and divided by sqrt(H)."""
+def at_layer(encoding: Encoding, params: Params, layer: int) -> tuple[Encoding, Params]:
+    """The encoding that a layer runs, and its tables."""
+    kinds = encoding.kinds()
+    if kinds == (encoding,):
+        return encoding, params
+    kind = encoding.kind_of(layer)
+    return kinds[kind], params.get(str(kind), {})
+
+
+def query_views(encoding: Encoding, params: Params, q_BTNH: Array, pos_BT: Array, ctx: Context) -> Views:
+    """Each view of the queries, head-major [B, N, T, H] and divided by sqrt(H).
+
+    Of contextual encodings the queries themselves come last.
+    """
     scale = 1 / math.sqrt(q_BTNH.shape[-1])
-    return tuple(jnp.swapaxes(q * scale, 1, 2) for q in encoding.encode_q(params, q_BTNH, pos_BT, ctx))
+    views = tuple(jnp.swapaxes(q * scale, 1, 2) for q in encoding.encode_q(params, q_BTNH, pos_BT, ctx))
+    return (*views, jnp.swapaxes(q_BTNH, 1, 2)) if encoding.contextual else views
 
 
-def key_views(encoding: Encoding, params: Params, k_BSKH: Array, pos_BS: Array, ctx: Context) -> tuple[Array, ...]:
+def key_views(encoding: Encoding, params: Params, k_BSKH: Array, pos_BS: Array, ctx: Context) -> Views:
     """Each view of the keys, head-major [B, K, S, H]."""
     return tuple(jnp.swapaxes(k, 1, 2) for k in encoding.encode_k(params, k_BSKH, pos_BS, ctx))
 
@@ -33,6 +51,26 @@ def product(q_BNTH: Array, k_BKSH: Array) -> Array:
     return jnp.einsum("BKMH,BKSH->BKMS", rows_BKMH, k_BKSH, preferred_element_type=dtype).reshape(B, N, T, S)
 
 
+def joined(
+    encoding: Encoding,
+    params: Params,
+    queries: Views,
+    keys: Views,
+    q_pos_BT: Array,
+    k_pos_BS: Array,
+    ctx: Context,
+    visible: Array | None = None,
+) -> Array:
+    """s_BNTS of views that are encoded; contextual encodings need to know which pairs are visible."""
+    if not encoding.contextual:
+        products = tuple(product(q, k) for q, k in zip(queries, keys, strict=True))
+        return encoding.combine(params, products, q_pos_BT, k_pos_BS, ctx)
+    *queries, q_BNTH = queries
+    products = tuple(product(q, k) for q, k in zip(queries, keys, strict=True))
+    assert visible is not None
+    return encoding.in_context(params, products, q_BNTH, visible, q_pos_BT, k_pos_BS, ctx)
+
+
 def scores(
     encoding: Encoding,
     q_BTNH: Array,
@@ -42,20 +80,51 @@ def scores(
     *,
     params: Params | None = None,
     length: int | Array | None = None,
+    layer: int = 0,
 ) -> Array:
     """The scaled logits s_BNTS of any encoding, before a pattern hides anything.
 
     Args:
         q_pos, k_pos: i32[T] and i32[S], or with a batch axis in front.
-        params: the encoding's learned tables, if it has any.
+        params: the encoding's learned tables, as its `init` makes them, if it has any.
         length: tokens in context; the largest position plus one if not given.
+        layer: which layer, for an encoding that is a schedule over layers. Contextual encodings count the keys
+            at and before the query.
     """
+    encoding, tables = at_layer(encoding, params or {}, layer)
     encoding.check(q_BTNH.shape[-1])
     q_pos_BT = jnp.broadcast_to(jnp.asarray(q_pos), q_BTNH.shape[:2])
     k_pos_BS = jnp.broadcast_to(jnp.asarray(k_pos), k_BSKH.shape[:2])
-    longest = jnp.maximum(jnp.max(q_pos_BT), jnp.max(k_pos_BS)) + 1
-    ctx = context(longest if length is None else length, q_BTNH.shape[2])
-    q_views = query_views(encoding, params or {}, q_BTNH, q_pos_BT, ctx)
-    k_views = key_views(encoding, params or {}, k_BSKH, k_pos_BS, ctx)
-    views = tuple(product(q, k) for q, k in zip(q_views, k_views, strict=True))
-    return encoding.combine(params or {}, views, q_pos_BT, k_pos_BS, ctx)
+    ctx = context(longest(q_pos_BT, k_pos_BS) if length is None else length, q_BTNH.shape[2])
+
+    def square(queries: Views, keys: Views) -> Array:
+        (q, q_pos), (k, k_pos) = queries, keys
+        here = ctx._replace(frame=encoding.frame_of(q_pos)[0, 0]) if encoding.framed else ctx
+        q_views = query_views(encoding, tables, q, q_pos, here)
+        k_views = key_views(encoding, tables, k, k_pos, here)
+        visible = (k_pos[:, None, :] <= q_pos[:, :, None])[:, None]
+        return joined(encoding, tables, q_views, k_views, q_pos, k_pos, here, visible)
+
+    if not encoding.framed:
+        return square((q_BTNH, q_pos_BT), (k_BSKH, k_pos_BS))
+    s_BTNS = query_by_query(lambda q, k: square(q, k)[0, :, 0], (q_BTNH, q_pos_BT), (k_BSKH, k_pos_BS))
+    return jnp.swapaxes(s_BTNS, 1, 2)
+
+
+def longest(*positions: Array) -> int | Array:
+    """The length that positions imply: a number where they are known."""
+    top = jnp.max(jnp.stack([jnp.max(p) for p in positions])) + 1
+    return top if isinstance(top, jax.core.Tracer) else int(top)
+
+
+def query_by_query(function: Callable[[Any, Any], Any], queries: Any, keys: Any) -> Any:
+    """Each query [B, T, ...] by itself against the keys [B, S, ...] of its row: the results as [B, T, ...].
+
+    `function` gets one query [1, 1, ...] and one row of keys [1, S, ...].
+    """
+
+    def row(queries: Any, keys: Any) -> Any:
+        one_row = jax.tree.map(lambda x: x[None], keys)
+        return lax.map(lambda query: function(jax.tree.map(lambda x: x[None, None], query), one_row), queries)
+
+    return jax.vmap(row)(queries, keys)

@@ -13,7 +13,7 @@ import math
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 T = TypeVar("T")
 
@@ -26,7 +26,13 @@ def spec(cls: type[T]) -> type[T]:
 
 @spec
 class Spec:
-    """A hashable value that checks its fields on creation and prints as its own constructor call."""
+    """A hashable value that checks its fields on creation and prints as its own constructor call.
+
+    Attributes:
+        positional: fields that are written without their name, first and in this order.
+    """
+
+    positional: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
         hints = field_types(type(self))
@@ -36,7 +42,8 @@ class Spec:
 
     def __repr__(self) -> str:
         given = ((f.name, getattr(self, f.name)) for f in dataclasses.fields(self) if not is_default(self, f))
-        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in given)})"
+        written = (repr(value) if name in self.positional else f"{name}={value!r}" for name, value in given)
+        return f"{type(self).__name__}({', '.join(written)})"
 
 
 def is_default(value: Spec, field: dataclasses.Field) -> bool:
@@ -141,11 +148,13 @@ def build(node: ast.expr, text: str, known: Mapping[str, Callable[..., Any]], ki
         return call(lookup(node.id, known, kind), {}, text)
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
         cls = lookup(node.func.id, known, kind)
-        if node.args or any(k.arg is None for k in node.keywords):
+        positional = getattr(cls, "positional", ())
+        if len(node.args) > len(positional) or any(k.arg is None for k in node.keywords):
             raise ValueError(f"in the {kind} {text!r}: {node.func.id} takes its fields by name, field=value")
-        if len({k.arg for k in node.keywords}) < len(node.keywords):
+        written = [*zip(positional, node.args, strict=False), *((str(k.arg), k.value) for k in node.keywords)]
+        if len(dict(written)) < len(written):
             raise ValueError(f"in the {kind} {text!r}: {node.func.id} is given a field twice")
-        return call(cls, {str(k.arg): build(k.value, text, known, kind) for k in node.keywords}, text)
+        return call(cls, {name: build(value, text, known, kind) for name, value in written}, text)
     if isinstance(node, ast.Tuple | ast.List):
         return tuple(build(item, text, known, kind) for item in node.elts)
     try:

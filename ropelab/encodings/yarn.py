@@ -19,6 +19,8 @@ from jax import Array
 from ropelab.encodings.rotary import Rotary, plain_frequencies
 from ropelab.encodings.specs import at_least, require, spec
 
+Ramp = Literal["index", "wavelength"]
+
 
 def yarn_frequencies(
     head_dim: int,
@@ -29,24 +31,45 @@ def yarn_frequencies(
     beta_fast: float = 32.0,
     beta_slow: float = 1.0,
     truncate: bool = True,
-    ramp: Literal["index", "wavelength"] = "index",
+    ramp: Ramp = "index",
 ) -> np.ndarray:
     """Radians per token, float64[head_dim / 2]."""
+    kept = ramp_kept(
+        head_dim,
+        base=base,
+        original_length=original_length,
+        beta_fast=beta_fast,
+        beta_slow=beta_slow,
+        truncate=truncate,
+        ramp=ramp,
+    )
     theta = plain_frequencies(head_dim, base=base)
-    if ramp == "wavelength":
-        turns = original_length * theta / (2 * math.pi)
-        kept = np.clip((turns - beta_slow) / (beta_fast - beta_slow), 0.0, 1.0)
-    else:
-        low, high = ramp_bounds(
-            head_dim,
-            base=base,
-            original_length=original_length,
-            beta_fast=beta_fast,
-            beta_slow=beta_slow,
-            truncate=truncate,
-        )
-        kept = 1.0 - np.clip((np.arange(head_dim // 2) - low) / (high - low), 0.0, 1.0)
     return theta / factor * (1.0 - kept) + theta * kept
+
+
+def ramp_kept(
+    head_dim: int,
+    *,
+    base: float,
+    original_length: int,
+    beta_fast: float,
+    beta_slow: float,
+    truncate: bool,
+    ramp: Ramp,
+) -> np.ndarray:
+    """g_i: how much of each pair's own frequency is kept, from 1 for fast pairs to 0 for slow ones."""
+    if ramp == "wavelength":
+        turns = original_length * plain_frequencies(head_dim, base=base) / (2 * math.pi)
+        return np.clip((turns - beta_slow) / (beta_fast - beta_slow), 0.0, 1.0)
+    low, high = ramp_bounds(
+        head_dim,
+        base=base,
+        original_length=original_length,
+        beta_fast=beta_fast,
+        beta_slow=beta_slow,
+        truncate=truncate,
+    )
+    return 1.0 - np.clip((np.arange(head_dim // 2) - low) / (high - low), 0.0, 1.0)
 
 
 def ramp_bounds(
@@ -93,7 +116,7 @@ class YaRN(Rotary):
     mscale: float | None = None
     mscale_all_dim: float | None = None
     truncate: bool = True
-    ramp: Literal["index", "wavelength"] = "index"
+    ramp: Ramp = "index"
 
     def __post_init__(self) -> None:
         super().__post_init__()

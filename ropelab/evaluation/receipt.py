@@ -77,7 +77,7 @@ def receipt(model: Llama, original: Llama, probe_1T: np.ndarray, *, name: str, l
         model=name,
         encoding=repr(wiring.encoding),
         pattern=repr(wiring.pattern),
-        kernel=choose(wiring.kernel, stated, stated),
+        kernel=choose(wiring.kernel, stated, stated, wiring.encoding.kinds()[0]),
         head_dim=wiring.config.head_dim,
         trained_length=wiring.config.trained_length,
         length=stated,

@@ -6,12 +6,14 @@ import types
 from collections.abc import Iterator
 from typing import Any, Literal, get_args, get_origin
 
+import jax.numpy as jnp
 import numpy as np
 
-from ropelab.encodings import Encoding, scores
+from ropelab.encodings import PI, Encoding, NoPE, RoPE, scores
 from ropelab.encodings.specs import choices, field_types
-from tests.encodings.properties.samples import sample, spread, tables
+from tests.encodings.properties.samples import H, N, sample, spread, tables
 
+REFUSED = 1e6  # in place of NaN, with which a learned table answers for a position that it does not have
 VISIBLE = 1e-3  # of the largest score: a changed field changes some score by more than this
 
 
@@ -97,8 +99,10 @@ def other_values(value: Any, annotation: Any) -> list[Any]:
     if get_origin(annotation) is tuple and value:
         inner = choices(get_args(annotation)[0])
         return [(v, *value[1:]) for a in inner for v in other_values(value[0], a)]
-    if dataclasses.is_dataclass(value):
-        return [e for f in dataclasses.fields(value) for e in variants(value, f.name)]
+    if isinstance(value, Encoding):
+        inner = [e for f in dataclasses.fields(value) for e in variants(value, f.name)]
+        others = (RoPE(base=50.0), PI(base=50.0, factor=2.0), NoPE())
+        return [*inner, *(e for e in others if isinstance(e, annotation) and e != value)]
     return []
 
 
@@ -115,14 +119,19 @@ def attempt(encoding: Encoding, **changes: Any) -> Encoding | None:
 
 
 def scores_at(pos: np.ndarray, encoding: Encoding | None) -> np.ndarray | None:
-    """Scores of tokens at these positions, or None if there is no encoding or it refuses to give any."""
+    """Scores of tokens at these positions and what is added to their inputs, or None if there is no encoding or it
+    refuses to give any."""
     if encoding is None:
         return None
     q, k, _ = sample()
+    params, found = tables(encoding), []
     try:
-        return np.asarray(scores(encoding, q, k, pos, pos, params=tables(encoding)))
+        for p in (pos, np.arange(len(pos))):
+            found.append(scores(encoding, q, k, p, p, params=params))
+            found.append(encoding.embed(params, jnp.zeros((1, len(p), N * H)), jnp.asarray(p)[None]))
     except ValueError:
         return None
+    return np.concatenate([np.nan_to_num(np.asarray(x), nan=REFUSED).ravel() for x in found])
 
 
 def accepted(pos: np.ndarray, encoding: Encoding) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 from ropelab import encodings
 from ropelab.attention import Causal
 from ropelab.encodings import Encoding, specs
-from ropelab.encodings.scoring import context
+from ropelab.encodings.scoring import at_layer, context
 from tests.encodings.properties.calls import KERNELS, Placement, call, quickly
 from tests.encodings.properties.samples import N, assert_same, sample, spread, tables, trained_length
 
@@ -17,7 +17,7 @@ from tests.encodings.properties.samples import N, assert_same, sample, spread, t
 def the_print_is_the_spec(encoding: Encoding) -> None:
     """`parse(repr(e)) == e`, so that flags, configurations, records and checkpoints can name it."""
     text, cls = repr(encoding), type(encoding)
-    read = specs.parse(text, {cls.__name__: cls}, kind="encoding")
+    read = specs.parse(text, {type(e).__name__: type(e) for e in encodings.ALL} | {cls.__name__: cls}, kind="encoding")
     assert read == encoding, f"{text} reads as {read}"
     assert repr(read) == text, f"{text} prints again as {read!r}"
     if cls in map(type, encodings.ALL):
@@ -104,7 +104,8 @@ def encoding_bfloat16_rounds_once(encoding: Encoding) -> None:
     """
     q, k, _ = sample()
     pos = np.broadcast_to(spread(encoding) + 4096, q.shape[:2])
-    ctx, params = context(int(pos.max()) + 1, N), tables(encoding)
+    ctx, (encoding, params) = context(int(pos.max()) + 1, N), at_layer(encoding, tables(encoding), 0)
+    ctx = ctx._replace(frame=int(encoding.frame_of(pos).max())) if encoding.framed else ctx
     for x, encode in ((q, encoding.encode_q), (k, encoding.encode_k)):
         rounded = jnp.asarray(x, jnp.bfloat16)
         views = (encode(params, x, pos, ctx) for x in (rounded, rounded.astype(jnp.float32)))

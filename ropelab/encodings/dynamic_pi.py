@@ -1,0 +1,30 @@
+"""Dynamic position interpolation: positions are squeezed into the trained length, as far as the context exceeds it.
+
+    inv_freq_i = base^(-2i/d) * L / l,  l = max(length, L),  L = original_length
+
+Source: jquesnelle/yarn 995db5b, `LlamaDynamicScaledRotaryEmbedding` without its `ntk`.
+"""
+
+from jax import Array
+
+from ropelab.encodings.growing import Growing, times_longer
+from ropelab.encodings.rotary import Frequencies, plain_frequencies
+from ropelab.encodings.specs import spec
+from ropelab.encodings.wide import float64
+
+
+def dynamic_pi_frequencies(head_dim: int, *, base: float, original_length: int, length: int | Array) -> Frequencies:
+    """Radians per token, float64[head_dim / 2]."""
+    with float64():
+        return plain_frequencies(head_dim, base=base) / times_longer(length, original_length)
+
+
+@spec
+class DynamicPI(Growing):
+    """RoPE up to `original_length` tokens, position interpolation by length / original_length beyond."""
+
+    def frequencies(self, head_dim: int, length: int | Array) -> tuple[Frequencies, float]:
+        inv_freq = dynamic_pi_frequencies(
+            self.turned(head_dim), base=self.known_base(), original_length=self.original_length, length=length
+        )
+        return inv_freq, 1.0

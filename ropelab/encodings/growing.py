@@ -1,0 +1,77 @@
+"""Rotary encodings whose frequencies grow with the context, and the two meanings that this can have.
+
+`per="sequence"`: all queries of a call share the frequencies of its length, as in a full forward of transformers.
+No cache decodes that exactly in a deep model, because earlier hidden states were made under earlier lengths.
+
+`per="query"`: query i sees all keys under the frequencies of its own length, i + 1 rounded up to a step:
+
+    length_i = L + step * ceil(max(i + 1 - L, 0) / step),   L = original_length
+
+This depends on the query alone, so decoding equals the full forward at every step.
+"""
+
+import math
+from typing import Literal
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from ropelab.encodings.base import Context
+from ropelab.encodings.rotary import Rotary
+from ropelab.encodings.specs import at_least, require, spec
+from ropelab.encodings.wide import float64
+
+
+@spec
+class Growing(Rotary):
+    """Fields of the length-dependent encodings.
+
+    Attributes:
+        original_length: tokens of context up to which nothing changes, L.
+        per: whose length counts, the call's or each query's own.
+        step: tokens by which the length of a query grows at a time; ceil(L / 32) by default.
+    """
+
+    original_length: int
+    per: Literal["sequence", "query"] = "sequence"
+    step: int | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least(1, self, "original_length")
+        require(self.step is None or self.framed, self, f'step={self.step} acts with per="query" only')
+        require(self.step is None or self.step >= 1, self, f"step={self.step} must be at least 1")
+
+    @property
+    def depends_on_length(self) -> bool:
+        return self.per == "sequence"
+
+    @property
+    def framed(self) -> bool:
+        return self.per == "query"
+
+    @property
+    def relative(self) -> bool:
+        return not self.framed
+
+    def frame_of(self, q_pos_BT: Array) -> Array:
+        beyond_BT = jnp.maximum(jnp.asarray(q_pos_BT) + 1 - self.original_length, 0)
+        return -(-beyond_BT // self.known_step())
+
+    def length_seen(self, ctx: Context) -> int | Array:
+        if not self.framed:
+            return ctx.length
+        assert ctx.frame is not None
+        return self.original_length + self.known_step() * ctx.frame
+
+    def known_step(self) -> int:
+        return self.step or math.ceil(self.original_length / 32)
+
+
+def times_longer(length: int | Array, original_length: int) -> float | Array:
+    """max(length, L) / L in float64."""
+    if isinstance(length, int | np.integer):
+        return max(int(length), original_length) / original_length
+    with float64():
+        return jnp.maximum(length, original_length).astype(jnp.float64) / original_length

@@ -1,0 +1,73 @@
+"""A schedule over layers: each layer its own encoding, the list repeated as often as the model is deep.
+
+    Layers((RoPE(), RoPE(), RoPE(), NoPE()))        three layers with rotation, one without: SmolLM3, Llama-4, Cohere2
+    Layers((RoPE(base=1e4),) * 5 + (PI(base=1e6, factor=8),))      Gemma-3's local and global layers
+
+Configurations of transformers count with `no_rope_layers[i] == 1` for a layer that *has* rotation.
+"""
+
+import dataclasses
+from typing import ClassVar, Self
+
+import jax
+from jax import Array
+
+from ropelab.encodings.base import Encoding, Params
+from ropelab.encodings.specs import require, spec
+
+
+@spec
+class Layers(Encoding):
+    """`schedule[l % len(schedule)]` in layer l. Learned tables are a dictionary by kind, "0", "1", ..."""
+
+    positional: ClassVar[tuple[str, ...]] = ("schedule",)
+
+    schedule: tuple[Encoding, ...]
+
+    def __init__(self, schedule: tuple[Encoding, ...]) -> None:
+        object.__setattr__(self, "schedule", schedule)
+        self.__post_init__()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(len(self.schedule) > 0, self, "the schedule is empty; give one encoding or more")
+        nested = [e for e in self.schedule if isinstance(e, Layers)]
+        require(not nested, self, "a schedule within a schedule; write its layers out")
+        added = [e for e in self.schedule if type(e).embed is not Encoding.embed]
+        require(not added, self, f"{', '.join(map(repr, added))} is added to the input, not to a layer")
+
+    def kinds(self) -> tuple[Encoding, ...]:
+        return tuple(dict.fromkeys(self.schedule))
+
+    def kind_of(self, layer: int) -> int:
+        return self.kinds().index(self.schedule[layer % len(self.schedule)])
+
+    @property
+    def depends_on_length(self) -> bool:
+        return any(kind.depends_on_length for kind in self.kinds())
+
+    @property
+    def relative(self) -> bool:
+        return all(kind.relative for kind in self.kinds())
+
+    @property
+    def framed(self) -> bool:
+        return any(kind.framed for kind in self.kinds())
+
+    @property
+    def contextual(self) -> bool:
+        return any(kind.contextual for kind in self.kinds())
+
+    def init(self, key: Array, *, num_heads: int, head_dim: int) -> Params:
+        keys = jax.random.split(key, len(self.kinds()))
+        return {
+            str(n): kind.init(k, num_heads=num_heads, head_dim=head_dim)
+            for n, (k, kind) in enumerate(zip(keys, self.kinds(), strict=True))
+        }
+
+    def inherit(self, other: Encoding) -> Self:
+        return dataclasses.replace(self, schedule=tuple(e.inherit(other) for e in self.schedule))
+
+    def check(self, head_dim: int) -> None:
+        for kind in self.kinds():
+            kind.check(head_dim)

@@ -1,0 +1,31 @@
+"""Scalable softmax: the logits of a query grow with the logarithm of the number of keys it sees.
+
+    q'_i = s_h ln(i + 1) q_i
+
+with a learned s for each head. Source: Nakanishi, "Scalable-Softmax is superior for attention", arXiv 2501.19399. The
+count of visible keys is taken from the position, i + 1: positions that start again with each packed document make it
+right for them.
+"""
+
+from typing import Any
+
+import jax.numpy as jnp
+from jax import Array
+
+from ropelab.encodings.base import Context, Params
+from ropelab.encodings.specs import spec
+from ropelab.encodings.wrapping import Sharpened
+
+
+@spec
+class ScalableSoftmax(Sharpened):
+    """`of` with queries multiplied by a learned number of each head times ln(i + 1)."""
+
+    def init(self, key: Array, *, num_heads: int, head_dim: int) -> Params:
+        """0.168 for every head, the paper's start (it is trained from there)."""
+        inner: dict[str, Any] = dict(self.of.init(key, num_heads=num_heads, head_dim=head_dim))
+        return {**inner, "softmax_scale": jnp.full((num_heads,), 0.168, jnp.float32)}
+
+    def sharpness(self, params: Params, pos_BT: Array, ctx: Context) -> Array:
+        keys_BT1 = pos_BT.astype(jnp.float32)[..., None] + 1
+        return params["softmax_scale"][ctx.heads].astype(jnp.float32) * jnp.log(keys_BT1)

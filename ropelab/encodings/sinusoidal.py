@@ -1,0 +1,55 @@
+"""Sinusoidal positions, added to the embedded tokens before the first layer.
+
+    "interleaved":   x_2i += sin(p w_i), x_(2i+1) += cos(p w_i),  w_i = 10000^(-i/(D/2))
+    "concatenated":  x_i += sin(p w_i), x_(i+D/2) += cos(p w_i),  w_i = 10000^(-i/(D/2))
+    "tensor2tensor": as "concatenated" with                        w_i = 10000^(-i/(D/2 - 1))
+
+Source: Vaswani et al., arXiv 1706.03762, section 3.5 ("interleaved"); Marian and DeepMind ("concatenated");
+tensor2tensor, fairseq and MaxText ("tensor2tensor"). They are three different tables.
+"""
+
+from typing import Literal
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from ropelab.encodings.base import Encoding, Params
+from ropelab.encodings.rotary import angles
+from ropelab.encodings.specs import require, spec
+
+Layout = Literal["interleaved", "concatenated", "tensor2tensor"]
+
+
+def sinusoidal_frequencies(width: int, *, layout: Layout, base: float = 10000.0) -> np.ndarray:
+    """w_i, float64[width / 2]."""
+    half = width // 2
+    return base ** (-np.arange(half) / max(half - (layout == "tensor2tensor"), 1))
+
+
+@spec
+class Sinusoidal(Encoding):
+    """Sines and cosines of the position added to the input."""
+
+    layout: Layout
+    base: float = 10000.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.base > 1, self, f"base={self.base} must be greater than 1")
+
+    @property
+    def relative(self) -> bool:
+        return False
+
+    def embed(self, params: Params, x_BTD: Array, pos_BT: Array) -> Array:
+        del params
+        width = x_BTD.shape[-1]
+        require(width % 2 == 0, self, f"the model's width {width} must be even")
+        angle_BTR = angles(pos_BT, sinusoidal_frequencies(width, layout=self.layout, base=self.base))
+        pair = (jnp.sin(angle_BTR), jnp.cos(angle_BTR))
+        if self.layout == "interleaved":
+            table_BTD = jnp.stack(pair, axis=-1).reshape(x_BTD.shape)
+        else:
+            table_BTD = jnp.concatenate(pair, axis=-1)
+        return (x_BTD.astype(jnp.float32) + table_BTD).astype(x_BTD.dtype)
