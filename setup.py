@@ -35,8 +35,8 @@ setup(
         "tqdm>=4.66",
     ],
     extras_require={
-        "hf": ["huggingface_hub>=0.30"],
-        "gguf": ["gguf>=0.17"],
+        "hf": ["huggingface_hub>=0.30", "jinja2>=3.1"],
+        "gguf": ["gguf>=0.17", "jinja2>=3.1"],
         "eval": ["lm-eval>=0.4.9"],
         "report": ["matplotlib>=3.8"],
         "cuda": ["jax[cuda12]>=0.7.2"],

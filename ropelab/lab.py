@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -15,13 +16,14 @@ from ropelab.attention.dispatch import choose
 from ropelab.attention.patterns import Causal, Pattern
 from ropelab.checkpoints.assemble import assemble
 from ropelab.checkpoints.locate import open_source
+from ropelab.checkpoints.prompts import Written, prompt_ids
 from ropelab.checkpoints.tokenizer import Tokenizer
 from ropelab.data.text import probe_tokens
 from ropelab.encodings import catalogue
 from ropelab.encodings.base import Encoding
 from ropelab.evaluation.receipt import PROBE_TOKENS, Receipt, receipt
+from ropelab.models import generation
 from ropelab.models.config import LlamaConfig, Wiring
-from ropelab.models.generation import greedy
 from ropelab.models.module import Llama, Parameters, Tokens
 
 
@@ -107,20 +109,39 @@ class Lab:
         probe_1T = probe_tokens(self.tokenizer, self.config.vocabulary, PROBE_TOKENS)
         return receipt(self.model, self.original, probe_1T, name=self.name)
 
-    def generate(self, prompt: str, *, max_new_tokens: int = 64) -> str:
-        """The greedy continuation of a prompt, up to the end-of-text token.
+    def generate(self, prompt: str | list[str], *, max_new_tokens: int = 64, **sampling: Any) -> Any:
+        """The continuation of a prompt, up to the end-of-text token; of several prompts, the list of theirs.
+
+        Args:
+            sampling: `temperature` (0, greedy), `top_p` (1), `seed` (0), `chat` (False): the prompt is a user's
+                message, put into the checkpoint's chat template.
 
         Raises:
-            ValueError: if the checkpoint has no tokenizer.
+            ValueError: if the checkpoint has no tokenizer, or no chat template where one is asked for.
         """
-        if self.tokenizer is None:
-            raise ValueError(f"{self.name} has no tokenizer; use decode_logits with token ids")
-        ids = self.tokenizer.encode(prompt)
-        if self.tokenizer.add_bos and self.tokenizer.bos_id is not None:
-            ids = [self.tokenizer.bos_id, *ids]
-        new = greedy(self.model, ids, max_new_tokens, self.tokenizer.eos_id)
-        # A continuation decoded alone loses the space that SentencePiece kinds keep between it and the prompt.
-        return self.tokenizer.decode([*ids, *new])[len(self.tokenizer.decode(ids)) :]
+        prompts = [prompt] if isinstance(prompt, str) else prompt
+        rows = list(continuations(self, prompts, max_new_tokens, **sampling))
+        texts = ["".join(row[n] for row in rows) for n in range(len(prompts))]
+        return texts[0] if isinstance(prompt, str) else texts
+
+    def stream(self, prompt: str, *, max_new_tokens: int = 64, **sampling: Any) -> Iterator[str]:
+        """As `generate`, piece by piece as it is made."""
+        return (pieces[0] for pieces in continuations(self, [prompt], max_new_tokens, **sampling))
+
+
+def continuations(
+    lab: Lab, prompts: list[str], max_new_tokens: int, *, chat: bool = False, **sampling: Any
+) -> Iterator[list[str]]:
+    """The text that each step adds to each prompt."""
+    if lab.tokenizer is None:
+        raise ValueError(f"{lab.name} has no tokenizer; use decode_logits with token ids")
+    ids = [prompt_ids(lab.tokenizer, prompt, chat) for prompt in prompts]
+    written = [Written(lab.tokenizer, row) for row in ids]
+    for step in generation.tokens(lab.model, ids, max_new_tokens, stop=lab.tokenizer.eos_id, **sampling):
+        yield [row.add(int(token)) for row, token in zip(written, step, strict=True)]
+    last = [row.rest() for row in written]
+    if any(last):
+        yield last
 
 
 def load(source: str | os.PathLike[str], *, dtype: Any = "float32", mesh: Mesh | None = None) -> Lab:

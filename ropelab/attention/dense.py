@@ -20,6 +20,8 @@ def dense(formula: Formula, operands: Operands) -> tuple[Array, Array]:
     """
     if not formula.encoding.framed:
         return square(formula, operands)
+    if operands.queries.pos.size == 1:
+        return square(formula, operands, formula.encoding.frame_of(operands.queries.pos)[0, 0])
 
     def one(query: Tokens, row: tuple[Tokens, Array]) -> tuple[Array, Array]:
         frame = formula.encoding.frame_of(query.pos)[0, 0]

@@ -9,7 +9,7 @@ from ropelab.attention.blocks import Formula, Operands, Tokens
 from ropelab.attention.blockwise import blockwise
 from ropelab.attention.dense import dense
 from ropelab.attention.patterns import Causal, Pattern
-from ropelab.encodings.base import Encoding, Params
+from ropelab.encodings.base import Context, Encoding, Params
 from ropelab.encodings.scoring import at_layer, context, key_views, longest, query_views
 
 Kernel = Callable[[Formula, Operands], tuple[Array, Array]]
@@ -66,9 +66,23 @@ def attend(
         q_views = query_views(encoding, params, q_BTNH, q_pos_BT, ctx)
         k_views = key_views(encoding, params, k_BSKH, k_pos_BS, ctx)
     queries, keys = Tokens(q_views, q_pos_BT, q_seg), Tokens(k_views, k_pos_BS, k_seg)
-    operands = Operands(params, queries, keys, jnp.swapaxes(v_BSKH, 1, 2), ctx.length, ctx.heads)
-    run = KERNELS[choose(kernel, q_BTNH.shape[1], k_BSKH.shape[1], encoding)]
-    out_BNTH, lse_BNT = run(Formula(encoding, pattern or Causal(), ctx.num_heads), operands)
+    return attend_encoded(encoding, pattern or Causal(), params, queries, keys, jnp.swapaxes(v_BSKH, 1, 2), ctx, kernel)
+
+
+def attend_encoded(
+    encoding: Encoding,
+    pattern: Pattern,
+    params: Params,
+    queries: Tokens,
+    keys: Tokens,
+    v_BKSH: Array,
+    ctx: Context,
+    kernel: str,
+) -> tuple[Array, Array]:
+    """As `attend`, for tokens that are encoded already, or still raw under a framed encoding; all head-major."""
+    operands = Operands(params, queries, keys, v_BKSH, ctx.length, ctx.heads)
+    run = KERNELS[choose(kernel, queries.pos.shape[1], keys.pos.shape[1], encoding)]
+    out_BNTH, lse_BNT = run(Formula(encoding, pattern, ctx.num_heads), operands)
     return jnp.swapaxes(out_BNTH, 1, 2), jnp.swapaxes(lse_BNT, 1, 2)
 
 

@@ -66,6 +66,11 @@ class Encoding(Spec):
         return True
 
     @property
+    def position_limit(self) -> int | None:
+        """How many positions there are, if they are numbered."""
+        return None
+
+    @property
     def per_layer(self) -> bool:
         """Whether each layer of a model has learned tables of its own, and not one for all."""
         return True

@@ -31,6 +31,10 @@ class LearnedAbsolute(Encoding):
         return False
 
     @property
+    def position_limit(self) -> int:
+        return self.max_length
+
+    @property
     def per_layer(self) -> bool:
         return False
 

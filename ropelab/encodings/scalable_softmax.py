@@ -21,6 +21,10 @@ from ropelab.encodings.wrapping import Sharpened
 class ScalableSoftmax(Sharpened):
     """`of` with queries multiplied by a learned number of each head times ln(i + 1)."""
 
+    @property
+    def per_layer(self) -> bool:
+        return True
+
     def init(self, key: Array, *, num_heads: int, head_dim: int) -> Params:
         """0.168 for every head, the paper's start (it is trained from there)."""
         inner: dict[str, Any] = dict(self.of.init(key, num_heads=num_heads, head_dim=head_dim))

@@ -29,6 +29,10 @@ class Sharpened(Encoding):
         return False
 
     @property
+    def position_limit(self) -> int | None:
+        return self.of.position_limit
+
+    @property
     def per_layer(self) -> bool:
         return self.of.per_layer
 

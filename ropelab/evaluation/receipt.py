@@ -7,18 +7,23 @@ probe; one that leaves all logits alone is an error, not a result.
 import dataclasses
 import hashlib
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import jax
 import numpy as np
 
 from ropelab.attention.dispatch import choose
+from ropelab.encodings.base import Encoding
 from ropelab.encodings.rotary import Rotary
+from ropelab.models.decoding import encodes_once
 from ropelab.models.module import Llama
 
 PROBE_TOKENS = 256
 TOLERANCE = 1e-3  # a different frequency moves logits by 1e-2 and more; another order of summation by 3e-5
-CACHE_POLICY = "keys are cached unrotated with their positions, and rotated when read"
+ENCODED_ONCE = "keys are cached as encoded, once: every query sees them alike"
+ENCODED_WHEN_READ = "keys are cached unrotated with their positions, and encoded when read"
+ACT_BEYOND = ("original_length", "window", "chunk", "interval")  # fields up to which an encoding may change nothing
 
 
 class NothingAppliedError(ValueError):
@@ -81,7 +86,7 @@ def receipt(model: Llama, original: Llama, probe_1T: np.ndarray, *, name: str, l
         head_dim=wiring.config.head_dim,
         trained_length=wiring.config.trained_length,
         length=stated,
-        cache=CACHE_POLICY,
+        cache=ENCODED_ONCE if all(map(encodes_once, wiring.encoding.kinds())) else ENCODED_WHEN_READ,
         probe_tokens=probe_1T.shape[1],
         **frequency_facts(model, stated),
         **proof(model, original, probe_1T),
@@ -90,8 +95,8 @@ def receipt(model: Llama, original: Llama, probe_1T: np.ndarray, *, name: str, l
 
 def frequency_facts(model: Llama, length: int) -> dict[str, Any]:
     """The rotary numbers of a receipt."""
-    config, encoding = model.config, model.wiring.encoding
-    if not isinstance(encoding, Rotary):
+    config, encoding = model.config, rotary_part(model.wiring.encoding)
+    if encoding is None:
         names = ("inv_freq_first", "inv_freq_last", "inv_freq_hash", "amplitude", "dimensions_beyond_trained_length")
         return dict.fromkeys(names)
     inv_freq, amplitude = encoding.frequencies(config.head_dim, length)
@@ -130,15 +135,31 @@ def proof(model: Llama, original: Llama, probe_1T: np.ndarray) -> dict[str, Any]
     return {"max_logit_difference": largest, "first_position": first * stride, "statement": statement}
 
 
+def parts(encoding: Encoding) -> Iterator[Encoding]:
+    """The encodings that one is made of: itself, what it wraps, and the kinds of a schedule."""
+    for kind in encoding.kinds():
+        yield kind
+        inner = getattr(kind, "of", None)
+        if isinstance(inner, Encoding):
+            yield from parts(inner)
+
+
+def rotary_part(encoding: Encoding) -> Rotary | None:
+    """The first rotary encoding among the parts."""
+    return next((part for part in parts(encoding) if isinstance(part, Rotary)), None)
+
+
 def longest_known(model: Llama) -> int:
     """The longest context within which what is plugged in may still be defined to change nothing."""
-    encoding, pattern = model.wiring.encoding, model.wiring.pattern
-    return max(model.config.trained_length, getattr(encoding, "original_length", 0), getattr(pattern, "window", 0))
+    named = [getattr(part, name, 0) for part in parts(model.wiring.encoding) for name in ACT_BEYOND]
+    return max(model.config.trained_length, getattr(model.wiring.pattern, "window", 0), *named)
 
 
 def why_identical(model: Llama) -> str:
-    if model.wiring.encoding.depends_on_length:
-        return f"{type(model.wiring.encoding).__name__} is defined to be within the length it was trained on"
+    for part in parts(model.wiring.encoding):
+        for name in ACT_BEYOND:
+            if hasattr(part, name):
+                return f"{type(part).__name__} is defined to be within {name}={getattr(part, name)}"
     return f"{model.wiring.pattern!r} hides nothing at so short a distance"
 
 
@@ -146,5 +167,5 @@ def difference(model: Llama, original: Llama, probe_1T: np.ndarray, **where: Any
     """`(largest |Δ logit|, first position where one exceeds the tolerance)`."""
     ours, theirs = (np.asarray(jax.device_get(m.logits(probe_1T, **where)))[0] for m in (model, original))
     by_position = np.max(np.abs(ours - theirs), axis=-1)
-    moved = np.flatnonzero(by_position > TOLERANCE)
+    moved = np.flatnonzero(~(by_position <= TOLERANCE))
     return float(np.max(by_position)), int(moved[0]) if moved.size else None

@@ -5,9 +5,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array
 
-from ropelab.models import head
+from ropelab.models import decoding, head
 from ropelab.models.config import Wiring
 from ropelab.models.llama import Cache, Placed, empty_cache, extend, hidden_states
 
@@ -43,6 +43,18 @@ def nll_part(
     return head.negative_log_likelihood(params, x_BTD, targets_BT), cache
 
 
+@partial(jax.jit, static_argnums=0, static_argnames="length", donate_argnums=5)
+def read_part(
+    wiring: Wiring, params: Params, tokens_BT: Array, segments_BT: Array, last_B: Array, cache: Cache, *, length: int
+) -> tuple[Array, Cache]:
+    """float32[B, V] at token `last` of each row, in a part of prompts of `length`; for rows that end elsewhere, noise."""
+    B, T = tokens_BT.shape
+    placed = place(cache.filled + jnp.arange(T), segments_BT, length, B)
+    x_BTD, cache = extend(wiring, params, tokens_BT, placed, cache)
+    x_B1D = jnp.take_along_axis(x_BTD, jnp.clip(last_B, 0, T - 1)[:, None, None], axis=1)
+    return head.logits(params, x_B1D)[:, 0], cache
+
+
 @partial(jax.jit, static_argnums=(0, 1))
 def prefill(wiring: Wiring, slots: int, params: Params, tokens_BT: Array) -> tuple[Array, Cache]:
     """Logits of a prompt and a cache of `slots` tokens that holds it."""
@@ -52,24 +64,8 @@ def prefill(wiring: Wiring, slots: int, params: Params, tokens_BT: Array) -> tup
     return head.logits(params, x_BTD), cache
 
 
-@partial(jax.jit, static_argnums=0, donate_argnums=3)
-def decode(wiring: Wiring, params: Params, tokens_BT: Array, cache: Cache) -> tuple[Array, Cache]:
-    """Logits of the next tokens, given a cache of all before them."""
-    B, T = tokens_BT.shape
-    placed = place(cache.filled + jnp.arange(T), None, cache.filled + T, B)
-    x_BTD, cache = extend(wiring, params, tokens_BT, placed, cache)
-    return head.logits(params, x_BTD), cache
-
-
-@partial(jax.jit, static_argnums=0)
-def decode_each(wiring: Wiring, params: Params, tokens_BT: Array, cache: Cache) -> Array:
-    """Logits of known tokens fed one at a time, as a decoder would."""
-
-    def step(cache: Cache, token_B: Array) -> tuple[Cache, Array]:
-        scores_B1V, cache = decode(wiring, params, token_B[:, None], cache)
-        return cache, scores_B1V[:, 0]
-
-    return jnp.swapaxes(lax.scan(step, cache, tokens_BT.T)[1], 0, 1)
+memory_of = jax.jit(decoding.memory_of, static_argnums=0)
+step = jax.jit(decoding.step, static_argnums=0, donate_argnums=5)
 
 
 def place(pos: Array, segments: Array | None, length: int | Array | None, batch: int | None = None) -> Placed:

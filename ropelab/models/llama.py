@@ -15,6 +15,7 @@ from jax import Array, lax
 from ropelab.attention.dispatch import attend
 from ropelab.models.chunks import by_tokens
 from ropelab.models.config import Wiring
+from ropelab.models.tables import LayerTables, divided, embedded, kinds_of_layers
 
 Layer = dict[str, Array]
 
@@ -56,12 +57,16 @@ class Cache(NamedTuple):
 def hidden_states(wiring: Wiring, params: dict[str, Any], tokens_BT: Array, placed: Placed) -> Array:
     """x_BTD after the last norm, from which logits are one projection away."""
 
-    def body(x_BTD: Array, layer: Layer) -> tuple[Array, None]:
+    stacked, shared = divided(wiring, params)
+
+    def body(x_BTD: Array, xs: tuple[Layer, Array, dict]) -> tuple[Array, None]:
+        layer, number, own = xs
         q, k, v = by_tokens(partial(projections, wiring, layer), x_BTD)
-        mixed = mix(wiring, params, q, (k, v), placed, placed)
+        mixed = mix(wiring, LayerTables(number, own, shared), q, (k, v), placed, placed)
         return by_tokens(partial(finish_layer, wiring, layer), x_BTD, mixed), None
 
-    x_BTD, _ = lax.scan(body, params["embedding"][tokens_BT], params["layers"])
+    xs = (params["layers"], jnp.arange(wiring.config.layers), stacked)
+    x_BTD, _ = lax.scan(body, embedded(wiring, params, tokens_BT, placed.pos), xs)
     return rms_norm(x_BTD, params["norm"], wiring.config.norm_eps)
 
 
@@ -75,14 +80,17 @@ def extend(
         store(cache.pos, placed.pos, cache.filled), store(cache.segments, segments_BT, cache.filled), placed.length
     )
 
-    def body(x_BTD: Array, xs: tuple[Layer, Array, Array]) -> tuple[Array, tuple[Array, Array]]:
-        layer, keys, values = xs
+    stacked, shared = divided(wiring, params)
+
+    def body(x_BTD: Array, xs: tuple) -> tuple[Array, tuple[Array, Array]]:
+        layer, number, own, keys, values = xs
         q, k, v = by_tokens(partial(projections, wiring, layer), x_BTD)
         kv = store(keys, k, cache.filled), store(values, v, cache.filled)
-        mixed = mix(wiring, params, q, kv, placed, stored)
+        mixed = mix(wiring, LayerTables(number, own, shared), q, kv, placed, stored)
         return by_tokens(partial(finish_layer, wiring, layer), x_BTD, mixed), kv
 
-    x_BTD, (keys, values) = lax.scan(body, params["embedding"][tokens_BT], (params["layers"], cache.keys, cache.values))
+    xs = (params["layers"], jnp.arange(wiring.config.layers), stacked, cache.keys, cache.values)
+    x_BTD, (keys, values) = lax.scan(body, embedded(wiring, params, tokens_BT, placed.pos), xs)
     filled = cache.filled + tokens_BT.shape[1]
     return rms_norm(x_BTD, params["norm"], wiring.config.norm_eps), Cache(
         keys, values, stored.pos, jnp.asarray(stored.segments), filled
@@ -112,23 +120,31 @@ def projections(wiring: Wiring, layer: Layer, x_BTD: Array) -> tuple[Array, Arra
 
 
 def mix(
-    wiring: Wiring, params: dict[str, Any], q_BTNH: Array, kv: tuple[Array, Array], queries: Placed, keys: Placed
+    wiring: Wiring, tables: LayerTables, q_BTNH: Array, kv: tuple[Array, Array], queries: Placed, keys: Placed
 ) -> Array:
-    """Attention as the wiring has it."""
+    """Attention as the wiring has it in this layer."""
     segments = None if queries.segments is None or keys.segments is None else (queries.segments, keys.segments)
-    out_BTNH, _ = attend(
-        q_BTNH,
-        *kv,
-        encoding=wiring.encoding,
-        pattern=wiring.pattern,
-        params=params.get("encoding"),
-        q_pos=queries.pos,
-        k_pos=keys.pos,
-        segments=segments,
-        length=queries.length,
-        kernel=wiring.kernel,
-    )
-    return out_BTNH
+
+    def run(kind: int, q_BTNH: Array, k_BSKH: Array, v_BSKH: Array) -> Array:
+        out_BTNH, _ = attend(
+            q_BTNH,
+            k_BSKH,
+            v_BSKH,
+            encoding=wiring.encoding.kinds()[kind],
+            pattern=wiring.pattern,
+            params=tables.of(kind),
+            q_pos=queries.pos,
+            k_pos=keys.pos,
+            segments=segments,
+            length=queries.length,
+            kernel=wiring.kernel,
+        )
+        return out_BTNH
+
+    branches = [partial(run, kind) for kind in range(len(wiring.encoding.kinds()))]
+    if len(branches) == 1:
+        return branches[0](q_BTNH, *kv)
+    return lax.switch(kinds_of_layers(wiring)[tables.number], branches, q_BTNH, *kv)
 
 
 def finish_layer(wiring: Wiring, layer: Layer, x_BTD: Array, mixed_BTNH: Array) -> Array:

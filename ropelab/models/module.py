@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
@@ -12,7 +13,9 @@ from ropelab.attention.patterns import Pattern
 from ropelab.encodings.base import Encoding
 from ropelab.models import compiled
 from ropelab.models.config import LlamaConfig, Wiring
+from ropelab.models.decoding import unstacked
 from ropelab.models.llama import empty_cache
+from ropelab.models.tables import initialise_tables
 
 Tokens = np.ndarray | Array | list
 
@@ -46,9 +49,17 @@ class Llama(nnx.Module):
     def params(self) -> dict[str, Any]:
         return self.parameters.tree()
 
-    def rewired(self, encoding: Encoding, pattern: Pattern, kernel: str) -> "Llama":
-        """The same parameters, nothing copied, under another encoding, pattern or kernel."""
-        return Llama(self.wiring._replace(encoding=encoding, pattern=pattern, kernel=kernel), self.parameters)
+    def rewired(self, encoding: Encoding, pattern: Pattern, kernel: str, *, seed: int = 0) -> "Llama":
+        """The same parameters, nothing copied, under another encoding, pattern or kernel.
+
+        An encoding with learned tables begins with those that it draws from the seed.
+        """
+        wiring = self.wiring._replace(encoding=encoding, pattern=pattern, kernel=kernel)
+        if encoding == self.wiring.encoding:
+            return Llama(wiring, self.parameters)
+        weights = {name: leaf for name, leaf in self.params.items() if name != "encoding"}
+        tables = initialise_tables(jax.random.key(seed), encoding, self.config)
+        return Llama(wiring, Parameters(weights | ({"encoding": tables} if tables else {})))
 
     def logits(
         self, tokens: Tokens, *, positions: Any = None, segments: Any = None, length: int | None = None
@@ -71,6 +82,7 @@ class Llama(nnx.Module):
         """
         tokens_BT = self.checked(tokens)
         B, T = tokens_BT.shape
+        self.check_positions(T)
         part = min(part, T - 1)
         slots = -(-(T - 1) // part) * part
         padded = jnp.pad(tokens_BT, ((0, 0), (0, slots + 1 - T)))
@@ -85,11 +97,15 @@ class Llama(nnx.Module):
         tokens_BT = self.checked(tokens)
         if not 0 < prefill <= tokens_BT.shape[1]:
             raise ValueError(f"prefill={prefill} must lie between 1 and the {tokens_BT.shape[1]} tokens given")
-        first, cache = compiled.prefill(self.wiring, tokens_BT.shape[1], self.params, tokens_BT[:, :prefill])
-        if prefill == tokens_BT.shape[1]:
-            return first
-        rest = compiled.decode_each(self.wiring, self.params, tokens_BT[:, prefill:], cache)
-        return jnp.concatenate([first, rest], axis=1)
+        (B, T), params = tokens_BT.shape, self.params
+        self.check_positions(T)
+        first, cache = compiled.prefill(self.wiring, T, params, tokens_BT[:, :prefill])
+        memory, layers, found = compiled.memory_of(self.wiring, params, cache), unstacked(self.wiring, params), [first]
+        for t in range(prefill, T):
+            pos_B1 = jnp.full((B, 1), t, jnp.int32)
+            logits, memory = compiled.step(self.wiring, params, layers, tokens_BT[:, t : t + 1], pos_B1, memory)
+            found.append(logits)
+        return jnp.concatenate(found, axis=1)
 
     def arranged(
         self, tokens: Tokens, positions: Any, segments: Any, length: int | None
@@ -100,9 +116,16 @@ class Llama(nnx.Module):
         if positions is None:
             length = shape[1] if length is None else length
             positions = jnp.arange(shape[1], dtype=jnp.int32)
+        self.check_positions(int(np.max(positions)) + 1)
         pos_BT = jnp.broadcast_to(jnp.asarray(positions), shape)
         seg_BT = None if segments is None else jnp.broadcast_to(jnp.asarray(segments), shape)
         return tokens_BT, {"pos": pos_BT, "segments": seg_BT, "length": length}
+
+    def check_positions(self, length: int) -> None:
+        """Raise `ValueError` if the encoding has no positions for a context of this length."""
+        limit = self.wiring.encoding.position_limit
+        if limit is not None and length > limit:
+            raise ValueError(f"{self.wiring.encoding!r} has {limit} positions and the text reaches {length}; cut it")
 
     def checked(self, tokens: Tokens) -> Array:
         """Token ids as i32[B, T].

@@ -62,9 +62,8 @@ def test_the_model_as_loaded_needs_no_proof() -> None:
 def test_dynamic_ntk_is_proven_beyond_the_length_it_knows() -> None:
     """Within 512 tokens it is RoPE by definition, so 256 consecutive tokens can prove nothing."""
     receipt = swapped("DynamicNTK(factor=2.0, original_length=512)").receipt()
-    assert receipt.statement.startswith(
-        "identical to the model as loaded on 256 consecutive tokens, as DynamicNTK is defined to be within the length "
-    )
+    identical = "identical to the model as loaded on 256 consecutive tokens"
+    assert receipt.statement.startswith(f"{identical}, as DynamicNTK is defined to be within original_length=512")
     assert "differs from token 1 on when the same tokens are spread over 1280 positions" in receipt.statement
     assert receipt.max_logit_difference > 0.1
 

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from ropelab.encodings import ALL, Encoding, LearnedAbsolute
+from ropelab.models import compiled
 from tests.models import tiny
 
 
@@ -12,16 +14,32 @@ def test_any_prefill_decodes_to_the_full_forward(prefill: int) -> None:
     np.testing.assert_allclose(lab.decode_logits(tiny.SHORT, prefill=prefill), lab.logits(tiny.SHORT), atol=1e-4)
 
 
-@pytest.mark.parametrize(
-    ("encoding", "pattern"),
-    [
-        ("ALiBi", None),
-        ("YaRN(factor=4.0, original_length=32)", "SlidingWindow(window=7)"),
-    ],
-)
-def test_static_encodings_decode_exactly_beyond_the_trained_length(encoding: str, pattern: str | None) -> None:
-    lab = tiny.lab().swap(encoding, pattern)
+def applicable() -> list[Encoding]:
+    """Every encoding of the catalogue whose decoding is exact, with room for 80 positions."""
+    roomier = {LearnedAbsolute: LearnedAbsolute(max_length=80)}
+    return [roomier.get(type(e), e) for e in ALL if not e.depends_on_length]
+
+
+@pytest.mark.parametrize("encoding", applicable(), ids=repr)
+def test_decoding_is_exact_across_the_trained_length(encoding: Encoding) -> None:
+    """Static encodings from keys encoded once, the others from unrotated keys, one query's frame at a time."""
+    lab = tiny.lab().swap(encoding)
+    np.testing.assert_allclose(lab.decode_logits(tiny.LONG, prefill=20), lab.logits(tiny.LONG), atol=1e-4)
+
+
+def test_a_pattern_decodes_exactly() -> None:
+    lab = tiny.lab().swap("YaRN(factor=4.0, original_length=32)", "SlidingWindow(window=7)")
     np.testing.assert_allclose(lab.decode_logits(tiny.LONG, prefill=33), lab.logits(tiny.LONG), atol=1e-4)
+
+
+def test_one_step_serves_every_length() -> None:
+    """A growing cache compiles nothing, whatever the encoding makes of the length."""
+    for spec in ("DynamicYaRN(original_length=32)", "DynamicNTK(factor=2.0, original_length=32, per='query')"):
+        model = tiny.lab().swap(spec).model
+        model.decode_logits(tiny.LONG, prefill=20)
+        compilations = compiled.step._cache_size()  # pyright: ignore[reportFunctionMemberAccess]
+        model.decode_logits(tiny.LONG, prefill=20)
+        assert compiled.step._cache_size() == compilations  # pyright: ignore[reportFunctionMemberAccess]
 
 
 def test_dynamic_ntk_decodes_exactly_within_the_trained_length_and_boundedly_beyond() -> None:

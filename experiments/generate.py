@@ -1,0 +1,79 @@
+"""Continue a prompt with a model whose positional encoding is swapped, as it is written.
+
+    python -m experiments.generate --model=smollm2 --encoding="YaRN(factor=2.0, original_length=8192)" \
+        --prompt="Why is the sky blue?" --chat
+
+Prints the receipt's statement, the text as it comes, and the tokens per second after the first.
+"""
+
+import sys
+import time
+from collections.abc import Sequence
+
+from absl import flags
+
+import ropelab
+from experiments.launch import fail
+
+DEFAULTS = flags.FlagValues()
+flags.DEFINE_string(
+    "model", "smollm2", "smollm2, a .gguf file, a Hugging Face directory or hub id.", flag_values=DEFAULTS
+)
+flags.DEFINE_string("encoding", None, "Spec of the encoding; the checkpoint's own if not given.", flag_values=DEFAULTS)
+flags.DEFINE_string("pattern", None, "Spec of the attention pattern.", flag_values=DEFAULTS)
+flags.DEFINE_string("prompt", None, "Text to continue, or @file to read it from.", flag_values=DEFAULTS)
+flags.DEFINE_bool("chat", False, "The prompt is a user's message: use the chat template.", flag_values=DEFAULTS)
+flags.DEFINE_integer("max_new_tokens", 128, "Tokens at most.", flag_values=DEFAULTS)
+flags.DEFINE_float("temperature", 0.0, "0 is greedy.", flag_values=DEFAULTS)
+flags.DEFINE_float("top_p", 1.0, "Share of the probability that is drawn from.", flag_values=DEFAULTS)
+flags.DEFINE_integer("seed", 0, "Of the draws.", flag_values=DEFAULTS)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Exit code 0, or 2 for bad input."""
+    values = DEFAULTS
+    try:
+        if "--help" in argv:
+            print(__doc__, values.get_help(), sep="\n")
+            return 0
+        rest = values(list(argv))
+        if len(rest) > 1:
+            raise ValueError(f"unexpected argument {rest[1]!r}; the prompt is given as --prompt=...")
+        generate(values)
+    except (flags.Error, ValueError, OSError) as error:
+        return fail(str(error))
+    except KeyboardInterrupt:
+        print()
+        return 130
+    return 0
+
+
+def generate(values: flags.FlagValues) -> None:
+    if not values.prompt:
+        raise ValueError("--prompt is missing; give a text, or @file")
+    prompt = values.prompt
+    if prompt.startswith("@"):
+        with open(prompt[1:], encoding="utf-8") as file:
+            prompt = file.read()
+    lab = ropelab.load(values.model).swap(values.encoding, values.pattern)
+    receipt = lab.receipt()
+    print(f"{receipt.encoding}: {receipt.statement}\ncache: {receipt.cache}\n", file=sys.stderr)
+    pieces = lab.stream(
+        prompt,
+        max_new_tokens=values.max_new_tokens,
+        chat=values.chat,
+        temperature=values.temperature,
+        top_p=values.top_p,
+        seed=values.seed,
+    )
+    times = []
+    for piece in pieces:
+        print(piece, end="", flush=True)
+        times.append(time.perf_counter())
+    print()
+    if len(times) > 3:  # the first steps read the prompt and compile
+        print(f"\n{(len(times) - 3) / (times[-1] - times[2]):.1f} tokens/s", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))
