@@ -15,23 +15,36 @@ from absl import flags
 import ropelab
 from experiments.launch import fail
 
-DEFAULTS = flags.FlagValues()
-flags.DEFINE_string(
-    "model", "smollm2", "smollm2, a .gguf file, a Hugging Face directory or hub id.", flag_values=DEFAULTS
-)
-flags.DEFINE_string("encoding", None, "Spec of the encoding; the checkpoint's own if not given.", flag_values=DEFAULTS)
-flags.DEFINE_string("pattern", None, "Spec of the attention pattern.", flag_values=DEFAULTS)
-flags.DEFINE_string("prompt", None, "Text to continue, or @file to read it from.", flag_values=DEFAULTS)
-flags.DEFINE_bool("chat", False, "The prompt is a user's message: use the chat template.", flag_values=DEFAULTS)
-flags.DEFINE_integer("max_new_tokens", 128, "Tokens at most.", flag_values=DEFAULTS)
-flags.DEFINE_float("temperature", 0.0, "0 is greedy.", flag_values=DEFAULTS)
-flags.DEFINE_float("top_p", 1.0, "Share of the probability that is drawn from.", flag_values=DEFAULTS)
-flags.DEFINE_integer("seed", 0, "Of the draws.", flag_values=DEFAULTS)
+HELP = {
+    "model": "smollm2, a .gguf file, a Hugging Face directory or hub id.",
+    "encoding": "Spec of the encoding; the checkpoint's own if not given.",
+    "pattern": "Spec of the attention pattern.",
+    "prompt": "Text to continue, or @file to read it from.",
+    "chat": "The prompt is a user's message: use the chat template.",
+    "max_new_tokens": "Tokens at most.",
+    "temperature": "0 is greedy.",
+    "top_p": "Share of the probability that is drawn from.",
+    "seed": "Of the draws.",
+}
+
+
+def defined() -> flags.FlagValues:
+    """The flags, none of them read yet."""
+    values = flags.FlagValues()
+    for name in ("encoding", "pattern", "prompt"):
+        flags.DEFINE_string(name, None, HELP[name], flag_values=values)
+    flags.DEFINE_string("model", "smollm2", HELP["model"], flag_values=values)
+    flags.DEFINE_bool("chat", False, HELP["chat"], flag_values=values)
+    flags.DEFINE_integer("max_new_tokens", 128, HELP["max_new_tokens"], flag_values=values)
+    flags.DEFINE_float("temperature", 0.0, HELP["temperature"], flag_values=values)
+    flags.DEFINE_float("top_p", 1.0, HELP["top_p"], flag_values=values)
+    flags.DEFINE_integer("seed", 0, HELP["seed"], flag_values=values)
+    return values
 
 
 def main(argv: Sequence[str]) -> int:
     """Exit code 0, or 2 for bad input."""
-    values = DEFAULTS
+    values = defined()
     try:
         if "--help" in argv:
             print(__doc__, values.get_help(), sep="\n")
