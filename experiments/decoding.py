@@ -14,14 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ml_collections import ConfigDict
 from tqdm import tqdm
 
 from experiments import launch
+from experiments.launch import Config
 from experiments.swap import PART
 from ropelab import encodings
 from ropelab.data.text import read_text
 from ropelab.encodings import Encoding, specs
+from ropelab.encodings.outside import parse_from
 from ropelab.evaluation.arms import UNCHANGED, Arm
 from ropelab.evaluation.decoded import Key, both_ways, records
 from ropelab.evaluation.perplexity import documents
@@ -32,7 +33,7 @@ from ropelab.reporting import files
 from ropelab.reporting.decoding_table import decoding_report, print_decoding
 
 
-def main(config: ConfigDict, workdir: Path, command: str) -> None:
+def main(config: Config, workdir: Path, command: str) -> None:
     wanted = [length_dependent(text) for text in specs.split(config.encodings, ";")]
     if not 1 < config.first < config.length:
         raise ValueError(f"config.first={config.first} must lie between 2 and config.length={config.length}")
@@ -73,7 +74,7 @@ def length_dependent(text: str) -> tuple[Encoding, Encoding]:
     Raises:
         ValueError: if it has no two meanings.
     """
-    encoding = encodings.parse(text)
+    encoding = parse_from(text)
     if not encoding.depends_on_length or not hasattr(encoding, "per"):
         known = ", ".join(sorted({type(e).__name__ for e in encodings.ALL if e.depends_on_length}))
         raise ValueError(f"{text!r} does not depend on the length of a text; give one of {known}")

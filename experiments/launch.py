@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from absl import flags
-from ml_collections import ConfigDict, config_flags
+from ml_collections import config_flags
 
 ROOT = Path(__file__).parents[1]
-Main = Callable[[ConfigDict, Path, str], None]
+Config = Any  # a ConfigDict, whose fields hold anything
+Main = Callable[[Config, Path, str], None]
 
 
 def run(main: Main, default: str, argv: Sequence[str] | None = None) -> int:
@@ -53,7 +54,7 @@ def run(main: Main, default: str, argv: Sequence[str] | None = None) -> int:
     return guarded(main, config, Path(workdir), command(main, argv))
 
 
-def guarded(main: Main, config: ConfigDict, workdir: Path, command: str) -> int:
+def guarded(main: Main, config: Config, workdir: Path, command: str) -> int:
     try:
         main(config, workdir, command)
     except ValueError as error:
@@ -64,13 +65,13 @@ def guarded(main: Main, config: ConfigDict, workdir: Path, command: str) -> int:
     return 0
 
 
-def command(main: Main, argv: Sequence[str]) -> str:
+def command(main: Callable[..., object], argv: Sequence[str]) -> str:
     """The command line that does the same again."""
     plain = (f'"{a}"' if shlex.quote(a) != a and not set(a) & set('"$`\\!') else shlex.quote(a) for a in argv[1:])
     return f"python -m experiments.{Path(inspect.getfile(main)).stem} " + " ".join(plain)
 
 
-def integers(config: ConfigDict, name: str) -> tuple[int, ...]:
+def integers(config: Config, name: str) -> tuple[int, ...]:
     """A field that must be a tuple of integers; flags check the types of fields, but not of what is in them."""
     values: Any = config[name]
     if not all(isinstance(v, int) and not isinstance(v, bool) for v in values):

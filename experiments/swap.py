@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ml_collections import ConfigDict
 from tqdm import tqdm
 
 from experiments import launch
-from ropelab import attention, encodings
+from experiments.launch import Config
+from ropelab import attention
 from ropelab.data.text import Text, read_text
 from ropelab.encodings import specs
+from ropelab.encodings.outside import parse_from
 from ropelab.evaluation.arms import Arm, baselines
 from ropelab.evaluation.memory import check_memory
 from ropelab.evaluation.perplexity import documents
@@ -37,7 +38,7 @@ PART = 2048
 OUTPUTS = ("results.csv", "per_token.npz", "receipts.json", "perplexity.png", "perplexity.pdf", "report.md")
 
 
-def main(config: ConfigDict, workdir: Path, command: str) -> None:
+def main(config: Config, workdir: Path, command: str) -> None:
     wanted = [(text, *parse_arm(text)) for text in specs.split(config.encodings, ";")]
     text = read_text(config.text)
     lab = load(config.model, dtype=config.dtype)
@@ -64,11 +65,14 @@ def main(config: ConfigDict, workdir: Path, command: str) -> None:
 
 
 def parse_arm(text: str) -> tuple[Any, Any]:
-    """An encoding, a pattern, or both joined by a plus: `NTK(alpha=2.0) + SlidingWindow(window=4096)`."""
+    """An encoding, a pattern, or both joined by a plus: `NTK(alpha=2.0) + SlidingWindow(window=4096)`.
+
+    An encoding of a user's own is written with its file: `my_encoding.py:Mine(a=1)`.
+    """
     parts = specs.split(text, "+")
     known = {type(p).__name__ for p in attention.ALL}
     seen = [attention.parse(part) for part in parts if part.split("(")[0].strip() in known]
-    encoded = [encodings.parse(part) for part in parts if part.split("(")[0].strip() not in known]
+    encoded = [parse_from(part) for part in parts if part.split("(")[0].strip() not in known]
     if len(seen) > 1 or len(encoded) > 1:
         raise ValueError(f"the arm {text!r} has more than one encoding or more than one pattern; separate arms by ;")
     return next(iter(encoded), None), next(iter(seen), None)
@@ -86,7 +90,7 @@ def swapped(lab: Lab, wanted: list[tuple[str, Any, Any]], kernel: str) -> dict[s
     return labs
 
 
-def protocol_of(config: ConfigDict, lab: Lab, text: Text) -> Protocol:
+def protocol_of(config: Config, lab: Lab, text: Text) -> Protocol:
     """The protocol that a configuration asks for."""
     lengths = tuple(sorted(set(launch.integers(config, "lengths"))))
     if not lengths or lengths[0] < 2 or config.windows < 1 or config.last < 1:

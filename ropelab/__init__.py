@@ -4,11 +4,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ropelab import attention, checkpoints, encodings, evaluation, models
+    from ropelab import attention, checkpoints, contract, encodings, evaluation, models
     from ropelab.lab import Lab, load
 
 __version__ = "0.1.0"
-__all__ = ["Lab", "__version__", "attention", "checkpoints", "encodings", "evaluation", "load", "models"]
+__all__ = ["Lab", "__version__", "attention", "checkpoints", "contract", "encodings", "evaluation", "load", "models"]
 
 
 def __getattr__(name: str) -> Any:

@@ -19,8 +19,8 @@ from ropelab.checkpoints.locate import open_source
 from ropelab.checkpoints.prompts import Written, prompt_ids
 from ropelab.checkpoints.tokenizer import Tokenizer
 from ropelab.data.text import probe_tokens
-from ropelab.encodings import catalogue
 from ropelab.encodings.base import Encoding
+from ropelab.encodings.outside import parse_from
 from ropelab.evaluation.receipt import PROBE_TOKENS, Receipt, receipt
 from ropelab.models import generation
 from ropelab.models.config import LlamaConfig, Wiring
@@ -69,13 +69,14 @@ class Lab:
     ) -> "Lab":
         """The same weights, nothing copied, with another encoding or pattern; None leaves it as it is.
 
-        An encoding's `base`, `pairing` and `rotary_dim`, left out, are those of the checkpoint.
+        An encoding's `base`, `pairing` and `rotary_dim`, left out, are those of the checkpoint. One that is not in
+        the catalogue is named with its file, `my_encoding.py:Mine(a=1)`, which is imported.
 
         Raises:
             ValueError: for an unknown name or field, or a refused value.
         """
         wiring = self.model.wiring
-        new = catalogue.parse(encoding) if isinstance(encoding, str) else encoding or wiring.encoding
+        new = parse_from(encoding) if isinstance(encoding, str) else encoding or wiring.encoding
         seen = patterns.parse(pattern) if isinstance(pattern, str) else pattern or wiring.pattern
         kernel = kernel or wiring.kernel
         choose(kernel, 1, 1)

@@ -15,6 +15,7 @@ ANYTHING = None
 LAYERS: dict[str, set[str] | None] = {
     "encodings": set(),
     "attention": {"encodings"},
+    "contract": {"encodings", "attention"},
     "models": {"encodings", "attention"},
     "checkpoints": {"encodings", "attention", "models"},
     "data": {"encodings"},
@@ -26,11 +27,14 @@ LAYERS: dict[str, set[str] | None] = {
 }
 
 # package → all that it imports from outside besides the standard library, or what it must do without
-ONLY: dict[str, set[str]] = {"encodings": {"jax", "numpy"}, "attention": {"jax", "numpy"}}
+ONLY: dict[str, set[str]] = {name: {"jax", "numpy"} for name in ("encodings", "attention", "contract")}
 WITHOUT: dict[str, set[str]] = {"reporting": {"jax", "flax"}}
 
 NEVER_IMPORTED = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve", "torch", "tensorflow"}
 NEVER_CALLED = {"eval", "exec", "yaml.load", "yaml.unsafe_load", "os.system"}
+IMPORTS_A_FILE = {f"ropelab.encodings.outside.{n}" for n in ("parse_from", "examples", "load")} | {
+    "ropelab.encodings.outside"
+}
 NEVER_SAID = {"trust_remote_code", "allow_pickle"}
 
 Found = tuple[int, str]
@@ -127,6 +131,12 @@ def test_nothing_is_evaluated_or_unpickled(path):
     assert not offences(forbidden_calls(parsed(path)), path)
 
 
+def test_a_user_s_own_file_is_imported_for_the_facade_alone():
+    """What runs code that is named in a text: nothing that reads a checkpoint, a record or a configuration may."""
+    who = {part(p) for p in PACKAGE for _, name in imports(parsed(p), p) if name in IMPORTS_A_FILE}
+    assert who == {"lab"}
+
+
 def test_experiments_are_imported_by_no_one():
     """Mains are thin: what they do lives in the library, which knows neither them nor the tests."""
     lower = {"experiments", "configs", "tests", "benchmarks"}
@@ -151,6 +161,8 @@ def test_no_file_is_longer_than_a_head_can_hold():
         ("encodings/x.py", "from ..attention import dense"),
         ("encodings/x.py", "def f():\n    from flax import nnx"),
         ("attention/x.py", "import importlib\nimportlib.import_module('ropelab.models')"),
+        ("contract/x.py", "from ropelab.models import llama"),
+        ("contract/x.py", "import pytest"),
         ("models/x.py", "from ropelab.checkpoints import locate"),
         ("models/x.py", "import ropelab\nlab = ropelab.load('smollm2')"),
         ("models/x.py", "import ropelab as library"),

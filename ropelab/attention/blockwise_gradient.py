@@ -21,6 +21,7 @@ from jax import Array, lax
 from ropelab.attention.blocks import Formula, Operands, Tokens, block_counts, block_scores, weighted
 from ropelab.attention.cutting import HIDDEN
 from ropelab.attention.frames import over_frames
+from ropelab.encodings.base import Params
 
 
 class Row(NamedTuple):
@@ -102,13 +103,13 @@ def scored(formula: Formula, operands: Operands, row: Row, column: Column) -> tu
     Under a framed encoding both go frame by frame: each query has its scores from its own frame alone.
     """
 
-    def score(params: dict, q_views: tuple, k_views: tuple, frame: Array | None) -> Array:
+    def score(params: Params, q_views: tuple, k_views: tuple, frame: Array | None) -> Array:
         queries, keys = row.queries._replace(views=q_views), column.keys._replace(views=k_views)
         return block_scores(formula, operands._replace(params=params), queries, keys, frame)
 
     given = (operands.params, row.queries.views, column.keys.views)
     if not formula.encoding.framed:
-        return jax.vjp(lambda *args: score(*args, None), *given)
+        return jax.vjp(lambda params, q_views, k_views: score(params, q_views, k_views, None), *given)
     frame_BT = formula.encoding.frame_of(row.queries.pos)
 
     def add_scores(s_BNTS: Array, frame: Array, here: Array) -> Array:
@@ -119,7 +120,7 @@ def scored(formula: Formula, operands: Operands, row: Row, column: Column) -> tu
 
     def pull(ds_BNTS: Array) -> tuple:
         def add_share(sums: tuple, frame: Array, here: Array) -> tuple:
-            _, pull_frame = jax.vjp(lambda *args: score(*args, frame), *given)
+            _, pull_frame = jax.vjp(lambda params, q_views, k_views: score(params, q_views, k_views, frame), *given)
             return jax.tree.map(jnp.add, sums, pull_frame(jnp.where(here[..., None], ds_BNTS, 0.0)))
 
         return over_frames(frame_BT, jax.tree.map(jnp.zeros_like, given), add_share)

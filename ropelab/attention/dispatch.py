@@ -31,7 +31,7 @@ def attend(
     length: int | Array | None = None,
     heads: Array | None = None,
     num_heads: int | None = None,
-    kernel: str = "auto",
+    kernel: str | Kernel = "auto",
     layer: int = 0,
 ) -> tuple[Array, Array]:
     """`(out_BTNH, lse_BTN)` of the one formula, for any encoding and any pattern.
@@ -44,7 +44,7 @@ def attend(
         segments: the document of each token, [T] or [B, T], or a pair of them for queries and for keys.
         length: tokens in context; the largest position plus one if not given.
         heads, num_heads: global numbers of the query heads present, and how many the model has.
-        kernel: "dense", "blockwise", or "auto" for the faster of the two.
+        kernel: "dense", "blockwise", "auto" for the faster of the two, or a function that evaluates the formula.
         layer: which layer, for an encoding that is a schedule over layers.
 
     Raises:
@@ -77,11 +77,12 @@ def attend_encoded(
     keys: Tokens,
     v_BKSH: Array,
     ctx: Context,
-    kernel: str,
+    kernel: str | Kernel,
 ) -> tuple[Array, Array]:
     """As `attend`, for tokens that are encoded already, or still raw under a framed encoding; all head-major."""
     operands = Operands(params, queries, keys, v_BKSH, ctx.length, ctx.heads)
-    run = KERNELS[choose(kernel, queries.pos.shape[1], keys.pos.shape[1], encoding)]
+    T, S = queries.pos.shape[1], keys.pos.shape[1]
+    run = KERNELS[choose(kernel, T, S, encoding)] if isinstance(kernel, str) else kernel
     out_BNTH, lse_BNT = run(Formula(encoding, pattern, ctx.num_heads), operands)
     return jnp.swapaxes(out_BNTH, 1, 2), jnp.swapaxes(lse_BNT, 1, 2)
 

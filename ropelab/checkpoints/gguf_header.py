@@ -12,16 +12,14 @@ and fails with whatever error comes first.
 
 import math
 import struct
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, GGUFValueType
 
 from ropelab.checkpoints.errors import CheckpointError
-
-T = TypeVar("T")
+from ropelab.checkpoints.gguf_metadata import Metadata
 
 VERSIONS = (2, 3)
 MOST_DIMENSIONS = 4
@@ -39,37 +37,6 @@ class Stored(NamedTuple):
     type: GGMLQuantizationType
     start: int
     size: int
-
-
-class Metadata:
-    """Key-value pairs whose types are checked when they are asked for."""
-
-    def __init__(self, path: Path, values: Mapping[str, Any]):
-        self.path = path
-        self.values = values
-
-    def __contains__(self, key: str) -> bool:
-        return key in self.values
-
-    def get(self, key: str, kind: type[T], default: T) -> T:
-        return self.need(key, kind) if key in self.values else default
-
-    def need(self, key: str, kind: type[T]) -> T:
-        """The value of `key`.
-
-        Raises:
-            CheckpointError: if it is missing or of another kind.
-        """
-        if key not in self.values:
-            raise CheckpointError(f"{self.path}: metadata key {key} is missing; convert the model again")
-        value = self.values[key]
-        if kind is float and type(value) is int:
-            value = float(value)
-        if type(value) is not kind:
-            raise CheckpointError(
-                f"{self.path}: {key} is a {type(value).__name__} ({str(value)[:40]}), not a {kind.__name__}"
-            )
-        return value
 
 
 class Cursor:

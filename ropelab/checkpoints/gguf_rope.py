@@ -15,7 +15,7 @@ import math
 import numpy as np
 
 from ropelab.checkpoints.errors import CheckpointError
-from ropelab.checkpoints.gguf_header import Metadata
+from ropelab.checkpoints.gguf_metadata import Metadata
 from ropelab.encodings.llama3 import Llama3RoPE
 from ropelab.encodings.pi import PI
 from ropelab.encodings.rope import RoPE

@@ -1,7 +1,7 @@
 """The encodings there are, one example of each: a new line here and an encoding is named everywhere.
 
-Flags, configuration files and checkpoints find it by its class name, and the contract suite in
-`tests/encodings` runs every property on the example.
+Flags, configuration files and checkpoints find it by its class name, and `tests/encodings/contract_test.py` runs every
+property of `ropelab.contract` on the example.
 """
 
 from ropelab.encodings import specs
@@ -84,6 +84,8 @@ ALL: tuple[Encoding, ...] = (
     Layers((RoPE(base=1e4), NoPE())),
 )
 
+CLASSES: dict[str, type[Encoding]] = {type(e).__name__: type(e) for e in ALL}
+
 
 def parse(text: str) -> Encoding:
     """The encoding a spec string names: `parse(repr(e)) == e`.
@@ -91,4 +93,4 @@ def parse(text: str) -> Encoding:
     Raises:
         ValueError: for an unknown encoding or field, with the nearest right name, or a refused value.
     """
-    return specs.parse(text, {type(e).__name__: type(e) for e in ALL}, kind="encoding")
+    return specs.parse(text, CLASSES, kind="encoding")

@@ -1,14 +1,14 @@
 """CoPE, contextual position encoding: distances are counted in gates that the query opens for keys, not in tokens.
 
-    g_ij = sigmoid(q_i . k_j),  p_ij = min(sum_{t = j..i} g_it, max_position - 1)
+    g_ij = sigmoid(q_i . k_j / sqrt(H)),  p_ij = min(sum_{t = j..i} g_it, max_position - 1)
     s_ij = q_i . k_j / sqrt(H) + (1 - w) q_i . e[floor p_ij] + w q_i . e[ceil p_ij],   w = p_ij - floor p_ij
 
 The sum runs over the visible keys from j to i in the order of their positions. Source: Golovneva et al., arXiv
-2405.18719, equations 3 to 5; gates and the products with e take q . k and q . e unscaled. A score depends on other
-keys of its query, so a kernel hands over whole rows. (Not clipped RoPE, which is `ClippedRoPE` here.)
+2405.18719, equations 3 to 5, with the divisors of the paper's listing and of x-transformers 2.31.10: gates see the
+scaled scores, q . e is not divided. (facebookresearch/RAM divides q . e as well unless `--cope-nodiv` is given: that is
+this with a table sqrt(H) times smaller.) A score depends on other keys of its query, so a kernel hands over whole rows.
+Not clipped RoPE, which is `ClippedRoPE` here.
 """
-
-import math
 
 import jax
 import jax.numpy as jnp
@@ -47,7 +47,7 @@ class CoPE(Encoding):
         ctx: Context,
     ) -> Array:
         (s_BNTS,) = views
-        gates_BNTS = jnp.where(visible, jax.nn.sigmoid(s_BNTS * math.sqrt(q_BNTH.shape[-1])), 0.0)
+        gates_BNTS = jnp.where(visible, jax.nn.sigmoid(s_BNTS), 0.0)
         p_BNTS = jnp.minimum(following(gates_BNTS, k_pos_BS), self.max_position - 1)
         low_BNTS = jnp.floor(p_BNTS)
         share_BNTS = p_BNTS - low_BNTS

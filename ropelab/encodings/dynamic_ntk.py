@@ -24,10 +24,10 @@ def dynamic_ntk_frequencies(
     head_dim: int, *, base: float, factor: float, original_length: int, length: int | Array
 ) -> Frequencies:
     """Radians per token, float64[head_dim / 2]."""
-    alpha = factor * times_longer(length, original_length) - (factor - 1)
-    if isinstance(alpha, float):
-        return ntk_frequencies(head_dim, base=base, alpha=alpha)
     with float64():
+        alpha = factor * times_longer(length, original_length) - (factor - 1)
+        if isinstance(alpha, float):
+            return ntk_frequencies(head_dim, base=base, alpha=alpha)
         return plain_frequencies(head_dim, base=base) * alpha ** (-np.arange(0, head_dim, 2) / (head_dim - 2))
 
 

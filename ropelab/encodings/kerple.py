@@ -27,13 +27,13 @@ class KERPLE(Encoding):
     kind: Literal["log", "power"]
 
     def init(self, key: Array, *, num_heads: int, head_dim: int) -> Params:
-        """r1 uniform in (0, 2), r2 in (0, 1), as the authors draw them; "power" has r2 in (0, 2)."""
+        """As the authors draw them: "log" has r1 uniform in (0, 2) and r2 in (0, 1), "power" the other way round."""
         del head_dim
         one, two = jax.random.split(key)
-        widest = 1.0 if self.kind == "log" else 2.0
+        r1, r2 = (2.0, 1.0) if self.kind == "log" else (1.0, 2.0)
         return {
-            "r1": jax.random.uniform(one, (num_heads,), jnp.float32, LEAST, 2.0),
-            "r2": jax.random.uniform(two, (num_heads,), jnp.float32, LEAST, widest),
+            "r1": jax.random.uniform(one, (num_heads,), jnp.float32, LEAST, r1),
+            "r2": jax.random.uniform(two, (num_heads,), jnp.float32, LEAST, r2),
         }
 
     def combine(

@@ -4,7 +4,8 @@
     s_ij = Re sum_c q'_c conj(k'_c) / sqrt(H)
 
 with learned phases delta in [-2 pi, 0]. Heads become twice as wide. Source: Gopalakrishnan et al., arXiv 2509.10534;
-x-transformers 2.31.10, `PolarEmbedding`. One delta serves all heads.
+x-transformers 2.31.10, `PolarEmbedding`, which has a delta for each head where one serves all here, and whose
+attention then divides by sqrt(2H).
 """
 
 import jax

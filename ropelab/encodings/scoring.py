@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
+from jax.core import Tracer
 
 from ropelab.encodings.base import Context, Encoding, Params
 
@@ -65,8 +66,8 @@ def joined(
     if not encoding.contextual:
         products = tuple(product(q, k) for q, k in zip(queries, keys, strict=True))
         return encoding.combine(params, products, q_pos_BT, k_pos_BS, ctx)
-    *queries, q_BNTH = queries
-    products = tuple(product(q, k) for q, k in zip(queries, keys, strict=True))
+    q_BNTH = queries[-1]
+    products = tuple(product(q, k) for q, k in zip(queries[:-1], keys, strict=True))
     assert visible is not None
     return encoding.in_context(params, products, q_BNTH, visible, q_pos_BT, k_pos_BS, ctx)
 
@@ -93,6 +94,7 @@ def scores(
     """
     encoding, tables = at_layer(encoding, params or {}, layer)
     encoding.check(q_BTNH.shape[-1])
+    q_BTNH, k_BSKH = jnp.asarray(q_BTNH), jnp.asarray(k_BSKH)
     q_pos_BT = jnp.broadcast_to(jnp.asarray(q_pos), q_BTNH.shape[:2])
     k_pos_BS = jnp.broadcast_to(jnp.asarray(k_pos), k_BSKH.shape[:2])
     ctx = context(longest(q_pos_BT, k_pos_BS) if length is None else length, q_BTNH.shape[2])
@@ -114,7 +116,7 @@ def scores(
 def longest(*positions: Array) -> int | Array:
     """The length that positions imply: a number where they are known."""
     top = jnp.max(jnp.stack([jnp.max(p) for p in positions])) + 1
-    return top if isinstance(top, jax.core.Tracer) else int(top)
+    return top if isinstance(top, Tracer) else int(top)
 
 
 def query_by_query(function: Callable[[Any, Any], Any], queries: Any, keys: Any) -> Any:

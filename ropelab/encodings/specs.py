@@ -12,7 +12,7 @@ import difflib
 import math
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Literal, TypeVar
 
 T = TypeVar("T")
@@ -104,6 +104,15 @@ def describe(annotation: Any) -> str:
         else:
             words.append("None" if option is type(None) else option.__name__)
     return " or ".join(words)
+
+
+def parts(value: object) -> Iterator[Spec]:
+    """A spec, and those that it is made of."""
+    if isinstance(value, Spec):
+        yield value
+        value = tuple(getattr(value, field.name) for field in dataclasses.fields(value))
+    for item in value if isinstance(value, tuple) else ():
+        yield from parts(item)
 
 
 def require(condition: bool, owner: object, message: str) -> None:

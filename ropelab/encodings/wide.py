@@ -14,6 +14,6 @@ def float64() -> AbstractContextManager[object]:
     """While this is entered, jax keeps 64 bits; arrays that leave it must be cast to 32."""
     if hasattr(jax, "enable_x64"):
         return jax.enable_x64(True)
-    from jax.experimental import enable_x64
+    from jax import experimental
 
-    return enable_x64()
+    return getattr(experimental, "enable_x64")()  # noqa: B009  its name up to jax 0.8

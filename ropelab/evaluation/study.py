@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ropelab.encodings.outside import written_in
 from ropelab.evaluation.arms import Arm, passes
 from ropelab.evaluation.perplexity import Score, bands, nll_of_document, score
 from ropelab.evaluation.protocol import Protocol
@@ -58,6 +59,7 @@ def file_of(one: Pass, protocol: Protocol, folder: Path) -> Path:
     wiring = one.arm.model.wiring
     chop = one.arm.window if one.arm.window and one.arm.window < one.length else None
     facts = [repr(wiring.encoding), repr(wiring.pattern), wiring.kernel, chop, one.length, one.window]
+    facts += written_in(wiring.encoding)
     digest = hashlib.sha256(json.dumps([protocol.settings(), *facts]).encode()).hexdigest()[:20]
     return folder / f"{digest}.npz"
 

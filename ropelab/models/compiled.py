@@ -47,7 +47,7 @@ def nll_part(
 def read_part(
     wiring: Wiring, params: Params, tokens_BT: Array, segments_BT: Array, last_B: Array, cache: Cache, *, length: int
 ) -> tuple[Array, Cache]:
-    """float32[B, V] at token `last` of each row, in a part of prompts of `length`; noise for rows that end elsewhere."""
+    """float32[B, V] at token `last` of each row, in a part of prompts of `length`; noise for rows ending elsewhere."""
     B, T = tokens_BT.shape
     placed = place(cache.filled + jnp.arange(T), segments_BT, length, B)
     x_BTD, cache = extend(wiring, params, tokens_BT, placed, cache)

@@ -25,7 +25,11 @@ Tree = dict[str, Any]
 
 
 class Kept(NamedTuple):
-    """One layer's part of the memory: views of the keys and values, head-major [B, K, S, H]."""
+    """One layer's part of the memory: views of the keys and values, [B K, S, H].
+
+    With one axis for rows and heads the matrix products read what was just written. Between [B, K, S, H] and a product
+    XLA puts a bitcast, fuses the write into that, writes twice, and copies every cache four times at every step.
+    """
 
     keys: Views
     values: Array
@@ -45,8 +49,8 @@ def encodes_once(encoding: Encoding) -> bool:
     return not encoding.framed and not encoding.depends_on_length
 
 
-def unstacked(wiring: Wiring, params: Tree) -> tuple[Tree, ...]:
-    """Each layer's weights and tables as arrays of their own: on a CPU views of the stacked ones, not copies."""
+def unstacked(wiring: Wiring, params: Tree) -> tuple[tuple[Tree, Tree], ...]:
+    """Each layer's `(weights, tables)` as arrays of their own: on a CPU views of the stacked ones, not copies."""
     stacked = (params["layers"], divided(wiring, params)[0])
 
     def layer(number: int, leaf: Array) -> Array:
@@ -66,7 +70,7 @@ def memory_of(wiring: Wiring, params: Tree, cache: Cache) -> Memory:
         kind = wiring.encoding.kind_of(n)
         tables = LayerTables(n, jax.tree.map(lambda t, n=n: t[n], stacked), shared).of(kind)
         keys = kept_views(kinds[kind], tables, cache.keys[n], cache.pos, ctx)
-        layers.append(Kept(keys, jnp.swapaxes(cache.values[n], 1, 2)))
+        layers.append(jax.tree.map(rows, Kept(keys, jnp.swapaxes(cache.values[n], 1, 2))))
     return Memory(tuple(layers), cache.pos, cache.segments, cache.filled)
 
 
@@ -78,7 +82,7 @@ def kept_views(encoding: Encoding, tables: Params, k_BSKH: Array, pos_BS: Array,
 
 
 def step(
-    wiring: Wiring, params: Tree, layers: tuple[Tree, ...], tokens_BT: Array, pos_BT: Array, memory: Memory
+    wiring: Wiring, params: Tree, layers: tuple[tuple[Tree, Tree], ...], tokens_BT: Array, pos_BT: Array, memory: Memory
 ) -> tuple[Array, Memory]:
     """Logits float32[B, T, V] of further tokens, and the memory with them in it.
 
@@ -96,15 +100,20 @@ def step(
         encoding, tables = encoding.kinds()[kind], LayerTables(n, own, shared).of(kind)
         q, k, v = projections(wiring, weights, x_BTD)
         new = (kept_views(encoding, tables, k, pos_BT, ctx), jnp.swapaxes(v, 1, 2))
-        mine = jax.tree.map(lambda old, x: write(old, x, memory.filled, axis=2), tuple(memory.layers[n]), new)
+        mine = jax.tree.map(lambda old, x: write(old, rows(x), memory.filled, axis=1), tuple(memory.layers[n]), new)
         queries = Tokens(query_side(encoding, tables, q, pos_BT, ctx), pos_BT, segments_BT)
-        keys = Tokens(key_side(encoding, tables, mine[0], pos_BS, ctx), pos_BS, segments_BS)
-        out, _ = attend_encoded(encoding, wiring.pattern, tables, queries, keys, mine[1], ctx, wiring.kernel)
+        views, values = jax.tree.map(lambda x: x.reshape(len(pos_BS), -1, *x.shape[1:]), mine)
+        keys = Tokens(key_side(encoding, tables, views, pos_BS, ctx), pos_BS, segments_BS)
+        out, _ = attend_encoded(encoding, wiring.pattern, tables, queries, keys, values, ctx, wiring.kernel)
         x_BTD = finish_layer(wiring, weights, x_BTD, out)
         kept.append(Kept(*mine))
     x_BTD = rms_norm(x_BTD, params["norm"], wiring.config.norm_eps)
     filled = memory.filled + tokens_BT.shape[1]
     return head.logits(params, x_BTD), Memory(tuple(kept), pos_BS, segments_BS, filled)
+
+
+def rows(x_BKSH: Array) -> Array:
+    return x_BKSH.reshape(-1, *x_BKSH.shape[2:])
 
 
 def query_side(encoding: Encoding, tables: Params, q_BTNH: Array, pos_BT: Array, ctx: Context) -> Views:

@@ -9,12 +9,12 @@ import pytest
 
 from ropelab.attention import Causal, Pattern, SlidingWindow, attend, dispatch
 from ropelab.attention.dispatch import choose
+from ropelab.contract.calls import KERNELS, Placement, compiled, differentiated, forward, placed
+from ropelab.contract.kernels import cotangents
+from ropelab.contract.samples import B, H, K, N, T, assert_same, sample
 from ropelab.encodings import ALiBi, NoPE, RoPE, YaRN, scores
 from ropelab.encodings.specs import spec
 from tests.encodings import frozen
-from tests.encodings.properties.calls import KERNELS, Placement, compiled, differentiated, forward, placed
-from tests.encodings.properties.kernels import cotangents
-from tests.encodings.properties.samples import B, H, K, N, T, assert_same, sample
 
 IN_ONE_BLOCK = KERNELS | {"blockwise, one block": dispatch.KERNELS["blockwise"]}
 ROPE = RoPE(base=1e4)

@@ -72,7 +72,8 @@ def v5(kind: Any, **rope: Any) -> dict[str, Any]:
         (v5("linear", factor=2.0, beta_fast=32.0), "'linear' has no key 'beta_fast'"),
         (v5("default", factor=2.0), "'default' has no key 'factor'"),
         (v5("yran", factor=2.0), "unknown rope type 'yran'. Did you mean yarn"),
-        (v5("longrope", factor=2.0), "unknown rope type 'longrope'"),
+        (v5("longrope", factor=2.0), f"'longrope' needs long_factor, {L0}, short_factor"),
+        (v5("axial"), "unknown rope type 'axial'"),
         (v5("linear"), "'linear' needs factor"),
         (v5("linear", factor=None), "'linear' needs factor"),
         (v5("yarn", factor=2.0), f"'yarn' needs {L0}"),
@@ -103,10 +104,10 @@ def test_a_setting_that_would_be_ignored_or_guessed_is_refused(config: dict, mes
         knobs.from_hf(config)
 
 
-# What no encoding here is, or what transformers accepts and does not apply: half a pair of mscales, and a pair that
-# is overruled. The numbers are those of tests/golden/frequencies.npz.
-READ = {"default": 12, "linear": 48, "dynamic": 480, "yarn": 234, "llama3": 98}
-REFUSED = {"longrope": 28, "yarn": 20}
+# What transformers accepts and does not apply: half a pair of mscales, and a pair that is overruled. The numbers are
+# those of tests/golden/frequencies.npz.
+READ = {"default": 12, "linear": 48, "dynamic": 480, "yarn": 234, "llama3": 98, "longrope": 28}
+REFUSED = {"yarn": 20}
 
 
 def cases() -> list[tuple[int, dict[str, Any]]]:
@@ -117,8 +118,7 @@ def cases() -> list[tuple[int, dict[str, Any]]]:
 def is_refused(config: dict[str, Any]) -> bool:
     rope = config["rope_parameters"]
     pair = [rope.get("mscale"), rope.get("mscale_all_dim")]
-    half_or_overruled = any(pair) and (not all(pair) or "attention_factor" in rope)
-    return rope["rope_type"] == "longrope" or half_or_overruled
+    return any(pair) and (not all(pair) or "attention_factor" in rope)
 
 
 def test_frequencies_are_those_of_transformers() -> None:

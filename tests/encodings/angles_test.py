@@ -27,14 +27,14 @@ def error(positions, inv_freq):
     return difference(found, pos[:, None].astype(np.float64) * np.asarray(inv_freq, np.float64))
 
 
-@pytest.mark.parametrize("inv_freq", [HOST, jnp.asarray(HOST, jnp.float32)], ids=["host", "traced"])
+@pytest.mark.parametrize("inv_freq", [HOST, jnp.asarray(HOST, jnp.float32)], ids=["float64", "float32"])
 def test_angles_at_long_positions(inv_freq):
     assert error(np.arange(131072 - 999, 131073), inv_freq) < 1e-3
     assert error(np.arange(0, 1_000_001, EVERY), inv_freq) < 1e-2
     assert error(np.arange(1_000_000 - 999, 1_000_001), inv_freq) < 1e-2
 
 
-@pytest.mark.parametrize("inv_freq", [HOST, jnp.asarray(HOST, jnp.float32)], ids=["host", "traced"])
+@pytest.mark.parametrize("inv_freq", [HOST, jnp.asarray(HOST, jnp.float32)], ids=["float64", "float32"])
 def test_angles_are_as_good_as_their_docstring_says(inv_freq):
     assert error(np.arange(0, 1_000_001, EVERY), inv_freq) < 3e-5
 
@@ -68,18 +68,6 @@ def test_frequencies_split_exactly():
     np.testing.assert_allclose(leading + rest, HOST / (2 * np.pi), rtol=1e-11)
     mantissa, _ = np.frexp(leading)
     np.testing.assert_array_equal(np.ldexp(mantissa, 12), np.round(np.ldexp(mantissa, 12)))
-
-
-def test_a_traced_length_costs_what_its_float32_frequencies_cost():
-    """Frequencies that depend on a traced length are rounded before any position multiplies them: 0.007 rad at 131072.
-
-    So a decoded token differs from the full forward by that much there, and transformers by as much from itself.
-    """
-    encoding, length = DynamicNTK(base=1e4, factor=2, original_length=4096), 131072
-    pos = np.arange(length - 999, length)
-    traced, _ = encoding.frequencies(128, jnp.asarray(length))
-    known, _ = encoding.frequencies(128, length)
-    assert difference(angles(jnp.asarray(pos)[None], traced)[0], pos[:, None] * known) < 1e-2
 
 
 @pytest.mark.parametrize(

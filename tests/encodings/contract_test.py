@@ -3,7 +3,7 @@
 import pytest
 
 from ropelab import encodings
-from tests.encodings.contract import PROPERTIES
+from ropelab.contract.suite import PROPERTIES
 
 
 @pytest.mark.parametrize("name", PROPERTIES)

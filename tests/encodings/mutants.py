@@ -13,12 +13,12 @@ from ropelab.attention import Causal, attend
 from ropelab.attention.blocks import Formula, Operands
 from ropelab.attention.blockwise import blockwise
 from ropelab.attention.dense import dense
+from ropelab.contract.samples import B, N, T
 from ropelab.encodings import ALiBi, Context, DynamicNTK, Encoding, NoPE, RoPE, YaRN, rope_frequencies
 from ropelab.encodings.base import Params
 from ropelab.encodings.scoring import context
 from ropelab.encodings.specs import spec
 from ropelab.encodings.yarn import ramp_bounds
-from tests.encodings.properties.samples import B, N, T
 from tests.encodings.user_encoding import LeakyReRoPE
 
 

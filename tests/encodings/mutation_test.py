@@ -3,25 +3,19 @@
 The same check passes before the fault is planted, so that it is the fault that fails it.
 """
 
-import contextlib
-import dataclasses
-from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
 from unittest import mock
 
 import numpy as np
 import pytest
 
+from ropelab.contract import calls
+from ropelab.contract.decoding import decoding_equals_the_full_forward
+from ropelab.contract.samples import T, assert_same, sample, tables
 from ropelab.encodings import ALiBi, DynamicNTK, Encoding, RoPE, YaRN, scores, yarn
 from tests.encodings import frozen, mutants
-from tests.encodings.contract import PROPERTIES
-from tests.encodings.properties import calls
-from tests.encodings.properties.decoding import decoding_equals_the_full_forward
-from tests.encodings.properties.samples import T, assert_same, sample, tables
+from tests.encodings.planted import Fault, kernel, must_be_caught
 from tests.encodings.user_encoding import LeakyReRoPE, loop_scores
-
-Check = Callable[[Encoding], None]
 
 
 def frozen_attention(case: str, encoding: Encoding) -> None:
@@ -47,24 +41,6 @@ def formula_of_the_user(encoding: LeakyReRoPE) -> None:
     pos, params = np.arange(T), tables(encoding)
     actual = scores(encoding, q, k, pos, pos, params=params)
     assert_same(actual, loop_scores(encoding, params, q, k, pos, pos), 1e-5, "scores")
-
-
-@dataclasses.dataclass(frozen=True)
-class Fault:
-    """An encoding that passes the checks, and what is planted: another class with its fields, or a patch."""
-
-    sound: Encoding
-    checks: Sequence[str | Check]
-    planted: type[Encoding] | None = None
-    patch: Callable[[], contextlib.AbstractContextManager] = contextlib.nullcontext
-
-    @property
-    def faulty(self) -> Encoding:
-        return self.sound if self.planted is None else self.planted(**vars(self.sound))
-
-
-def kernel(faulty: Callable[..., Any]) -> Callable[[], contextlib.AbstractContextManager]:
-    return lambda: mock.patch.dict(calls.KERNELS, {"blockwise": faulty})
 
 
 ROPE = RoPE(base=1e4, pairing="half")
@@ -147,12 +123,7 @@ FAULTS = {
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_planted_fault_is_caught(name):
-    fault = FAULTS[name]
-    for named in fault.checks:
-        check = PROPERTIES[named] if isinstance(named, str) else named
-        check(fault.sound)
-        with fault.patch(), pytest.raises(AssertionError):
-            check(fault.faulty)
+    must_be_caught(FAULTS[name])
 
 
 def test_a_cache_of_rotated_keys_is_caught():

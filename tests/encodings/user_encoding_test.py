@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from ropelab import attention
+from ropelab.contract.calls import KERNELS, differentiated, placed
+from ropelab.contract.kernels import cotangents, scattered
+from ropelab.contract.samples import T, assert_same, sample, tables
+from ropelab.contract.suite import PROPERTIES
 from ropelab.encodings import scores
-from tests.encodings.contract import PROPERTIES
-from tests.encodings.properties.calls import KERNELS, differentiated, placed
-from tests.encodings.properties.kernels import cotangents, scattered
-from tests.encodings.properties.samples import T, assert_same, sample, tables
 from tests.encodings.user_encoding import LeakyReRoPE, loop_scores
 
 ENCODING = LeakyReRoPE(base=1e4, window=8)

@@ -1,9 +1,11 @@
 """Freeze what transformers decodes from its cache beside its own full forward, under length-dependent rope types.
 
-Source: transformers 5.23.0 (`LlamaForCausalLM`, eager attention, DynamicCache, float32, CPU), torch 2.13.0, the weights and the
-80 tokens of llama.npz; trained length 32. A prompt of 20 tokens is read at once, then one token at a time. The full
-forward of each length is made by a fresh model, because transformers' dynamic frequencies outlive the call that made
-them. Its cache holds keys rotated under the frequencies of their own time (transformers#25104), so the two differ.
+Source: transformers 5.23.0 (`LlamaForCausalLM`, eager attention, DynamicCache, float32, CPU), torch 2.13.0, the weights
+and the 80 tokens of llama.npz; trained length 32.
+
+A prompt of 20 tokens is read at once, then one token at a time. The full forward of each length is made by a fresh
+model, because transformers' dynamic frequencies outlive the call that made them. Its cache holds keys rotated under the
+frequencies of their own time (transformers#25104), so the two differ.
 
     python tests/golden/make_decode.py        # 10 s; writes decode.npz beside this file
 """
@@ -37,7 +39,8 @@ def model(golden, rope):
     made = transformers.LlamaForCausalLM(transformers.LlamaConfig(**config, attn_implementation="eager"))
     weights = {k.removeprefix("weights/"): torch.from_numpy(v) for k, v in golden.items() if k.startswith("weights/")}
     missing, unexpected = made.load_state_dict(weights, strict=False)
-    assert not unexpected and missing in ([], ["lm_head.weight"]), (missing, unexpected)
+    assert not unexpected, unexpected
+    assert missing in ([], ["lm_head.weight"]), missing
     made.tie_weights()
     return made.eval()
 
@@ -71,8 +74,8 @@ def main():
             arrays[f"{name}/full"] = full(golden, rope, tokens)
             apart = np.abs(arrays[f"{name}/decoded"] - arrays[f"{name}/full"])
             within = apart[: 32 - PREFILL].max()
-            print(f"{name}: logits of std {arrays[f'{name}/full'].std():.2f}, decoded and full differ by {apart.max():.3f}, "
-                  f"{within:.1e} within the trained length")  # fmt: skip
+            deviation = arrays[f"{name}/full"].std()
+            print(f"{name}: logits of std {deviation:.2f}, apart by {apart.max():.3f}, by {within:.1e} up to 32 tokens")
             assert within < 1e-4
     np.savez_compressed(HERE / "decode.npz", **arrays)
 

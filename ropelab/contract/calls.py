@@ -1,23 +1,21 @@
 """Attention as the properties call it: compiled once for each encoding, pattern and kernel."""
 
-from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
-from unittest import mock
 
 import jax
 import numpy as np
 from jax import Array
 
-from ropelab.attention import Pattern, attend, dispatch
+from ropelab.attention import Pattern, attend
 from ropelab.attention.blockwise import blockwise
 from ropelab.attention.dense import dense
 from ropelab.attention.dispatch import Kernel
+from ropelab.contract.samples import N, Numbers
 from ropelab.encodings import Encoding
 from ropelab.encodings.base import Params
-from tests.encodings.properties.samples import N
 
-Arrays = tuple[Array | np.ndarray, ...]
+Arrays = tuple[Numbers, ...]
 
 # Blocks of 8 x 5 cut 21 tokens unevenly on both sides: several blocks, ragged ends, a diagonal inside the blocks.
 KERNELS: dict[str, Kernel] = {"dense": dense, "blockwise": partial(blockwise, block=(8, 5))}
@@ -26,20 +24,20 @@ KERNELS: dict[str, Kernel] = {"dense": dense, "blockwise": partial(blockwise, bl
 class Placement(NamedTuple):
     """Where the tokens of a call stand and which heads they have, in the words of `attend`."""
 
-    q_pos: Array | np.ndarray | None = None
-    k_pos: Array | np.ndarray | None = None
-    segments: Array | np.ndarray | None = None
+    q_pos: Numbers | None = None
+    k_pos: Numbers | None = None
+    segments: Numbers | None = None
     length: Array | int | None = None
-    heads: Array | np.ndarray | None = None
+    heads: Numbers | None = None
 
 
 def placed(
-    pos_BT: np.ndarray, segments_BT: np.ndarray | None = None, *, length: int, heads: Sequence[int] = range(N)
+    pos_BT: np.ndarray, segments_BT: np.ndarray | None = None, *, length: int, heads: Numbers = range(N)
 ) -> Placement:
     """Self-attention of tokens at these positions, all in one document unless segments are given."""
-    segments_BT = np.zeros_like(pos_BT) if segments_BT is None else segments_BT
-    arrays = (np.asarray(x, np.int32) for x in (pos_BT, pos_BT, segments_BT))
-    return Placement(*arrays, length, np.asarray(heads, np.int32))
+    pos_BT = np.asarray(pos_BT, np.int32)
+    segments_BT = np.zeros_like(pos_BT) if segments_BT is None else np.asarray(segments_BT, np.int32)
+    return Placement(pos_BT, pos_BT, segments_BT, length, np.asarray(heads, np.int32))
 
 
 def call(
@@ -51,17 +49,9 @@ def call(
     placement: Placement = Placement(),  # noqa: B008
     num_heads: int = N,
 ) -> tuple[Array, Array]:
-    """`attend` with a kernel handed over as a function."""
-    with mock.patch.dict(dispatch.KERNELS, {"under test": kernel}):
-        return attend(
-            *qkv,
-            encoding=encoding,
-            pattern=pattern,
-            params=params,
-            **placement._asdict(),
-            num_heads=num_heads,
-            kernel="under test",
-        )
+    """`attend`, the placement spelt out, with its static arguments first."""
+    where = placement._asdict()
+    return attend(*qkv, encoding=encoding, pattern=pattern, params=params, kernel=kernel, num_heads=num_heads, **where)
 
 
 # Compiled in two thirds of the time, and as exact. (Level 0 gives NaN gradients for KERPLE and Sandwich on jax 0.10.2.)

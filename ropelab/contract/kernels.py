@@ -6,9 +6,9 @@ import numpy as np
 
 from ropelab import attention
 from ropelab.attention import Pattern
+from ropelab.contract.calls import KERNELS, call, differentiated, forward, placed
+from ropelab.contract.samples import B, H, K, N, T, assert_same, sample, tables
 from ropelab.encodings import Encoding
-from tests.encodings.properties.calls import KERNELS, call, differentiated, forward, placed
-from tests.encodings.properties.samples import B, H, K, N, T, assert_same, sample, tables
 
 
 def blockwise_equals_dense(encoding: Encoding) -> None:
@@ -51,7 +51,7 @@ def the_receptive_field_is_the_counts(encoding: Encoding) -> None:
             for t in range(T):
                 given = tuple(c * (np.arange(T) == t).reshape(1, T, *(1,) * (c.ndim - 2)) for c in cotangents())
                 dq, dk, dv = map(np.asarray, gradients(encoding, pattern, name, given)[2])
-                reached, expected = dv.any(-1).swapaxes(1, 2), seen[:, :, t]
+                reached, expected = np.any(dv, -1).swapaxes(1, 2), seen[:, :, t]
                 assert np.array_equal(reached, expected), f"query {t} reads {mismatch(reached, expected)}: {where}"
                 assert not dk.swapaxes(1, 2)[~expected].any(), f"query {t} depends on hidden keys: {where}"
                 assert not np.delete(dq, t, axis=1).any(), f"query {t} depends on other queries: {where}"
@@ -103,7 +103,7 @@ def visible(pattern: Pattern) -> np.ndarray:
     """bool[B, K, T, S]: whether any of the query heads of a key head sees the key."""
     pos = jnp.asarray(scattered())
     counts = np.asarray(pattern.counts(pos, pos, jnp.arange(N)))
-    return np.broadcast_to(counts, (B, N, T, T)).reshape(B, K, N // K, T, T).any(2)
+    return np.any(np.broadcast_to(counts, (B, N, T, T)).reshape(B, K, N // K, T, T), axis=2)
 
 
 def mismatch(reached: np.ndarray, seen: np.ndarray) -> str:

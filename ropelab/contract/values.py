@@ -8,19 +8,20 @@ import numpy as np
 
 from ropelab import encodings
 from ropelab.attention import Causal
+from ropelab.contract.calls import KERNELS, Placement, call, quickly
+from ropelab.contract.samples import N, assert_same, sample, spread, tables, trained_length
 from ropelab.encodings import Encoding, specs
 from ropelab.encodings.scoring import at_layer, context
-from tests.encodings.properties.calls import KERNELS, Placement, call, quickly
-from tests.encodings.properties.samples import N, assert_same, sample, spread, tables, trained_length
 
 
 def the_print_is_the_spec(encoding: Encoding) -> None:
     """`parse(repr(e)) == e`, so that flags, configurations, records and checkpoints can name it."""
-    text, cls = repr(encoding), type(encoding)
-    read = specs.parse(text, {type(e).__name__: type(e) for e in encodings.ALL} | {cls.__name__: cls}, kind="encoding")
+    text, named = repr(encoding), [type(part) for part in specs.parts(encoding)]
+    catalogue = [type(e) for e in encodings.ALL]
+    read = specs.parse(text, {cls.__name__: cls for cls in (*catalogue, *named)}, kind="encoding")
     assert read == encoding, f"{text} reads as {read}"
     assert repr(read) == text, f"{text} prints again as {read!r}"
-    if cls in map(type, encodings.ALL):
+    if set(named) <= set(catalogue):
         assert encodings.parse(text) == encoding, f"encodings.parse reads {text} as {encodings.parse(text)}"
 
 
@@ -73,7 +74,7 @@ def a_growing_length_compiles_nothing(encoding: Encoding) -> None:
 def the_dependence_on_the_length_is_declared(encoding: Encoding) -> None:
     """`depends_on_length` is true exactly where the same positions score differently in a longer context."""
     q, k, _ = sample()
-    pos, most = np.arange(len(q[0])), trained_length(encoding)
+    pos, most = jnp.arange(len(q[0])), trained_length(encoding)
     short, long = (
         np.asarray(encodings.scores(encoding, q, k, pos, pos, params=tables(encoding), length=length))
         for length in (most, 8 * most)
@@ -103,7 +104,7 @@ def encoding_bfloat16_rounds_once(encoding: Encoding) -> None:
     Positions beyond 256 in bfloat16 fall together, and sines in bfloat16 lose half of the score's digits.
     """
     q, k, _ = sample()
-    pos = np.broadcast_to(spread(encoding) + 4096, q.shape[:2])
+    pos = jnp.broadcast_to(spread(encoding) + 4096, q.shape[:2])
     ctx, (encoding, params) = context(int(pos.max()) + 1, N), at_layer(encoding, tables(encoding), 0)
     ctx = ctx._replace(frame=int(encoding.frame_of(pos).max())) if encoding.framed else ctx
     for x, encode in ((q, encoding.encode_q), (k, encoding.encode_k)):

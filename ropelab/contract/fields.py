@@ -3,34 +3,49 @@
 import dataclasses
 import itertools
 import types
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal, get_args, get_origin
 
 import jax.numpy as jnp
 import numpy as np
 
+from ropelab.contract.samples import H, N, Numbers, T, sample, spread, tables
 from ropelab.encodings import PI, Encoding, NoPE, RoPE, scores
 from ropelab.encodings.specs import choices, field_types
-from tests.encodings.properties.samples import H, N, sample, spread, tables
 
 REFUSED = 1e6  # in place of NaN, with which a learned table answers for a position that it does not have
 VISIBLE = 1e-3  # of the largest score: a changed field changes some score by more than this
 
 
-def every_field_changes_the_scores(encoding: Encoding) -> None:
+def every_field_changes_the_scores(encoding: Encoding) -> str | None:
     """Each field, set to something else, changes the scores beyond the trained length, or is refused.
 
     A field that is refused alone is varied together with each other field. Different choices of a literal differ.
     """
+    if not dataclasses.fields(encoding):
+        return "there are no fields"
     pos = spread(encoding)
     for field in dataclasses.fields(encoding):
         for start in (encoding, *varied_elsewhere(encoding, field.name)):
             before = scores_at(pos, start)
-            found = [s for e in variants(start, field.name) if (s := scores_at(pos, e)) is not None]
-            if before is not None and found:
-                assert any(differ(before, s) for s in found), f"{field.name} of {start} changes nothing"
+            if before is None:
+                continue
+            tried = (differ(before, s) for e in variants(start, field.name) if (s := scores_at(pos, e)) is not None)
+            seen = list(until_true(tried))
+            if seen:
+                where = f"{T} tokens at positions up to {pos.max()}"
+                assert seen[-1], (
+                    f"{field.name} of {start} changes nothing for {where}; give an example in which it does"
+                )
                 break
         assert_choices_differ(pos, encoding, field.name)
+
+
+def until_true(values: Iterable[bool]) -> Iterator[bool]:
+    for value in values:
+        yield value
+        if value:
+            return
 
 
 def assert_choices_differ(pos: np.ndarray, encoding: Encoding, name: str) -> None:
@@ -40,11 +55,11 @@ def assert_choices_differ(pos: np.ndarray, encoding: Encoding, name: str) -> Non
         assert differ(of_a, of_b), f"{name}={a!r} and {name}={b!r} of {encoding} give the same scores"
 
 
-def another_base_is_not_served_from_a_stale_table(encoding: Encoding) -> None:
+def another_base_is_not_served_from_a_stale_table(encoding: Encoding) -> str | None:
     """Two encodings that differ in the base alone, asked one after the other, each give their own scores."""
     base = getattr(encoding, "base", None)
     if base is None:
-        return
+        return "there is no base"
     pos, changed = spread(encoding), attempt(encoding, base=3 * base)
     assert changed is not None, f"{encoding} refuses base={3 * base}"
     first, other, again = (accepted(pos, e) for e in (encoding, changed, dataclasses.replace(encoding)))
@@ -57,7 +72,7 @@ def the_same_arguments_give_the_same_scores(encoding: Encoding) -> None:
     pos = spread(encoding)
     first = accepted(pos, encoding)
     for field in dataclasses.fields(encoding):
-        for other in variants(encoding, field.name):
+        for other in variants(encoding, field.name)[:2]:
             scores_at(pos, other)
     assert np.array_equal(first, accepted(pos, encoding)), f"the scores of {encoding} change after others were used"
 
@@ -93,7 +108,7 @@ def other_values(value: Any, annotation: Any) -> list[Any]:
     if annotation is float:
         return [1.3, 0.7] if value in (None, 0.0) else [1.5 * value, value / 10]
     if annotation is int:
-        return [8] if value is None else [2 * value, value + 2]
+        return [8] if value is None else [2 * value, value + 2, 16 * value]
     if annotation is bool:
         return [not value]
     if get_origin(annotation) is tuple and value:
@@ -118,7 +133,7 @@ def attempt(encoding: Encoding, **changes: Any) -> Encoding | None:
         return None
 
 
-def scores_at(pos: np.ndarray, encoding: Encoding | None) -> np.ndarray | None:
+def scores_at(pos: Numbers, encoding: Encoding | None) -> np.ndarray | None:
     """Scores of tokens at these positions and what is added to their inputs, or None if there is no encoding or it
     refuses to give any."""
     if encoding is None:
@@ -126,9 +141,9 @@ def scores_at(pos: np.ndarray, encoding: Encoding | None) -> np.ndarray | None:
     q, k, _ = sample()
     params, found = tables(encoding), []
     try:
-        for p in (pos, np.arange(len(pos))):
+        for p in (jnp.asarray(pos), jnp.arange(len(pos))):
             found.append(scores(encoding, q, k, p, p, params=params))
-            found.append(encoding.embed(params, jnp.zeros((1, len(p), N * H)), jnp.asarray(p)[None]))
+            found.append(encoding.embed(params, jnp.zeros((1, len(p), N * H)), p[None]))
     except ValueError:
         return None
     return np.concatenate([np.nan_to_num(np.asarray(x), nan=REFUSED).ravel() for x in found])

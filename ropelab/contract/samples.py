@@ -4,17 +4,22 @@ Lengths divide by no block size, query heads share key heads, queries are large 
 uniform, and positions reach beyond the length an encoding was trained on, where its scaling acts.
 """
 
+from typing import Any
+
 import jax
 import numpy as np
-from jax import Array
 
 from ropelab.encodings import Encoding
 from ropelab.encodings.base import Params
+from ropelab.encodings.specs import parts
+
+Numbers = Any  # numpy where jax is expected, because its indexing compiles nothing
+NAMED_LENGTHS = ("original_length", "window", "chunk", "interval")  # fields up to which an encoding may do nothing
 
 B, T, N, K, H = 2, 21, 4, 2, 16
 
 
-def sample(length: int = T) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def sample(length: int = T) -> tuple[Numbers, Numbers, Numbers]:
     """Queries, keys and values of one self-attention."""
     rng = np.random.default_rng(length)
     q = 2 * rng.standard_normal((B, length, N, H))
@@ -31,18 +36,20 @@ def tables(encoding: Encoding) -> Params:
 
 
 def trained_length(encoding: Encoding) -> int:
-    """The length from which the encoding's scaling acts, if it names one."""
-    return max(T, getattr(encoding, "original_length", T))
+    """The length from which the encoding's scaling acts, if it or a part of it names one."""
+    named = [getattr(part, name, None) for part in parts(encoding) for name in NAMED_LENGTHS]
+    named.append(encoding.position_limit)
+    return max([T, *(length for length in named if isinstance(length, int))])
 
 
-def spread(encoding: Encoding) -> np.ndarray:
+def spread(encoding: Encoding) -> Numbers:
     """i32[T]: positions with uneven gaps, in no order, up to four trained lengths."""
     rng = np.random.default_rng(2)
     chosen = rng.choice(4 * trained_length(encoding) - 1, T - 1, replace=False)
     return rng.permutation(np.append(chosen, 4 * trained_length(encoding) - 1)).astype(np.int32)
 
 
-def assert_same(actual: Array | np.ndarray, expected: Array | np.ndarray, tolerance: float, what: str) -> None:
+def assert_same(actual: Numbers, expected: Numbers, tolerance: float, what: str) -> None:
     """Raise in words unless the arrays agree to `tolerance` of the expected one's largest finite entry or of 1."""
     a, e = np.asarray(actual, np.float64), np.asarray(expected, np.float64)
     assert a.shape == e.shape, f"{what}: shape {a.shape} instead of {e.shape}"

@@ -9,10 +9,10 @@ import numpy as np
 from jax import Array
 
 from ropelab.attention import Causal, attend
+from ropelab.contract.calls import KERNELS, forward, placed, quickly
+from ropelab.contract.samples import B, T, assert_same, sample, tables, trained_length
 from ropelab.encodings import Encoding
 from ropelab.encodings.base import Params
-from tests.encodings.properties.calls import KERNELS, forward, placed, quickly
-from tests.encodings.properties.samples import B, T, assert_same, sample, tables, trained_length
 
 Decode = Callable[..., Array]
 
@@ -39,19 +39,20 @@ def decode(encoding: Encoding, params: Params, qkv: tuple[Array, ...], pos: Arra
 
 
 def decoding_equals_the_full_forward(encoding: Encoding, decode: Decode = decode) -> None:
-    """One query at a time against the cache gives each row of the full forward.
+    """One query at a time against the cache, told the length that it has by then, gives each row of the full forward.
 
-    With a scaling that depends on the length, one layer of attention is exact at every length while the text grows
-    past the trained one, because the cache holds keys as they were before any rotation (transformers#25104).
+    A scaling that depends on the length has other rows at each. Of those, one layer of attention is exact while the
+    text grows past the trained length, because the cache holds keys as they were before any rotation
+    (transformers#25104).
     """
     params, qkv = tables(encoding), sample()
     stride = 2 * trained_length(encoding) // T
     pos = jnp.arange(T) * stride
     rows = np.broadcast_to(pos, (B, T))
     for t in range(T):
-        lengths = {T * stride, (t + 1) * stride} if encoding.depends_on_length else {T * stride}
-        for length in sorted(lengths):
-            whole, _ = forward(encoding, Causal(), KERNELS["dense"], params, qkv, placed(rows, length=length))
+        now, end = (t + 1) * stride, T * stride
+        for length, full in {(now, now), (end, end)} if encoding.depends_on_length else {(now, end)}:
+            whole, _ = forward(encoding, Causal(), KERNELS["dense"], params, qkv, placed(rows, length=full))
             step = decode(encoding, params, qkv, pos, jnp.asarray(t), jnp.asarray(length))
             what = f"token {t} decoded with {encoding} at length {length}"
             assert_same(step, np.asarray(whole)[:, t], 1e-5, what)

@@ -7,9 +7,9 @@ import numpy as np
 
 from ropelab import attention
 from ropelab.attention import Causal
+from ropelab.contract.calls import KERNELS, Placement, call, forward, placed
+from ropelab.contract.samples import B, K, N, Numbers, T, assert_same, sample, spread, tables
 from ropelab.encodings import Encoding, Rotary, scores
-from tests.encodings.properties.calls import KERNELS, Placement, call, forward, placed
-from tests.encodings.properties.samples import B, K, N, T, assert_same, sample, spread, tables
 
 
 def shifting_all_positions_changes_nothing(encoding: Encoding) -> None:
@@ -20,7 +20,7 @@ def shifting_all_positions_changes_nothing(encoding: Encoding) -> None:
     """
     shift = 4099  # prime: no multiple of a group, chunk or frame
     q, k, _ = sample()
-    pos, params = np.sort(spread(encoding)), tables(encoding)
+    pos, params = jnp.sort(spread(encoding)), tables(encoding)
     here, there = (
         scores(encoding, q, k, pos + s, pos + s, params=params, length=int(pos.max()) + 1) for s in (0, shift)
     )
@@ -33,16 +33,13 @@ def shifting_all_positions_changes_nothing(encoding: Encoding) -> None:
     assert not moved < 1e-3, f"{encoding} says it is not relative, and a shift by {shift} changes nothing"
 
 
-def gaps_are_honoured(encoding: Encoding) -> None:
-    """Some tokens of a text, handed over with their own positions in any order, score as they do in the whole text.
-
-    Contextual encodings are left out: their scores depend on the tokens that are missing.
-    """
+def gaps_are_honoured(encoding: Encoding) -> str | None:
+    """Some tokens of a text, handed over with their own positions in any order, score as they do in the whole text."""
     if encoding.contextual:
-        return
+        return "scores of a contextual encoding depend on the tokens that are missing"
     q, k, _ = sample(2 * T)
-    params, whole = tables(encoding), np.arange(2 * T)
-    chosen = np.random.default_rng(3).permutation(2 * T)[:T]
+    params, whole = tables(encoding), jnp.arange(2 * T)
+    chosen: Numbers = np.random.default_rng(3).permutation(2 * T)[:T]
     expected = np.asarray(scores(encoding, q, k, whole, whole, params=params, length=2 * T))
     actual = scores(encoding, q[:, chosen], k[:, chosen], chosen, chosen, params=params, length=2 * T)
     assert_same(actual, expected[:, :, chosen][..., chosen], 1e-5, f"scores of {encoding} for tokens with gaps")
@@ -93,13 +90,13 @@ def packed_documents_are_separate_documents(encoding: Encoding) -> None:
                     assert_same(a, expected, 1e-5, f"{what} of packed documents, {encoding}, {pattern}, {name}")
 
 
-def rotations_equal_a_float64_loop(encoding: Encoding) -> None:
+def rotations_equal_a_float64_loop(encoding: Encoding) -> str | None:
     """A purely rotary encoding turns by position times its own frequencies, in its own pairing: nothing else."""
     purely = ("turn", "encode_q", "encode_k", "combine")
     if not isinstance(encoding, Rotary) or any(getattr(type(encoding), n) != getattr(Rotary, n) for n in purely):
-        return
+        return "not a rotation alone"
     if encoding.framed:
-        return  # frequencies of its own for each query: `decoding` and `kernels` compare those
+        return "each query has frequencies of its own; the properties of decoding and of kernels compare those"
     q, k, _ = sample()
     pos = spread(encoding)
     actual = scores(encoding, q, k, pos, pos, length=int(pos.max()) + 1)

@@ -1,0 +1,77 @@
+"""Every encoding inside one pretrained model: the receipt, the perplexity of a short text, and a few generated words.
+
+    python -m experiments.catalogue --config=configs/catalogue_smollm2.py --workdir=runs/catalogue
+
+An encoding that cannot be applied, or that changes nothing where it should, stops the run with exit code 2. Written to
+the workdir as it goes: receipts.json, results.csv, report.md, config.json. Nothing is trained: a bias or a table that
+the model has never seen is expected to hurt.
+"""
+
+import dataclasses
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from experiments import launch
+from experiments.launch import Config
+from ropelab.data.text import read_text
+from ropelab.encodings import specs
+from ropelab.evaluation.perplexity import documents
+from ropelab.evaluation.protocol import versions
+from ropelab.lab import Lab, load, tokens_of
+from ropelab.models.parameters import fingerprint
+from ropelab.reporting import files
+
+
+def main(config: Config, workdir: Path, command: str) -> None:
+    text, lab = read_text(config.text), load(config.model, dtype=config.dtype)
+    tokens_1T = documents(tokens_of(lab, text.content), config.length, 1)
+    wanted = specs.split(config.encodings, ";")
+    labs = {spec: lab.swap(spec, kernel=config.kernel) for spec in wanted}
+    files.write_json(workdir / "config.json", config.to_dict())
+    protocol = (
+        f"model {lab.name} (weights {fingerprint(lab.params)}); text {text.name} (sha256 {text.sha256[:12]}), first "
+        f"{config.length} tokens, BOS none added; greedy from {config.prompt!r}; {config.dtype}; {versions()}"
+    )
+    rows, receipts = [], {}
+    for spec, one in tqdm(labs.items(), unit="encoding", dynamic_ncols=True):
+        row, receipts[spec] = measured(spec, one, tokens_1T, config)
+        rows.append(row | {"protocol": protocol})
+        files.write_json(workdir / "receipts.json", receipts)
+        files.write_csv(workdir / "results.csv", rows)
+    files.write(workdir / "report.md", report(rows, protocol, command))
+    print(report(rows, protocol, command))
+
+
+def measured(spec: str, lab: Lab, tokens_1T: np.ndarray, config: Config) -> tuple[dict[str, Any], dict[str, Any]]:
+    """One row of the table, and the receipt."""
+    receipt = lab.receipt()
+    nll = float(np.mean(lab.nll(tokens_1T)))
+    written = lab.generate(config.prompt, max_new_tokens=config.max_new_tokens)
+    row = {
+        "encoding": spec,
+        "perplexity": round(math.exp(min(nll, 50.0)), 2),
+        "largest_logit_difference": round(receipt.max_logit_difference, 3),
+        "statement": receipt.statement,
+        "cache": receipt.cache,
+        "text": written,
+    }
+    return row, dataclasses.asdict(receipt)
+
+
+def report(rows: list[dict[str, Any]], protocol: str, command: str) -> str:
+    """The table in Markdown."""
+    lines = ["| encoding | perplexity | largest logit difference | it writes |", "|---|---:|---:|---|"]
+    for row in rows:
+        shown = row["encoding"] if len(row["encoding"]) <= 80 else row["encoding"][:77] + "..."
+        text = row["text"].replace("|", "\\|").replace("\n", " ").strip()
+        lines.append(f"| `{shown}` | {row['perplexity']} | {row['largest_logit_difference']} | {text} |")
+    return "\n".join(["# Every encoding inside one model", "", *lines, "", protocol, "", f"    {command}", ""])
+
+
+if __name__ == "__main__":
+    sys.exit(launch.run(main, "configs/catalogue_smollm2.py"))

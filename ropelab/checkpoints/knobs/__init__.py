@@ -1,0 +1,48 @@
+"""Everybody's names for the same settings ⇄ an `Encoding`.
+
+    from_hf(config)                         to_hf(encoding, ...)           transformers 4 and 5, per layer type too
+    from_llama_cpp("--rope-scale 2 ...")    to_llama_cpp(encoding, ...)    the options of llama.cpp
+    from_gguf({"llama.rope...": ...})       to_gguf(encoding, ...)         metadata of a GGUF file
+    from_exllama(alpha_value=2, ...)        to_exllama(encoding, ...)      ExLlama and text-generation-webui
+    from_maxtext({"rope_type": ...})        to_maxtext(encoding, ...)      MaxText's flat keys
+
+Read strictly: a key that nobody would read, or a type that is not known here, is an error that names it. The field's
+commonest fault is a rope setting that was accepted and never applied. Written strictly: what a dialect cannot say is
+refused with the reason and the remedy. Where it can, `from_x(to_x(e, ...)) == e`, or has the same frequencies if the
+dialect has no word for the idea (NTK is a larger base to all but ExLlama).
+
+What a dialect leaves to the model's file (`base`, `rotary_dim`) stays unsaid, to be inherited from the checkpoint.
+`pairing` belongs to the layout of the weights, which each engine's converter arranges: no dialect but MaxText's YaRN
+states it, so `from_x` leaves it out and `to_x` refuses "interleaved". A context length goes along in a `Setting`,
+which `read(text)` returns of any dialect and `x.read` of one.
+"""
+
+from ropelab.checkpoints.knobs.disagreements import disagreements
+from ropelab.checkpoints.knobs.exllama import from_exllama, to_exllama
+from ropelab.checkpoints.knobs.gguf import from_gguf, to_gguf
+from ropelab.checkpoints.knobs.hf_read import from_hf
+from ropelab.checkpoints.knobs.hf_write import to_hf
+from ropelab.checkpoints.knobs.llama_cpp import from_llama_cpp, to_llama_cpp
+from ropelab.checkpoints.knobs.maxtext import from_maxtext, to_maxtext
+from ropelab.checkpoints.knobs.setting import Setting
+from ropelab.checkpoints.knobs.translation import DIALECTS, read, write
+from ropelab.checkpoints.knobs.words import in_words
+
+__all__ = [
+    "DIALECTS",
+    "Setting",
+    "disagreements",
+    "from_exllama",
+    "from_gguf",
+    "from_hf",
+    "from_llama_cpp",
+    "from_maxtext",
+    "in_words",
+    "read",
+    "to_exllama",
+    "to_gguf",
+    "to_hf",
+    "to_llama_cpp",
+    "to_maxtext",
+    "write",
+]

@@ -1,0 +1,101 @@
+"""What must hold of every encoding: plain functions of an instance that raise the first counterexample in words.
+
+    from ropelab import contract
+    for verdict in contract.examine(MyEncoding(base=1e4)):
+        print(*verdict)
+
+The positions and lengths they try are in `samples.py`, the blocks in `calls.py`.
+"""
+
+import traceback
+from collections.abc import Callable, Iterator
+from typing import Literal, NamedTuple
+
+from ropelab.contract import decoding, fields, kernels, learning, positions, values
+from ropelab.contract.samples import H
+from ropelab.encodings import Encoding
+
+Property = Callable[[Encoding], str | None]  # returns nothing, or the reason why it has nothing to say
+
+
+def named(*properties: Property) -> dict[str, Property]:
+    """The properties by name, in the order given."""
+    return {holds.__name__: holds for holds in properties}
+
+
+PROPERTIES: dict[str, Property] = named(
+    values.the_print_is_the_spec,
+    values.equals_are_one_value,
+    values.equal_instances_trace_once,
+    values.the_dependence_on_the_length_is_declared,
+    values.a_growing_length_compiles_nothing,
+    values.known_and_traced_lengths_agree,
+    values.encoding_bfloat16_rounds_once,
+    fields.every_field_changes_the_scores,
+    fields.another_base_is_not_served_from_a_stale_table,
+    fields.the_same_arguments_give_the_same_scores,
+    positions.shifting_all_positions_changes_nothing,
+    positions.gaps_are_honoured,
+    positions.explicit_positions_equal_implicit,
+    positions.permuted_tokens_give_permuted_outputs,
+    positions.packed_documents_are_separate_documents,
+    positions.rotations_equal_a_float64_loop,
+    decoding.decoding_equals_the_full_forward,
+    kernels.blockwise_equals_dense,
+    kernels.no_query_sees_the_future,
+    kernels.the_receptive_field_is_the_counts,
+    kernels.a_shard_of_the_heads_is_a_slice_of_the_whole,
+    learning.learned_tables_get_gradients,
+)
+
+
+class Verdict(NamedTuple):
+    """One property of one encoding.
+
+    Attributes:
+        words: of a failure its first counterexample; why the property has nothing to say; else empty.
+    """
+
+    name: str
+    result: Literal["pass", "FAIL", "n/a"]
+    words: str
+
+
+def examine(encoding: Encoding) -> Iterator[Verdict]:
+    """The verdict on every property, in order, one at a time as they are found.
+
+    Raises:
+        ValueError, RuntimeError: as `ready`.
+    """
+    ready(encoding)
+    yield from (verdict(encoding, name) for name in PROPERTIES)
+
+
+def ready(encoding: Encoding) -> None:
+    """Whether the contract can be tried at all.
+
+    Raises:
+        ValueError: if the encoding is incomplete, or cannot serve the small heads it is tried on.
+        RuntimeError: under `python -O`, which removes every check.
+    """
+    if not __debug__:
+        raise RuntimeError("python -O removes the checks of the contract; run it without -O")
+    encoding.check(H)
+
+
+def verdict(encoding: Encoding, name: str) -> Verdict:
+    """Whether one property holds; whatever an encoding's own code raises is a counterexample too."""
+    try:
+        reason = PROPERTIES[name](encoding)
+    except AssertionError as error:
+        return Verdict(name, "FAIL", str(error) or raised(error))
+    except Exception as error:
+        return Verdict(name, "FAIL", raised(error))
+    return Verdict(name, "n/a", reason) if reason else Verdict(name, "pass", "")
+
+
+def raised(error: Exception) -> str:
+    """An exception in a line, with the place it came from."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    words = " ".join(str(error).split())
+    return f"{type(error).__name__} at {place.filename}:{place.lineno}{': ' + words if words else ''}"

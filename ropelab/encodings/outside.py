@@ -1,0 +1,128 @@
+"""Encodings that stand in a user's own file: `path/to/my_encoding.py:Mine(a=1)`.
+
+The file is imported, and so runs: only for a text that a user has written on a command line, in a configuration or in a
+call, never for what a checkpoint or a record says. Wrappers of the catalogue work with its classes:
+`my_encoding.py:LogN(of=Mine(a=1), original_length=8192)`.
+"""
+
+import hashlib
+import importlib.abc
+import importlib.util
+import inspect
+import sys
+import traceback
+import types
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+
+from ropelab.encodings import catalogue, specs
+from ropelab.encodings.base import Encoding
+
+LOADED: set[str] = set()  # names of the modules that were imported here, each with the hash of its text
+
+
+def parse_from(text: str) -> Encoding:
+    """The encoding that a text names, of the catalogue or of the file before the colon.
+
+    Raises:
+        ValueError: as `catalogue.parse`, and for a file that is not there or cannot be imported.
+    """
+    path, spec = divided(text)
+    if not path:
+        return catalogue.parse(text)
+    known = classes(load(path))
+    if not spec:
+        raise ValueError(f"{path} is a file; say which encoding of it, {path}:Name(field=value): {', '.join(known)}")
+    return specs.parse(spec, catalogue.CLASSES | known, kind="encoding")
+
+
+def divided(text: str) -> tuple[str, str]:
+    """The file of a text and the spec, each empty if it is not there."""
+    path, colon, spec = text.strip().partition(".py:")
+    if colon or path.endswith(".py"):
+        return path.removesuffix(".py") + ".py", spec
+    return "", path
+
+
+def examples(path: str) -> tuple[Encoding, ...]:
+    """What the module-level `EXAMPLES` of a file holds, and each other final encoding of it, made from its defaults.
+
+    Raises:
+        ValueError: also for a class that is in no example and has no defaults, rather than leave it out.
+    """
+    module = load(path)
+    own, given = classes(module), tuple(getattr(module, "EXAMPLES", ()))
+    for value in given:
+        if not isinstance(value, Encoding):
+            raise ValueError(f"EXAMPLES of {path} holds {value!r}, which is no encoding")
+    shown = {type(part) for value in given for part in specs.parts(value)}
+    final = [cls for cls in own.values() if not any(issubclass(c, cls) for c in own.values() if c is not cls)]
+    missing = [cls for cls in final if cls not in shown]
+    if not (given or missing):
+        raise ValueError(f"{path} defines no encoding: no class in it is derived from ropelab.encodings.Encoding")
+    return (*given, *(specs.call(cls, {}, f"{path}, without EXAMPLES") for cls in missing))
+
+
+def load(path: str) -> types.ModuleType:
+    """The module of a file, imported once for each text that the file has had.
+
+    Raises:
+        ValueError: if there is no such file or its import fails, with the line.
+    """
+    place = Path(path).expanduser().absolute()
+    try:
+        source = place.read_bytes()
+    except OSError as error:
+        raise ValueError(f"no encoding can be read from {path}: {error.strerror}") from None
+    name = f"{place.stem}_{hashlib.sha256(source).hexdigest()[:12]}"
+    if name not in LOADED:
+        spec = importlib.util.spec_from_file_location(name, place, loader=Source(name, str(place), source))
+        assert spec is not None
+        imported(importlib.util.module_from_spec(spec), spec.loader, path)
+        LOADED.add(name)
+    return sys.modules[name]
+
+
+class Source(SourceFileLoader):
+    """Runs the bytes that were hashed: a file saved twice within a second would get stale bytecode otherwise."""
+
+    def __init__(self, name: str, path: str, source: bytes):
+        super().__init__(name, path)
+        self.source = source
+
+    def get_code(self, fullname: str) -> types.CodeType:
+        return self.source_to_code(self.source, self.get_filename(fullname))
+
+
+def imported(module: types.ModuleType, loader: importlib.abc.Loader | None, path: str) -> None:
+    """Run a module; it is known by name meanwhile, because dataclasses look up their annotations there."""
+    assert loader is not None
+    sys.modules[module.__name__] = module
+    try:
+        loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        del sys.modules[module.__name__]
+        frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == module.__file__]
+        line = frames[-1].lineno if frames else getattr(error, "lineno", "?")
+        raise ValueError(f"{path} cannot be imported: {type(error).__name__} at line {line}: {error}") from error
+
+
+def classes(module: types.ModuleType) -> dict[str, type[Encoding]]:
+    """The encodings that a module defines, by name.
+
+    Raises:
+        ValueError: for a class whose fields are declared and are none, because @spec is missing.
+    """
+    found = [cls for cls in vars(module).values() if isinstance(cls, type) and issubclass(cls, Encoding)]
+    own = {cls.__name__: cls for cls in found if cls.__module__ == module.__name__}
+    for name, cls in own.items():
+        if inspect.get_annotations(cls) and "__dataclass_params__" not in vars(cls):
+            raise ValueError(
+                f"{name} declares {', '.join(inspect.get_annotations(cls))} and is not decorated with @spec"
+            )
+    return own
+
+
+def written_in(encoding: Encoding) -> list[str]:
+    """The modules outside of ropelab that an encoding is made of, by names that change with their text."""
+    return sorted({type(part).__module__ for part in specs.parts(encoding)} & LOADED)

@@ -1,0 +1,222 @@
+"""config.json beyond a Llama's one setting: searched lists, parts of heads, and layers that differ."""
+
+from typing import Any
+
+import pytest
+
+from ropelab.checkpoints import CheckpointError, knobs
+from ropelab.encodings import (
+    NTK,
+    PI,
+    DynamicNTK,
+    Encoding,
+    Layers,
+    Llama3RoPE,
+    LongRoPE,
+    NoPE,
+    ProportionalRoPE,
+    RoPE,
+    YaRN,
+)
+
+L0 = "original_max_position_embeddings"
+SHORT, LONG = [1.0, 1.1, 1.2, 1.3], [1.0, 2.0, 3.0, 4.0]
+SEARCHED = {"short_factor": SHORT, "long_factor": LONG}
+LONGROPE = LongRoPE(base=1e4, factor=32, original_length=4096, short_factor=tuple(SHORT), long_factor=tuple(LONG))
+ROPE, NONE = RoPE(base=5e4), NoPE()
+DEFAULT = {"rope_type": "default", "rope_theta": 1e4}
+
+
+def v5(kind: str, base: float = 1e4, **rope: Any) -> dict[str, Any]:
+    return {"rope_parameters": {"rope_type": kind, "rope_theta": base} | rope}
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        (v5("longrope", factor=32.0, **SEARCHED, **{L0: 4096}), LONGROPE),
+        (v5("longrope", **SEARCHED) | {L0: 4096, "max_position_embeddings": 131072}, LONGROPE),
+        (
+            {"model_type": "phi3", "rope_theta": 1e4, "rope_scaling": {"type": "su", **SEARCHED}, L0: 4096}
+            | {"max_position_embeddings": 131072},
+            LONGROPE,
+        ),
+        (
+            v5("longrope", factor=32.0, attention_factor=1.2, **SEARCHED, **{L0: 4096}),
+            LongRoPE(**{f: getattr(LONGROPE, f) for f in ("base", "factor", "original_length")}, attention_factor=1.2,
+                     short_factor=tuple(SHORT), long_factor=tuple(LONG)),
+        ),
+        (v5("proportional", partial_rotary_factor=0.25), ProportionalRoPE(base=1e4, fraction=0.25)),
+        (v5("proportional") | {"partial_rotary_factor": 0.25}, ProportionalRoPE(base=1e4, fraction=0.25)),
+        (v5("default", partial_rotary_factor=0.5) | {"model_type": "phi", "head_dim": 8}, RoPE(base=1e4, rotary_dim=4)),
+        (
+            v5("linear", factor=2.0) | {"model_type": "gpt_neox", "partial_rotary_factor": 0.25}
+            | {"hidden_size": 512, "num_attention_heads": 8},
+            PI(base=1e4, factor=2, rotary_dim=16),
+        ),
+        (v5("default", partial_rotary_factor=1.0) | {"model_type": "mistral"}, RoPE(base=1e4)),
+    ],
+)  # fmt: skip
+def test_settings_of_other_models(config: dict[str, Any], expected: Encoding) -> None:
+    assert knobs.from_hf(config) == expected
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        ({"no_rope_layers": [1, 1, 1, 0] * 3, "num_hidden_layers": 12}, Layers((ROPE, ROPE, ROPE, NONE))),
+        ({"no_rope_layers": [0, 1]}, Layers((NONE, ROPE))),
+        ({"no_rope_layers": [1, 1]}, ROPE),
+        ({"no_rope_layers": [0, 0]}, NONE),
+        ({"model_type": "smollm3", "num_hidden_layers": 36}, Layers((ROPE, ROPE, ROPE, NONE))),
+        ({"model_type": "smollm3", "num_hidden_layers": 6, "no_rope_layer_interval": 2}, Layers((ROPE, NONE))),
+    ],
+)
+def test_a_one_is_a_layer_with_rotation(config: dict[str, Any], expected: Encoding) -> None:
+    """Whatever the name of the key says (transformers#43756)."""
+    assert knobs.from_hf(v5("default", 5e4) | config) == expected
+
+
+def nested(**kinds: Any) -> dict[str, Any]:
+    types = [name for name in kinds for _ in range(2 if name == "sliding_attention" else 1)]
+    return {"layer_types": types * 2, "rope_parameters": kinds}
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        (
+            nested(sliding_attention=DEFAULT, full_attention={"rope_type": "linear", "factor": 8.0, "rope_theta": 1e6}),
+            Layers((RoPE(base=1e4), RoPE(base=1e4), PI(base=1e6, factor=8))),
+        ),
+        (nested(sliding_attention=DEFAULT, full_attention=None), Layers((RoPE(base=1e4), RoPE(base=1e4), NONE))),
+        (nested(sliding_attention={}, full_attention={}) | {"rope_theta": 5e4}, ROPE),
+        (
+            nested(sliding_attention=DEFAULT, full_attention={"rope_theta": 1e6}) | {"rope_theta": 7e4},
+            Layers((RoPE(base=1e4), RoPE(base=1e4), RoPE(base=1e6))),
+        ),
+        (
+            nested(sliding_attention=DEFAULT, full_attention=DEFAULT) | {"no_rope_layers": [1, 1, 0] * 2},
+            Layers((RoPE(base=1e4), RoPE(base=1e4), NONE)),
+        ),
+    ],
+)
+def test_settings_per_layer_type(config: dict[str, Any], expected: Encoding) -> None:
+    assert knobs.from_hf(config) == expected
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (v5("su", **SEARCHED, **{L0: 32}) | {"model_type": "llama"}, "unknown rope type 'su'"),
+        (v5("yarn", factor=2.0, **{L0: 32}) | {"model_type": "phi3"}, "'longrope' needs long_factor, short_factor"),
+        (v5("longrope", **SEARCHED, **{L0: 32}), "'longrope' needs max_position_embeddings"),
+        (v5("longrope", factor=2.0, long_factor=LONG, short_factor=SHORT[:2], **{L0: 32}), "same number of entries"),
+        (v5("yarn", factor=2.0, **{L0: 32}) | {L0: 64}, f"two values of {L0}, 32 and 64"),
+        (v5("proportional"), "'proportional' needs partial_rotary_factor"),
+        (v5("proportional", partial_rotary_factor=0.5, factor=2.0), "'proportional' has no key 'factor'"),
+        (v5("default", partial_rotary_factor=0.5) | {"model_type": "qwen2"}, "transformers' qwen2 does not apply it"),
+        (v5("default") | {"model_type": "phi"}, "a phi has a default of its own"),
+        (v5("default", partial_rotary_factor=0.5) | {"model_type": "phi"}, "needs head_dim"),
+        ({"model_type": "mistral"}, "no rope_theta, and a model class may have a default"),
+        (v5("default") | {"no_rope_layers": [1, 0], "model_type": "llama"}, "Llama does not read no_rope_layers"),
+        (v5("default") | {"no_rope_layers": [1, 2]}, "holds ones .rotation. and zeros"),
+        (v5("default") | {"no_rope_layers": "all"}, "holds 'all', not an entry for each layer"),
+        (v5("default") | {"no_rope_layers": [1, 0], "num_hidden_layers": 4}, "has 2 entries for 4 layers"),
+        (v5("default") | {"model_type": "smollm3"}, "a smollm3 without no_rope_layers needs num_hidden_layers"),
+        (
+            nested(full_attention=DEFAULT) | {"model_type": "llama"},
+            "per layer type .full_attention.; one for all layers",
+        ),
+        (nested(full_attention={"rope_type": "default"}), "no rope_theta"),
+        (
+            nested(full_attention=DEFAULT, slidng=DEFAULT) | {"layer_types": ["full_attention"]},
+            "'slidng', no layer type",
+        ),
+        (nested(full_attention=DEFAULT) | {"layer_types": ["full_attention", "sliding_attention"]}, "does not"),
+        (nested(full_attention=DEFAULT) | {"layer_types": [["full_attention"]]}, "not names"),
+        (nested(full_attention=DEFAULT) | {"no_rope_layers": [1]}, "differ in length"),
+        (nested(full_attention=DEFAULT, sliding_attention=3), "an object or null, not 3"),
+        (
+            nested(full_attention=DEFAULT | {"rope_type": "yarn", "factor": 2.0, L0: 32, "truncate": False}),
+            "ignores trunc",
+        ),
+        (v5("linear", factor=8.0) | {"model_type": "gemma3_text"}, "gemma3_text needs rope_parameters per layer type"),
+        ({"rope_theta": 1e6, "rope_local_base_freq": 1e4}, "rope_local_base_freq is not read: a second base"),
+        ({"text_config": v5("default")}, "give the value of text_config alone"),
+        (v5("default") | {"model_type": "llama4_text"}, "attn_temperature_tuning is not read"),
+        (v5("linear", factor=10**400), "too large"),
+        (v5("default") | {"model_type": ["llama"]}, "not a name"),
+        (v5("default") | {"max_position_embeddings": "4k"}, "max_position_embeddings='4k' is not a whole number"),
+    ],
+)
+def test_what_would_be_ignored_or_guessed_is_refused(config: dict[str, Any], message: str) -> None:
+    with pytest.raises(CheckpointError, match=message):
+        knobs.from_hf(config)
+
+
+EVERY = [
+    ROPE,
+    PI(base=1e4, factor=2),
+    NTK(base=1e4, alpha=2),
+    YaRN(base=1e4, factor=4, original_length=32, truncate=False, attention_factor=1.3),
+    Llama3RoPE(base=5e5, factor=8, original_length=32),
+    LONGROPE,
+    ProportionalRoPE(base=1e4, fraction=0.25),
+    Layers((ROPE, NONE)),
+    NONE,
+]
+
+
+@pytest.mark.parametrize("encoding", EVERY, ids=lambda e: type(e).__name__)
+def test_transformers_4_and_5_say_the_same(encoding: Encoding) -> None:
+    four, five = (knobs.to_hf(encoding, head_dim=8, context_length=4096, version=v) for v in (4, 5))
+    assert "rope_parameters" not in four
+    assert not {"rope_theta", "rope_scaling"} & set(five)
+    assert knobs.from_hf(four) == knobs.from_hf(five)
+    assert four["max_position_embeddings"] == five["max_position_embeddings"] == 4096
+
+
+def test_what_is_written_in_full() -> None:
+    encoding = YaRN(base=1e4, factor=4, original_length=2048, beta_fast=16)
+    rope = {"rope_type": "yarn", "factor": 4.0, L0: 2048, "beta_fast": 16.0}
+    assert knobs.to_hf(encoding) == {"rope_parameters": rope | {"rope_theta": 1e4}}
+    assert knobs.to_hf(encoding, version=4) == {"rope_theta": 1e4, "rope_scaling": rope}
+    assert knobs.to_hf(ROPE, version=4, model_type="llama") == {
+        "model_type": "llama", "rope_theta": 5e4, "rope_scaling": None,
+    }  # fmt: skip
+
+
+def test_a_schedule_is_written_to_the_depth_of_the_model() -> None:
+    schedule = Layers((ROPE, ROPE, NONE))
+    config = knobs.to_hf(schedule, layers=6, model_type="smollm3")
+    assert config["no_rope_layers"] == [1, 1, 0, 1, 1, 0]
+    assert knobs.from_hf(config) == schedule
+    types = ["sliding_attention", "full_attention"] * 2
+    config = knobs.to_hf(Layers((ROPE, PI(base=1e6, factor=8))), layer_types=types)
+    assert knobs.from_hf(config) == Layers((ROPE, PI(base=1e6, factor=8)))
+    assert knobs.to_hf(Layers((ROPE, NONE)), layer_types=types)["rope_parameters"]["full_attention"] is None
+
+
+def test_a_part_of_each_head_is_written_for_who_applies_it() -> None:
+    encoding = RoPE(base=1e4, rotary_dim=32)
+    config = knobs.to_hf(encoding, head_dim=128, model_type="phi3")
+    assert config["rope_parameters"]["partial_rotary_factor"] == 0.25
+    assert knobs.from_hf(config) == encoding
+
+
+@pytest.mark.parametrize(
+    ("encoding", "given", "message"),
+    [
+        (NTK(base=1e4, alpha=2), {}, "takes base= and head_dim="),
+        (RoPE(base=1e4, rotary_dim=32), {"head_dim": 64, "model_type": "llama"}, "transformers' llama cannot say"),
+        (Layers((ROPE, NONE)), {"model_type": "llama"}, "does not read no_rope_layers"),
+        (Layers((ROPE, NONE)), {"layer_types": ["full_attention"] * 2}, "layers of type 'full_attention' differ"),
+        (Layers((ROPE, NONE)), {"layer_types": ["full_attention"], "version": 4}, "came with version 5"),
+        (DynamicNTK(base=1e4, factor=2, original_length=64), {"context_length": 128}, "Leave context_length out"),
+        (ROPE, {"version": 3}, "version=3"),
+    ],
+)
+def test_what_cannot_be_written_says_why(encoding: Encoding, given: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        knobs.to_hf(encoding, **given)
