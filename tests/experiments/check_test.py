@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -29,11 +30,20 @@ class Mine(RoPE):
 
 
 @pytest.fixture(autouse=True)
-def few_properties(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The suite itself is tested elsewhere; here it is kept short."""
-    for name in set(PROPERTIES) - set(CHEAP):
-        monkeypatch.delitem(PROPERTIES, name)
+def few_properties(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """The suite itself is tested elsewhere; here it is kept short, and put back in its order."""
+    whole = dict(PROPERTIES)
+    keep(CHEAP)
     monkeypatch.chdir(tmp_path)
+    yield
+    PROPERTIES.clear()
+    PROPERTIES.update(whole)
+
+
+def keep(names: Sequence[str]) -> None:
+    """Leave these properties in the suite, and no others."""
+    for name in set(PROPERTIES) - set(names):
+        del PROPERTIES[name]
 
 
 def run(*argv: str) -> int:
@@ -89,11 +99,8 @@ def test_bad_input_is_refused_in_one_line(argv: tuple[str, ...], message: str, c
     assert printed.out == ""
 
 
-def test_the_whole_catalogue_becomes_a_page(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
-):
-    for name in CHEAP[1:]:
-        monkeypatch.delitem(PROPERTIES, name)
+def test_the_whole_catalogue_becomes_a_page(tmp_path: Path, capsys: pytest.CaptureFixture):
+    keep(CHEAP[:1])
     assert run("--all", "--markdown=docs/contract.md") == 0
     page = (tmp_path / "docs" / "contract.md").read_text()
     assert "`python -m experiments.check --all --markdown=docs/contract.md` on jax" in page
