@@ -7,7 +7,7 @@ from jax import Array
 
 from ropelab.attention.patterns import Pattern
 from ropelab.encodings.base import Context, Encoding, Params
-from ropelab.encodings.scoring import joined, key_views, query_views
+from ropelab.encodings.scoring import few, joined, key_views, query_views
 
 
 class Formula(NamedTuple):
@@ -91,5 +91,9 @@ def mean_of_values(p_BNTS: Array, v_BKSH: Array) -> Array:
     B, N, T, S = p_BNTS.shape
     K, H = v_BKSH.shape[1], v_BKSH.shape[3]
     p_BKMS = p_BNTS.astype(v_BKSH.dtype).reshape(B, K, N // K * T, S)
-    out_BKMH = jnp.einsum("BKMS,BKSH->BKMH", p_BKMS, v_BKSH, preferred_element_type=p_BNTS.dtype)
+    if few(p_BKMS.shape[2]):
+        p_BKSM = jnp.swapaxes(p_BKMS, 2, 3)
+        out_BKMH = jnp.einsum("BKSM,BKSH->BKMH", p_BKSM, v_BKSH, preferred_element_type=p_BNTS.dtype)
+    else:
+        out_BKMH = jnp.einsum("BKMS,BKSH->BKMH", p_BKMS, v_BKSH, preferred_element_type=p_BNTS.dtype)
     return out_BKMH.reshape(B, N, T, H)

@@ -49,7 +49,18 @@ def product(q_BNTH: Array, k_BKSH: Array) -> Array:
     K, S = k_BKSH.shape[1], k_BKSH.shape[2]
     dtype = jnp.promote_types(q_BNTH.dtype, jnp.float32)
     rows_BKMH = q_BNTH.reshape(B, K, N // K * T, H)
+    if few(rows_BKMH.shape[2]):
+        s_BKSM = jnp.einsum("BKMH,BKSH->BKSM", rows_BKMH, k_BKSH, preferred_element_type=dtype)
+        return jnp.swapaxes(s_BKSM, 2, 3).reshape(B, N, T, S)
     return jnp.einsum("BKMH,BKSH->BKMS", rows_BKMH, k_BKSH, preferred_element_type=dtype).reshape(B, N, T, S)
+
+
+def few(rows: int) -> bool:
+    """Whether so few queries share their keys, as in decoding, that scores had better lie key by key.
+
+    XLA's CPU products read the cache faster that way: with three rows, 8448 slots and 30 layers 51 ms instead of 63.
+    """
+    return rows <= 8
 
 
 def joined(
