@@ -14,6 +14,8 @@ from jax import Array
 from ropelab.encodings.base import Context, Encoding, Params
 from ropelab.encodings.specs import require, spec
 
+__all__ = ["ALiBi", "alibi_slopes"]
+
 
 def alibi_slopes(num_heads: int, *, max_bias: float = 8.0) -> np.ndarray:
     """m_h of every head of the model, float64[num_heads]."""

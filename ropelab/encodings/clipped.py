@@ -12,6 +12,8 @@ from jax import Array
 from ropelab.encodings.rotary import Rotary, plain_frequencies
 from ropelab.encodings.specs import at_least, require, spec
 
+__all__ = ["ClippedRoPE", "clipped_frequencies"]
+
 
 def clipped_frequencies(head_dim: int, *, base: float, clipped: int) -> np.ndarray:
     """Radians per token, float64[head_dim / 2]."""
@@ -38,3 +40,6 @@ class ClippedRoPE(Rotary):
     def frequencies(self, head_dim: int, length: int | Array) -> tuple[np.ndarray, float]:
         del length
         return clipped_frequencies(self.turned(head_dim), base=self.known_base(), clipped=self.clipped), 1.0
+
+
+EXAMPLES = (ClippedRoPE(base=1e2, clipped=6),)

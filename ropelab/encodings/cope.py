@@ -17,6 +17,8 @@ from jax import Array
 from ropelab.encodings.base import Context, Encoding, Params
 from ropelab.encodings.specs import at_least, spec
 
+__all__ = ["CoPE"]
+
 
 @spec
 class CoPE(Encoding):
@@ -63,3 +65,6 @@ def following(gates_BNTS: Array, k_pos_BS: Array) -> Array:
     back_BS = jnp.argsort(order_BS, axis=-1)
     arranged = jnp.take_along_axis(gates_BNTS, order_BS[:, None, None, :], axis=-1)
     return jnp.take_along_axis(jnp.cumsum(arranged, axis=-1), back_BS[:, None, None, :], axis=-1)
+
+
+EXAMPLES = (CoPE(max_position=9),)

@@ -18,6 +18,8 @@ from ropelab.encodings.base import Context, Params
 from ropelab.encodings.rope import RoPE
 from ropelab.encodings.specs import at_least, require, spec
 
+__all__ = ["DualChunk"]
+
 
 @spec
 class DualChunk(RoPE):
@@ -60,3 +62,6 @@ class DualChunk(RoPE):
         q_chunk, k_chunk = (jnp.asarray(p) // self.span for p in (q_pos_BT, k_pos_BS))
         chunks_B1TS = (q_chunk[:, :, None] - k_chunk[:, None, :])[:, None]
         return jnp.where(chunks_B1TS <= 0, same, jnp.where(chunks_B1TS == 1, before, older))
+
+
+EXAMPLES = (DualChunk(base=1e4, chunk=12, local=4),)

@@ -19,6 +19,8 @@ from ropelab.encodings.rotary import Frequencies, plain_frequencies
 from ropelab.encodings.specs import at_least, spec
 from ropelab.encodings.wide import float64
 
+__all__ = ["DynamicNTK", "dynamic_ntk_frequencies"]
+
 
 def dynamic_ntk_frequencies(
     head_dim: int, *, base: float, factor: float, original_length: int, length: int | Array
@@ -52,3 +54,9 @@ class DynamicNTK(Growing):
             length=length,
         )
         return inv_freq, 1.0
+
+
+EXAMPLES = (
+    DynamicNTK(base=1e4, factor=2, original_length=24),
+    DynamicNTK(base=1e4, factor=2, original_length=24, per="query", step=5),
+)

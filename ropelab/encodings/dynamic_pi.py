@@ -12,6 +12,8 @@ from ropelab.encodings.rotary import Frequencies, plain_frequencies
 from ropelab.encodings.specs import spec
 from ropelab.encodings.wide import float64
 
+__all__ = ["DynamicPI", "dynamic_pi_frequencies"]
+
 
 def dynamic_pi_frequencies(head_dim: int, *, base: float, original_length: int, length: int | Array) -> Frequencies:
     """Radians per token, float64[head_dim / 2]."""
@@ -28,3 +30,6 @@ class DynamicPI(Growing):
             self.turned(head_dim), base=self.known_base(), original_length=self.original_length, length=length
         )
         return inv_freq, 1.0
+
+
+EXAMPLES = (DynamicPI(base=1e4, original_length=24), DynamicPI(base=1e4, original_length=24, per="query", step=5))

@@ -17,6 +17,8 @@ from ropelab.encodings.specs import require, spec
 from ropelab.encodings.wide import float64
 from ropelab.encodings.yarn import Ramp, ramp_kept, yarn_attention_factor
 
+__all__ = ["DynamicYaRN", "dynamic_yarn_frequencies"]
+
 
 def dynamic_yarn_frequencies(
     head_dim: int,
@@ -75,3 +77,6 @@ class DynamicYaRN(Growing):
             return inv_freq, yarn_attention_factor(float(longer))
         with float64():
             return inv_freq, 0.1 * jnp.log(longer) + 1.0
+
+
+EXAMPLES = (DynamicYaRN(base=1e2, original_length=64), DynamicYaRN(base=1e2, original_length=64, per="query", step=16))

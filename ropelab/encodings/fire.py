@@ -16,6 +16,8 @@ from ropelab.encodings.base import Context, Encoding, Params
 from ropelab.encodings.distance import offsets
 from ropelab.encodings.specs import at_least, require, spec
 
+__all__ = ["FIRE"]
+
 EPS = 1e-6  # the denominator's, as the authors have it
 
 

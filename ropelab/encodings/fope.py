@@ -19,6 +19,8 @@ from ropelab.encodings.hope import hope_frequencies
 from ropelab.encodings.rotary import Rotary, angles, join_pairs, split_pairs
 from ropelab.encodings.specs import at_least, require, spec
 
+__all__ = ["FoPE"]
+
 
 @spec
 class FoPE(Rotary):
@@ -75,3 +77,6 @@ class FoPE(Rotary):
         first, second = split_pairs(wide[..., :dim], self.layout)
         turned = join_pairs((first * cos - second * sin, second * cos + first * sin), self.layout)
         return jnp.concatenate([turned, wide[..., dim:]], axis=-1).astype(x_BTNH.dtype)
+
+
+EXAMPLES = (FoPE(base=1e4, original_length=100),)

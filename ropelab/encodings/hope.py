@@ -12,6 +12,8 @@ from jax import Array
 from ropelab.encodings.rotary import Rotary, plain_frequencies
 from ropelab.encodings.specs import at_least, spec
 
+__all__ = ["HoPE", "hope_frequencies"]
+
 
 def hope_frequencies(head_dim: int, *, base: float, original_length: int) -> np.ndarray:
     """Radians per token, float64[head_dim / 2]."""
@@ -35,3 +37,6 @@ class HoPE(Rotary):
             hope_frequencies(self.turned(head_dim), base=self.known_base(), original_length=self.original_length),
             1.0,
         )
+
+
+EXAMPLES = (HoPE(base=1e4, original_length=100),)

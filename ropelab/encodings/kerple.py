@@ -17,6 +17,8 @@ from ropelab.encodings.base import Context, Encoding, Params
 from ropelab.encodings.distance import by_head, offsets
 from ropelab.encodings.specs import spec
 
+__all__ = ["KERPLE"]
+
 LEAST = 0.01
 
 
@@ -47,3 +49,6 @@ class KERPLE(Encoding):
         here = distance_B1TS == 0  # 0^r2 is 0, but its gradient by r2 is 0 * ln 0
         far = jnp.where(here, 1.0, distance_B1TS)
         return s_BNTS - r1_N11 * jnp.where(here, 0.0, far ** jnp.minimum(r2_N11, 2.0))
+
+
+EXAMPLES = (KERPLE(kind="log"), KERPLE(kind="power"))

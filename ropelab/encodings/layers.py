@@ -13,7 +13,11 @@ import jax
 from jax import Array
 
 from ropelab.encodings.base import Encoding, Params
+from ropelab.encodings.nope import NoPE
+from ropelab.encodings.rope import RoPE
 from ropelab.encodings.specs import require, spec
+
+__all__ = ["Layers"]
 
 
 @spec
@@ -71,3 +75,6 @@ class Layers(Encoding):
     def check(self, head_dim: int) -> None:
         for kind in self.kinds():
             kind.check(head_dim)
+
+
+EXAMPLES = (Layers((RoPE(base=1e4), NoPE())),)

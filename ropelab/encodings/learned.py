@@ -13,6 +13,8 @@ from jax import Array
 from ropelab.encodings.base import Encoding, Params
 from ropelab.encodings.specs import at_least, require, spec
 
+__all__ = ["LearnedAbsolute"]
+
 
 @spec
 class LearnedAbsolute(Encoding):
@@ -51,3 +53,6 @@ class LearnedAbsolute(Encoding):
         )
         added_BTD = table_PD.at[jnp.asarray(pos_BT)].get(mode="fill", fill_value=jnp.nan)
         return (x_BTD.astype(jnp.float32) + added_BTD).astype(x_BTD.dtype)
+
+
+EXAMPLES = (LearnedAbsolute(max_length=32),)

@@ -14,6 +14,8 @@ from ropelab.encodings.rotary import Rotary
 from ropelab.encodings.specs import at_least, require, spec
 from ropelab.encodings.yarn import yarn_frequencies
 
+__all__ = ["Llama3RoPE"]
+
 
 @spec
 class Llama3RoPE(Rotary):
@@ -45,3 +47,6 @@ class Llama3RoPE(Rotary):
             ramp="wavelength",
         )
         return inv_freq, 1.0
+
+
+EXAMPLES = (Llama3RoPE(base=1e2, factor=8, original_length=64),)

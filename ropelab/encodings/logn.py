@@ -11,8 +11,11 @@ import jax.numpy as jnp
 from jax import Array
 
 from ropelab.encodings.base import Context, Params
+from ropelab.encodings.rope import RoPE
 from ropelab.encodings.specs import at_least, spec
 from ropelab.encodings.wrapping import Sharpened
+
+__all__ = ["LogN"]
 
 
 @spec
@@ -28,3 +31,6 @@ class LogN(Sharpened):
     def sharpness(self, params: Params, pos_BT: Array, ctx: Context) -> Array:
         del params, ctx
         return jnp.maximum(jnp.log(pos_BT.astype(jnp.float32) + 1) / math.log(self.original_length), 1.0)[..., None]
+
+
+EXAMPLES = (LogN(of=RoPE(base=1e4), original_length=16),)

@@ -21,6 +21,8 @@ from ropelab.encodings.rotary import Frequencies, plain_frequencies
 from ropelab.encodings.specs import at_least, require, spec
 from ropelab.encodings.wide import float64
 
+__all__ = ["LongRoPE", "longrope_frequencies"]
+
 
 def longrope_frequencies(head_dim: int, *, base: float, divisors: tuple[float, ...]) -> np.ndarray:
     """Radians per token, float64[head_dim / 2].
@@ -99,3 +101,10 @@ class LongRoPE(Growing):
             return (long if length > self.original_length else short), amplitude
         with float64():
             return jnp.where(length > self.original_length, long, short), amplitude
+
+
+SHORT, LONG = (1.0, 1.0, 1.0, 1.1, 1.2, 1.3, 1.4, 1.5), (1.0, 1.2, 1.5, 2.0, 3.0, 4.0, 4.5, 5.0)
+EXAMPLES = tuple(
+    LongRoPE(base=1e4, factor=4, original_length=24, short_factor=SHORT, long_factor=LONG, per=per)
+    for per in ("sequence", "query")
+)

@@ -6,6 +6,8 @@ Source: Kazemnejad et al., "The Impact of Positional Encoding on Length Generali
 from ropelab.encodings.base import Encoding
 from ropelab.encodings.specs import spec
 
+__all__ = ["NoPE"]
+
 
 @spec
 class NoPE(Encoding):

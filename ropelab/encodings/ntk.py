@@ -15,6 +15,8 @@ from jax import Array
 from ropelab.encodings.rotary import Rotary, plain_frequencies
 from ropelab.encodings.specs import at_least, spec
 
+__all__ = ["NTK", "ntk_frequencies"]
+
 
 def ntk_base(rotary_dim: int, *, base: float, alpha: float) -> float:
     """The enlarged base."""
@@ -41,3 +43,6 @@ class NTK(Rotary):
     def frequencies(self, head_dim: int, length: int | Array) -> tuple[np.ndarray, float]:
         del length
         return ntk_frequencies(self.turned(head_dim), base=self.known_base(), alpha=self.alpha), 1.0
+
+
+EXAMPLES = (NTK(base=1e4, alpha=2),)

@@ -14,6 +14,8 @@ from ropelab.encodings.rotary import Rotary
 from ropelab.encodings.specs import at_least, require, spec
 from ropelab.encodings.yarn import yarn_frequencies
 
+__all__ = ["NTKByParts"]
+
 
 @spec
 class NTKByParts(Rotary):
@@ -41,3 +43,6 @@ class NTKByParts(Rotary):
             ramp="wavelength",
         )
         return inv_freq, 1.0
+
+
+EXAMPLES = (NTKByParts(base=1e2, factor=4, original_length=64, beta=8),)

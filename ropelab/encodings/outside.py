@@ -8,14 +8,13 @@ call, never for what a checkpoint or a record says. Wrappers of the catalogue wo
 import hashlib
 import importlib.abc
 import importlib.util
-import inspect
 import sys
 import traceback
 import types
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 
-from ropelab.encodings import catalogue, specs
+from ropelab.encodings import catalogue, members, specs
 from ropelab.encodings.base import Encoding
 
 LOADED: set[str] = set()  # names of the modules that were imported here, each with the hash of its text
@@ -30,7 +29,7 @@ def parse_from(text: str) -> Encoding:
     path, spec = divided(text)
     if not path:
         return catalogue.parse(text)
-    known = classes(load(path))
+    known = members.classes(load(path))
     if not spec:
         raise ValueError(f"{path} is a file; say which encoding of it, {path}:Name(field=value): {', '.join(known)}")
     return specs.parse(spec, catalogue.CLASSES | known, kind="encoding")
@@ -45,22 +44,12 @@ def divided(text: str) -> tuple[str, str]:
 
 
 def examples(path: str) -> tuple[Encoding, ...]:
-    """What the module-level `EXAMPLES` of a file holds, and each other final encoding of it, made from its defaults.
+    """The examples of a file, as of one of ropelab's own.
 
     Raises:
-        ValueError: also for a class that is in no example and has no defaults, rather than leave it out.
+        ValueError: as `load` and `members.examples`.
     """
-    module = load(path)
-    own, given = classes(module), tuple(getattr(module, "EXAMPLES", ()))
-    for value in given:
-        if not isinstance(value, Encoding):
-            raise ValueError(f"EXAMPLES of {path} holds {value!r}, which is no encoding")
-    shown = {type(part) for value in given for part in specs.parts(value)}
-    final = [cls for cls in own.values() if not any(issubclass(c, cls) for c in own.values() if c is not cls)]
-    missing = [cls for cls in final if cls not in shown]
-    if not (given or missing):
-        raise ValueError(f"{path} defines no encoding: no class in it is derived from ropelab.encodings.Encoding")
-    return (*given, *(specs.call(cls, {}, f"{path}, without EXAMPLES") for cls in missing))
+    return members.examples(load(path), path)
 
 
 def load(path: str) -> types.ModuleType:
@@ -105,22 +94,6 @@ def imported(module: types.ModuleType, loader: importlib.abc.Loader | None, path
         frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == module.__file__]
         line = frames[-1].lineno if frames else getattr(error, "lineno", "?")
         raise ValueError(f"{path} cannot be imported: {type(error).__name__} at line {line}: {error}") from error
-
-
-def classes(module: types.ModuleType) -> dict[str, type[Encoding]]:
-    """The encodings that a module defines, by name.
-
-    Raises:
-        ValueError: for a class whose fields are declared and are none, because @spec is missing.
-    """
-    found = [cls for cls in vars(module).values() if isinstance(cls, type) and issubclass(cls, Encoding)]
-    own = {cls.__name__: cls for cls in found if cls.__module__ == module.__name__}
-    for name, cls in own.items():
-        if inspect.get_annotations(cls) and "__dataclass_params__" not in vars(cls):
-            raise ValueError(
-                f"{name} declares {', '.join(inspect.get_annotations(cls))} and is not decorated with @spec"
-            )
-    return own
 
 
 def written_in(encoding: Encoding) -> list[str]:

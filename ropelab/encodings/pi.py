@@ -12,6 +12,8 @@ from jax import Array
 from ropelab.encodings.rotary import Rotary, plain_frequencies
 from ropelab.encodings.specs import at_least, spec
 
+__all__ = ["PI", "pi_frequencies"]
+
 
 def pi_frequencies(head_dim: int, *, base: float, factor: float) -> np.ndarray:
     """Radians per token, float64[head_dim / 2]."""
@@ -31,3 +33,6 @@ class PI(Rotary):
     def frequencies(self, head_dim: int, length: int | Array) -> tuple[np.ndarray, float]:
         del length
         return pi_frequencies(self.turned(head_dim), base=self.known_base(), factor=self.factor), 1.0
+
+
+EXAMPLES = (PI(base=1e4, factor=2),)

@@ -17,6 +17,8 @@ from ropelab.encodings.base import Context, Encoding, Params
 from ropelab.encodings.rotary import Rotary, angles
 from ropelab.encodings.specs import require, spec
 
+__all__ = ["PoPE"]
+
 
 @spec
 class PoPE(Encoding):
@@ -55,3 +57,6 @@ class PoPE(Encoding):
         wide = x_BTNH.astype(jnp.promote_types(x_BTNH.dtype, jnp.float32))
         magnitude, angle = jax.nn.softplus(wide), angle_BTH[:, :, None, :]
         return jnp.concatenate([magnitude * jnp.cos(angle), magnitude * jnp.sin(angle)], axis=-1).astype(x_BTNH.dtype)
+
+
+EXAMPLES = (PoPE(base=1e4),)

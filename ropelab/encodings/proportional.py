@@ -12,6 +12,8 @@ from jax import Array
 from ropelab.encodings.rotary import Rotary, plain_frequencies
 from ropelab.encodings.specs import require, spec
 
+__all__ = ["ProportionalRoPE", "proportional_frequencies"]
+
 
 def proportional_frequencies(head_dim: int, *, base: float, fraction: float) -> np.ndarray:
     """Radians per token, float64[head_dim / 2]."""
@@ -36,3 +38,6 @@ class ProportionalRoPE(Rotary):
             proportional_frequencies(self.turned(head_dim), base=self.known_base(), fraction=self.fraction),
             1.0,
         )
+
+
+EXAMPLES = (ProportionalRoPE(base=1e4, fraction=0.5),)

@@ -18,6 +18,8 @@ from ropelab.encodings.rope import RoPE
 from ropelab.encodings.rotary import angles, rotate
 from ropelab.encodings.specs import at_least, require, spec
 
+__all__ = ["LeakyReRoPE", "ReRoPE"]
+
 
 @spec
 class ReRoPE(RoPE):
@@ -70,3 +72,6 @@ class LeakyReRoPE(ReRoPE):
 
     def slower(self, inv_freq: np.ndarray) -> np.ndarray:
         return inv_freq / self.k
+
+
+EXAMPLES = (ReRoPE(base=1e4, window=7), LeakyReRoPE(base=1e4, window=7, k=4))

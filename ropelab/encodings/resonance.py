@@ -14,9 +14,12 @@ import numpy as np
 from jax import Array
 
 from ropelab.encodings.base import Context, Encoding
+from ropelab.encodings.pi import PI
 from ropelab.encodings.rotary import Frequencies, Pairing, Rotary
 from ropelab.encodings.specs import require, spec
 from ropelab.encodings.wide import float64
+
+__all__ = ["ResonanceRoPE", "resonance_frequencies"]
 
 
 def resonance_frequencies(inv_freq: Frequencies) -> Frequencies:
@@ -71,3 +74,6 @@ class ResonanceRoPE(Rotary):
     def frequencies(self, head_dim: int, length: int | Array) -> tuple[Frequencies, float | Array]:
         inv_freq, amplitude = self.of.frequencies(head_dim, length)
         return resonance_frequencies(inv_freq), amplitude
+
+
+EXAMPLES = (ResonanceRoPE(of=PI(base=1e2, factor=2)),)

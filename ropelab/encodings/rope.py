@@ -12,6 +12,8 @@ from jax import Array
 from ropelab.encodings.rotary import Rotary, plain_frequencies
 from ropelab.encodings.specs import spec
 
+__all__ = ["RoPE", "rope_frequencies"]
+
 
 def rope_frequencies(head_dim: int, *, base: float) -> np.ndarray:
     """Radians per token, float64[head_dim / 2]."""
@@ -25,3 +27,6 @@ class RoPE(Rotary):
     def frequencies(self, head_dim: int, length: int | Array) -> tuple[np.ndarray, float]:
         del length
         return rope_frequencies(self.turned(head_dim), base=self.known_base()), 1.0
+
+
+EXAMPLES = (RoPE(base=1e4),)

@@ -15,6 +15,8 @@ from ropelab.encodings.distance import offsets
 from ropelab.encodings.rotary import angles
 from ropelab.encodings.specs import require, spec
 
+__all__ = ["Sandwich", "sandwich_frequencies"]
+
 
 def sandwich_frequencies(dim: int) -> np.ndarray:
     """Radians per token, float64[dim / 2]."""

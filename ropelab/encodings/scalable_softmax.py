@@ -13,8 +13,11 @@ import jax.numpy as jnp
 from jax import Array
 
 from ropelab.encodings.base import Context, Params
+from ropelab.encodings.rope import RoPE
 from ropelab.encodings.specs import spec
 from ropelab.encodings.wrapping import Sharpened
+
+__all__ = ["ScalableSoftmax"]
 
 
 @spec
@@ -33,3 +36,6 @@ class ScalableSoftmax(Sharpened):
     def sharpness(self, params: Params, pos_BT: Array, ctx: Context) -> Array:
         keys_BT1 = pos_BT.astype(jnp.float32)[..., None] + 1
         return params["softmax_scale"][ctx.heads].astype(jnp.float32) * jnp.log(keys_BT1)
+
+
+EXAMPLES = (ScalableSoftmax(of=RoPE(base=1e4)),)

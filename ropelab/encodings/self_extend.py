@@ -17,6 +17,8 @@ from ropelab.encodings.rope import RoPE
 from ropelab.encodings.rotary import angles, rotate
 from ropelab.encodings.specs import at_least, spec
 
+__all__ = ["SelfExtend"]
+
 
 @spec
 class SelfExtend(RoPE):
@@ -50,3 +52,6 @@ class SelfExtend(RoPE):
         del params, ctx
         near_BNTS, far_BNTS = views
         return jnp.where(offsets(q_pos_BT, k_pos_BS) < self.window, near_BNTS, far_BNTS)
+
+
+EXAMPLES = (SelfExtend(base=1e4, group=3, window=8),)

@@ -18,6 +18,8 @@ from ropelab.encodings.base import Encoding, Params
 from ropelab.encodings.rotary import angles
 from ropelab.encodings.specs import require, spec
 
+__all__ = ["Sinusoidal", "sinusoidal_frequencies"]
+
 Layout = Literal["interleaved", "concatenated", "tensor2tensor"]
 
 
@@ -53,3 +55,6 @@ class Sinusoidal(Encoding):
         else:
             table_BTD = jnp.concatenate(pair, axis=-1)
         return (x_BTD.astype(jnp.float32) + table_BTD).astype(x_BTD.dtype)
+
+
+EXAMPLES = (Sinusoidal(layout="interleaved"),)

@@ -18,6 +18,8 @@ from ropelab.encodings.base import Context, Encoding, Params
 from ropelab.encodings.distance import offsets
 from ropelab.encodings.specs import at_least, require, spec
 
+__all__ = ["T5Bias", "t5_boundaries"]
+
 
 def t5_boundaries(*, buckets: int, max_distance: int) -> np.ndarray:
     """The first distance of each bucket, i64[buckets], exactly: bucket b >= m = buckets / 2 begins at the least n with

@@ -11,8 +11,11 @@ import jax.numpy as jnp
 from jax import Array
 
 from ropelab.encodings.base import Context, Params
+from ropelab.encodings.nope import NoPE
 from ropelab.encodings.specs import at_least, require, spec
 from ropelab.encodings.wrapping import Sharpened
+
+__all__ = ["Temperature"]
 
 
 @spec
@@ -39,3 +42,6 @@ class Temperature(Sharpened):
         del params, ctx
         steps_BT1 = ((pos_BT + self.first) // self.interval)[..., None]
         return 1 + self.scale * jnp.log1p(steps_BT1.astype(jnp.float32))
+
+
+EXAMPLES = (Temperature(of=NoPE(), interval=8),)

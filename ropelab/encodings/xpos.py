@@ -18,6 +18,8 @@ from ropelab.encodings.base import Context, Params
 from ropelab.encodings.rotary import Rotary, join_pairs, plain_frequencies
 from ropelab.encodings.specs import at_least, require, spec
 
+__all__ = ["XPos", "xpos_decay"]
+
 FARTHEST_AHEAD = 48.0  # zeta_0^-48 is 10^26: finite in float32 and bfloat16, with room for the product
 
 
@@ -78,3 +80,6 @@ class XPos(Rotary):
         # float16 ends at 65504, which the factors of keys ahead of the query exceed
         dtype = jnp.float32 if x_BTNH.dtype == jnp.float16 else x_BTNH.dtype
         return (turned * both_BTH[:, :, None, :]).astype(dtype)
+
+
+EXAMPLES = (XPos(base=1e4, scale_base=16),)

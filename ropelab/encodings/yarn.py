@@ -19,6 +19,8 @@ from jax import Array
 from ropelab.encodings.rotary import Rotary, plain_frequencies
 from ropelab.encodings.specs import at_least, require, spec
 
+__all__ = ["YaRN", "yarn_frequencies"]
+
 Ramp = Literal["index", "wavelength"]
 
 
@@ -164,3 +166,6 @@ class YaRN(Rotary):
             ramp=self.ramp,
         )
         return inv_freq, self.amplitude
+
+
+EXAMPLES = (YaRN(base=1e2, factor=4, original_length=64),)

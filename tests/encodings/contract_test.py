@@ -1,4 +1,4 @@
-"""Every property of the contract, of every encoding in the catalogue: one line in `ALL` inherits all of them."""
+"""Every property of the contract, of every encoding in the catalogue: one line in `listing.py` inherits all of them."""
 
 import pytest
 
