@@ -15,6 +15,7 @@ ENCODINGS = (
     "PI(factor=2.0)",
     "NTK(alpha=2.0)",
     "NTKByParts(factor=2.0, original_length=8192)",
+    "NTKMixed(factor=2.0)",
     "YaRN(factor=2.0, original_length=8192)",
     "Llama3RoPE(factor=2.0, original_length=8192)",
     "DynamicPI(original_length=128)",

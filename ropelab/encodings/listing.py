@@ -13,6 +13,7 @@ from ropelab.encodings.rope import *
 from ropelab.encodings.pi import *
 from ropelab.encodings.ntk import *
 from ropelab.encodings.ntk_by_parts import *
+from ropelab.encodings.ntk_mixed import *
 from ropelab.encodings.yarn import *
 from ropelab.encodings.llama3 import *
 from ropelab.encodings.dynamic_pi import *

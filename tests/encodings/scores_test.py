@@ -29,6 +29,7 @@ from ropelab.encodings import (
     LongRoPE,
     NoPE,
     NTKByParts,
+    NTKMixed,
     PoPE,
     ProportionalRoPE,
     ReRoPE,
@@ -53,6 +54,8 @@ SHORT, LONG = (1.0, 1.0, 1.0, 1.1, 1.2, 1.3, 1.4, 1.5), (1.0, 1.2, 1.5, 2.0, 3.0
 
 ENCODINGS: dict[str, Encoding] = {
     "ntk_by_parts": NTKByParts(**RAMP, beta=8),
+    "ntk_mixed": NTKMixed(base=1e4, factor=4),
+    "ntk_fixed": NTKMixed(base=1e4, factor=4, b=1),
     "llama3": Llama3RoPE(**RAMP),
     "proportional": ProportionalRoPE(base=1e4, fraction=0.4),
     "resonance_of_pi": ResonanceRoPE(of=PI(base=1e2, factor=2)),

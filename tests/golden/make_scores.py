@@ -3,7 +3,7 @@
 Sources: the equations, in `score_formulas.py` and `score_tables.py`, each with its paper; numpy only. Where a released
 implementation runs, it must agree to 2e-5 of the largest score or nothing is written (`score_peers.py`: x-transformers
 2.31.10, torchscale 0.3.0, transformers 5.23.0). The others were read, not run: bojone/rerope, datamllab/LongLM,
-HKUNLP/ChunkLlama, chijames/KERPLE, hrlics/CoPE, sheryc/resonance_rope.
+HKUNLP/ChunkLlama, chijames/KERPLE, hrlics/CoPE, sheryc/resonance_rope, vLLM's ntk_scaling_rope.py at 03587f5.
 
 Frozen are the scores of each query for itself and for the keys before it, and those only: q . k / sqrt(H), then biases.
 
@@ -61,6 +61,8 @@ SMALL = {"base": 1e2, "factor": 4.0, "original_length": 64}
 
 def rotary():
     yield "ntk_by_parts", fixed(f.by_turns(HEAD_DIM, **SMALL, slow=1, fast=8))
+    yield "ntk_mixed", fixed(f.mixed(HEAD_DIM, base=1e4, factor=4.0, b=0.625))
+    yield "ntk_fixed", fixed(f.mixed(HEAD_DIM, base=1e4, factor=4.0, b=1))
     yield "llama3", fixed(f.by_turns(HEAD_DIM, **SMALL, slow=1, fast=4))
     yield "proportional", fixed(f.proportional(HEAD_DIM, base=1e4, fraction=0.4))
     yield "resonance_of_pi", fixed(f.resonant(f.theta(1e2, HEAD_DIM) / 2))

@@ -63,6 +63,14 @@ def by_index(dim, *, base, factor, original_length, fast=32, slow=1):
     return theta(base, dim) * (interpolated / factor + 1 - interpolated)
 
 
+def mixed(dim, *, base, factor, b):
+    """NTK mixed, kexue.fm/archives/9706; `fixed` where b is 1: theta of a larger base, and all of it slower."""
+    if b == 1:
+        return theta(base * factor, dim) * factor ** (-2 / dim)
+    a = math.log(factor) / (dim / 2) ** b
+    return np.array([base ** (-2 * (m - 1) / dim) / math.exp(a * m**b) for m in range(1, dim // 2 + 1)])
+
+
 def yarn_amplitude(factor):
     return 0.1 * math.log(factor) + 1
 
