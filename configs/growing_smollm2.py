@@ -5,8 +5,8 @@ per="sequence", as transformers computes them; no paper has them under per="quer
 
     python -m experiments.swap --config=configs/growing_smollm2.py --workdir=runs/growing_smollm2
 
-Time: about a quarter of an hour on two CPU cores. Expected: per query is as trained within 8192 tokens, and beyond as good
-as its twin per sequence or better.
+Time: about a quarter of an hour on two CPU cores. Expected: per query is as trained within 8192 tokens, and beyond as
+good as its twin per sequence or better.
 """
 
 from ml_collections import ConfigDict
