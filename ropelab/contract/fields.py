@@ -72,7 +72,7 @@ def the_same_arguments_give_the_same_scores(encoding: Encoding) -> None:
     pos = spread(encoding)
     first = accepted(pos, encoding)
     for field in dataclasses.fields(encoding):
-        for other in variants(encoding, field.name)[:2]:
+        for other in variants(encoding, field.name)[:1]:
             scores_at(pos, other)
     assert np.array_equal(first, accepted(pos, encoding)), f"the scores of {encoding} change after others were used"
 
@@ -139,14 +139,17 @@ def scores_at(pos: Numbers, encoding: Encoding | None) -> np.ndarray | None:
     if encoding is None:
         return None
     q, k, _ = sample()
-    params, found = tables(encoding), []
+    params = tables(encoding)
+    places: Numbers = np.stack([pos, np.arange(len(pos), dtype=np.int32)])
+    # Each row under its own length. Framed encodings know no other, and compile anew at each call: once for both.
+    rows = [[0, 1]] if encoding.framed else [[0], [1]]
     try:
-        for p in (jnp.asarray(pos), jnp.arange(len(pos))):
-            found.append(scores(encoding, q, k, p, p, params=params))
-            found.append(encoding.embed(params, jnp.zeros((1, len(p), N * H)), p[None]))
+        found = [scores(encoding, q[r], k[r], places[r], places[r], params=params) for r in rows]
+        added = [encoding.embed(params, jnp.zeros((len(r), len(pos), N * H)), places[r]) for r in rows]
     except ValueError:
         return None
-    return np.concatenate([np.nan_to_num(np.asarray(x), nan=REFUSED).ravel() for x in found])
+    each = (np.concatenate([np.asarray(x) for x in part]) for part in (found, added))
+    return np.concatenate([np.nan_to_num(x, nan=REFUSED).ravel() for x in each])
 
 
 def accepted(pos: np.ndarray, encoding: Encoding) -> np.ndarray:
