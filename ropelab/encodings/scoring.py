@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -120,8 +121,9 @@ def scores(
 
     if not encoding.framed:
         return square((q_BTNH, q_pos_BT), (k_BSKH, k_pos_BS))
-    s_BTNS = query_by_query(lambda q, k: square(q, k)[0, :, 0], (q_BTNH, q_pos_BT), (k_BSKH, k_pos_BS))
-    return jnp.swapaxes(s_BTNS, 1, 2)
+    # One program: jax 0.7 hands the float64 frequencies of a loop that is run by itself over as float32, and fails.
+    all_queries = jax.jit(partial(query_by_query, lambda q, k: square(q, k)[0, :, 0]))
+    return jnp.swapaxes(all_queries((q_BTNH, q_pos_BT), (k_BSKH, k_pos_BS)), 1, 2)
 
 
 def longest(*positions: Array) -> int | Array:
