@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 
+import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.core import Tracer
 
 from ropelab.attention.blocks import Formula, Operands, Tokens
 from ropelab.attention.blockwise import blockwise
@@ -83,7 +85,14 @@ def attend_encoded(
     operands = Operands(params, queries, keys, v_BKSH, ctx.length, ctx.heads)
     T, S = queries.pos.shape[1], keys.pos.shape[1]
     run = KERNELS[choose(kernel, T, S, encoding)] if isinstance(kernel, str) else kernel
-    out_BNTH, lse_BNT = run(Formula(encoding, pattern, ctx.num_heads), operands)
+    formula = Formula(encoding, pattern, ctx.num_heads)
+    if encoding.framed and not isinstance(v_BKSH, Tracer):
+        # One program: jax 0.7 hands the float64 frequencies of a loop that is run by itself over as float32, and fails.
+        out_BNTH, lse_BNT = jax.jit(lambda rest: run(formula, rest._replace(length=ctx.length)))(
+            operands._replace(length=0)
+        )
+    else:
+        out_BNTH, lse_BNT = run(formula, operands)
     return jnp.swapaxes(out_BNTH, 1, 2), jnp.swapaxes(lse_BNT, 1, 2)
 
 
