@@ -74,4 +74,4 @@ def times_longer(length: int | Array, original_length: int) -> float | Array:
     if isinstance(length, int | np.integer):
         return max(int(length), original_length) / original_length
     with float64():
-        return jnp.maximum(length, original_length).astype(jnp.float64) / original_length
+        return jnp.maximum(jnp.asarray(length).astype(jnp.float64), original_length) / original_length
