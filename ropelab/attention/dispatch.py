@@ -1,18 +1,17 @@
 """The entry: arrays in the model's layout, positions as arrays, and a kernel chosen by fact."""
 
 from collections.abc import Callable
+from functools import partial
 
-import jax
 import jax.numpy as jnp
 from jax import Array
-from jax.core import Tracer
 
 from ropelab.attention.blocks import Formula, Operands, Tokens
 from ropelab.attention.blockwise import blockwise
 from ropelab.attention.dense import dense
 from ropelab.attention.patterns import Causal, Pattern
 from ropelab.encodings.base import Context, Encoding, Params
-from ropelab.encodings.scoring import at_layer, context, key_views, longest, query_views
+from ropelab.encodings.scoring import at_layer, context, key_views, longest, one_program, query_views
 
 Kernel = Callable[[Formula, Operands], tuple[Array, Array]]
 KERNELS: dict[str, Kernel] = {"dense": dense, "blockwise": blockwise}
@@ -86,13 +85,8 @@ def attend_encoded(
     T, S = queries.pos.shape[1], keys.pos.shape[1]
     run = KERNELS[choose(kernel, T, S, encoding)] if isinstance(kernel, str) else kernel
     formula = Formula(encoding, pattern, ctx.num_heads)
-    if encoding.framed and not isinstance(v_BKSH, Tracer):
-        # One program: jax 0.7 hands the float64 frequencies of a loop that is run by itself over as float32, and fails.
-        out_BNTH, lse_BNT = jax.jit(lambda rest: run(formula, rest._replace(length=ctx.length)))(
-            operands._replace(length=0)
-        )
-    else:
-        out_BNTH, lse_BNT = run(formula, operands)
+    evaluate = one_program(partial(run, formula)) if encoding.framed else partial(run, formula)
+    out_BNTH, lse_BNT = evaluate(operands)
     return jnp.swapaxes(out_BNTH, 1, 2), jnp.swapaxes(lse_BNT, 1, 2)
 
 

@@ -121,8 +121,7 @@ def scores(
 
     if not encoding.framed:
         return square((q_BTNH, q_pos_BT), (k_BSKH, k_pos_BS))
-    # One program: jax 0.7 hands the float64 frequencies of a loop that is run by itself over as float32, and fails.
-    all_queries = jax.jit(partial(query_by_query, lambda q, k: square(q, k)[0, :, 0]))
+    all_queries = one_program(partial(query_by_query, lambda q, k: square(q, k)[0, :, 0]))
     return jnp.swapaxes(all_queries((q_BTNH, q_pos_BT), (k_BSKH, k_pos_BS)), 1, 2)
 
 
@@ -130,6 +129,14 @@ def longest(*positions: Array) -> int | Array:
     """The length that positions imply: a number where they are known."""
     top = jnp.max(jnp.stack([jnp.max(p) for p in positions])) + 1
     return top if isinstance(top, Tracer) else int(top)
+
+
+def one_program(function: Callable[..., Any]) -> Callable[..., Any]:
+    """For framed encodings, whose kernels loop: the function as one program even where nothing around it is compiled.
+
+    jax 0.7 hands the float64 frequencies of a loop that runs by itself over as float32, and fails.
+    """
+    return jax.jit(function)
 
 
 def query_by_query(function: Callable[[Any, Any], Any], queries: Any, keys: Any) -> Any:
