@@ -70,7 +70,7 @@ def parse_arm(text: str) -> tuple[Any, Any]:
     An encoding of a user's own is written with its file: `my_encoding.py:Mine(a=1)`.
     """
     parts = specs.split(text, "+")
-    known = {type(p).__name__ for p in attention.ALL}
+    known = set(attention.patterns.CLASSES)
     seen = [attention.parse(part) for part in parts if part.split("(")[0].strip() in known]
     encoded = [parse_from(part) for part in parts if part.split("(")[0].strip() not in known]
     if len(seen) > 1 or len(encoded) > 1:

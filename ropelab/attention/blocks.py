@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array
 
-from ropelab.attention.patterns import Pattern
+from ropelab.attention.pattern import Pattern
 from ropelab.encodings.base import Context, Encoding, Params
 from ropelab.encodings.scoring import few, joined, key_views, query_views
 
@@ -72,7 +72,9 @@ def block_scores(
 
 def block_counts(formula: Formula, operands: Operands, queries: Tokens, keys: Tokens) -> Array:
     """n_BNTS, or n_B1TS where all heads see the same."""
-    n_BNTS = formula.pattern.counts(queries.pos, keys.pos, operands.heads)
+    q_pos, k_pos = queries.pos[:, None, :, None], keys.pos[:, None, None, :]
+    n = formula.pattern.counts(q_pos, k_pos, operands.heads[:, None, None], formula.num_heads)
+    n_BNTS = jnp.broadcast_to(n, jnp.broadcast_shapes(jnp.shape(n), q_pos.shape, k_pos.shape))
     if queries.segments is None or keys.segments is None:
         return n_BNTS
     same_BTS = queries.segments[:, :, None] == keys.segments[:, None, :]

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from ropelab.attention.blocks import Operands, Tokens
-from ropelab.attention.patterns import Pattern
+from ropelab.attention.pattern import Pattern
 
 HIDDEN, MIXED, WHOLE = 0, 1, 2  # no pair visible; look at the counts; every pair seen exactly once
 PAD_QUERY, PAD_KEY = -2, -1  # segments that match no document and not each other

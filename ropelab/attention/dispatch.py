@@ -9,7 +9,8 @@ from jax import Array
 from ropelab.attention.blocks import Formula, Operands, Tokens
 from ropelab.attention.blockwise import blockwise
 from ropelab.attention.dense import dense
-from ropelab.attention.patterns import Causal, Pattern
+from ropelab.attention.pattern import Pattern
+from ropelab.attention.patterns.causal import Causal
 from ropelab.encodings.base import Context, Encoding, Params
 from ropelab.encodings.scoring import at_layer, context, key_views, longest, one_program, query_views
 
@@ -61,13 +62,15 @@ def attend(
     ctx = context(natural if length is None else length, num_heads or q_BTNH.shape[2], heads)
     q_seg, k_seg = segments if isinstance(segments, tuple) else (segments, segments)
     q_seg, k_seg = widened(q_seg, q_pos_BT.shape), widened(k_seg, k_pos_BS.shape)
+    in_order = q_pos is None and heads is None
     if encoding.framed:
         q_views, k_views = (jnp.swapaxes(q_BTNH, 1, 2),), (jnp.swapaxes(k_BSKH, 1, 2),)
     else:
         q_views = query_views(encoding, params, q_BTNH, q_pos_BT, ctx)
         k_views = key_views(encoding, params, k_BSKH, k_pos_BS, ctx)
     queries, keys = Tokens(q_views, q_pos_BT, q_seg), Tokens(k_views, k_pos_BS, k_seg)
-    return attend_encoded(encoding, pattern or Causal(), params, queries, keys, jnp.swapaxes(v_BSKH, 1, 2), ctx, kernel)
+    v_BKSH, seen = jnp.swapaxes(v_BSKH, 1, 2), pattern or Causal()
+    return attend_encoded(encoding, seen, params, queries, keys, v_BKSH, ctx, kernel, in_order=in_order)
 
 
 def attend_encoded(
@@ -79,15 +82,28 @@ def attend_encoded(
     v_BKSH: Array,
     ctx: Context,
     kernel: str | Kernel,
+    *,
+    in_order: bool = False,
 ) -> tuple[Array, Array]:
-    """As `attend`, for tokens that are encoded already, or still raw under a framed encoding; all head-major."""
+    """As `attend`, for tokens that are encoded already, or still raw under a framed encoding; all head-major.
+
+    Args:
+        in_order: whether queries and keys are the same tokens, each at the position of its number, under all heads:
+            then a pattern may arrange its calls. `dense`, the specification, is one call whatever the pattern.
+    """
     operands = Operands(params, queries, keys, v_BKSH, ctx.length, ctx.heads)
-    T, S = queries.pos.shape[1], keys.pos.shape[1]
-    run = KERNELS[choose(kernel, T, S, encoding)] if isinstance(kernel, str) else kernel
     formula = Formula(encoding, pattern, ctx.num_heads)
-    evaluate = one_program(partial(run, formula)) if encoding.framed else partial(run, formula)
-    out_BNTH, lse_BNT = evaluate(operands)
+    run = partial(by_fact, kernel) if isinstance(kernel, str) else kernel
+    in_order = in_order and kernel not in ("dense", dense)
+    evaluate = partial(pattern.attend, run, formula, in_order=in_order)
+    out_BNTH, lse_BNT = (one_program(evaluate) if encoding.framed else evaluate)(operands)
     return jnp.swapaxes(out_BNTH, 1, 2), jnp.swapaxes(lse_BNT, 1, 2)
+
+
+def by_fact(name: str, formula: Formula, operands: Operands) -> tuple[Array, Array]:
+    """The kernel of this name, or for "auto" the faster one for this call."""
+    T, S = operands.queries.pos.shape[1], operands.keys.pos.shape[1]
+    return KERNELS[choose(name, T, S, formula.encoding)](formula, operands)
 
 
 def choose(kernel: str, T: int, S: int, encoding: Encoding | None = None) -> str:

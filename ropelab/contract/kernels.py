@@ -4,10 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ropelab import attention
 from ropelab.attention import Pattern
 from ropelab.contract.calls import KERNELS, call, differentiated, forward, placed
-from ropelab.contract.samples import B, H, K, N, T, assert_same, sample, tables
+from ropelab.contract.samples import PATTERNS, B, H, K, N, T, assert_same, sample, tables
 from ropelab.encodings import Encoding
 
 
@@ -16,7 +15,7 @@ def blockwise_equals_dense(encoding: Encoding) -> None:
 
     A bias counted from the start of a block, a lost maximum and a dropped cotangent of lse fail here.
     """
-    for pattern in attention.ALL:
+    for pattern in PATTERNS:
         reference, tested = (gradients(encoding, pattern, name, cotangents()) for name in KERNELS)
         for (path, a), (_, b) in zip(*map(jax.tree_util.tree_leaves_with_path, (tested, reference)), strict=True):
             what = NAMES.get(jax.tree_util.keystr(path), f"the gradient of {jax.tree_util.keystr(path)}")
@@ -27,7 +26,7 @@ def blockwise_equals_dense(encoding: Encoding) -> None:
 def no_query_sees_the_future(encoding: Encoding) -> None:
     """Nothing of a token reaches a query that stands before it: gradients are exactly zero, not small."""
     pos = scattered()
-    for pattern in attention.ALL:
+    for pattern in PATTERNS:
         for name in KERNELS:
             for at in np.sort(pos[0])[[0, T // 2, T - 2]]:
                 early = (pos <= at)[:, :, None]
@@ -44,7 +43,7 @@ def the_receptive_field_is_the_counts(encoding: Encoding) -> None:
 
     Measured by gradient, one query at a time, so that a kernel that shifts its output or skips a block is seen.
     """
-    for pattern in attention.ALL:
+    for pattern in PATTERNS:
         seen = visible(pattern)
         for name in KERNELS:
             where = f"{encoding}, {pattern}, {name}"
@@ -62,7 +61,7 @@ def a_shard_of_the_heads_is_a_slice_of_the_whole(encoding: Encoding) -> None:
     params, halves = tables(encoding), np.split(np.arange(N), 2)
     shards = [("dense", call, heads) for heads in halves]
     shards += [(name, forward, np.concatenate(halves[::-1])) for name in KERNELS]
-    for pattern in attention.ALL:
+    for pattern in PATTERNS:
         for name, run, heads in shards:
             given = encoding, pattern, KERNELS[name], params
             whole = forward(*given, sample(), placed(scattered(), length=8 * T))
@@ -102,7 +101,7 @@ def cotangents() -> tuple[np.ndarray, np.ndarray]:
 def visible(pattern: Pattern) -> np.ndarray:
     """bool[B, K, T, S]: whether any of the query heads of a key head sees the key."""
     pos = jnp.asarray(scattered())
-    counts = np.asarray(pattern.counts(pos, pos, jnp.arange(N)))
+    counts = np.asarray(pattern.counts(pos[:, None, :, None], pos[:, None, None, :], jnp.arange(N)[:, None, None], N))
     return np.any(np.broadcast_to(counts, (B, N, T, T)).reshape(B, K, N // K, T, T), axis=2)
 
 

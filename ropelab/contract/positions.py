@@ -5,10 +5,9 @@ import math
 import jax.numpy as jnp
 import numpy as np
 
-from ropelab import attention
 from ropelab.attention import Causal
 from ropelab.contract.calls import KERNELS, Placement, call, forward, placed
-from ropelab.contract.samples import B, K, N, Numbers, T, assert_same, sample, spread, tables
+from ropelab.contract.samples import PATTERNS, B, K, N, Numbers, T, assert_same, sample, spread, tables
 from ropelab.encodings import Encoding, Rotary, scores
 
 
@@ -60,7 +59,7 @@ def permuted_tokens_give_permuted_outputs(encoding: Encoding) -> None:
     pos = np.broadcast_to(np.arange(T) * 3, (B, T))
     order = np.random.default_rng(4).permutation(T)
     mixed = tuple(x[:, order] for x in qkv)
-    for pattern in attention.ALL:
+    for pattern in PATTERNS:
         for name, kernel in KERNELS.items():
             there = forward(encoding, pattern, kernel, params, qkv, placed(pos, length=3 * T))
             here = forward(encoding, pattern, kernel, params, mixed, placed(pos[:, order], length=3 * T))
@@ -79,7 +78,7 @@ def packed_documents_are_separate_documents(encoding: Encoding) -> None:
     alone = tuple(x.reshape(3 * B, each, *x.shape[2:]) for x in qkv)
     first = np.broadcast_to(np.arange(each), (3 * B, each))
     documents, pos = np.repeat(np.arange(3), each), np.tile(np.arange(each), 3)
-    for pattern in attention.ALL:
+    for pattern in PATTERNS:
         separate = call(encoding, pattern, KERNELS["dense"], params, alone, Placement(first, first, None, 4 * T))
         for order in (np.arange(T), np.random.default_rng(7).permutation(T)):
             packed = placed(*(np.broadcast_to(x[order], (B, T)) for x in (pos, documents)), length=4 * T)

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from ropelab.attention import Causal, SlidingWindow
 from ropelab.encodings import Encoding
 from ropelab.encodings.base import Params
 from ropelab.encodings.specs import parts
@@ -17,6 +18,7 @@ Numbers = Any  # numpy where jax is expected, because its indexing compiles noth
 NAMED_LENGTHS = ("original_length", "window", "chunk", "interval")  # fields up to which an encoding may do nothing
 
 B, T, N, K, H = 2, 21, 4, 2, 16
+PATTERNS = (Causal(), SlidingWindow(window=9))  # an encoding is tried on two; every pattern on encodings of each kind
 
 
 def sample(length: int = T) -> tuple[Numbers, Numbers, Numbers]:

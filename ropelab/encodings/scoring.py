@@ -94,6 +94,7 @@ def scores(
     params: Params | None = None,
     length: int | Array | None = None,
     layer: int = 0,
+    visible: Array | None = None,
 ) -> Array:
     """The scaled logits s_BNTS of any encoding, before a pattern hides anything.
 
@@ -101,8 +102,9 @@ def scores(
         q_pos, k_pos: i32[T] and i32[S], or with a batch axis in front.
         params: the encoding's learned tables, as its `init` makes them, if it has any.
         length: tokens in context; the largest position plus one if not given.
-        layer: which layer, for an encoding that is a schedule over layers. Contextual encodings count the keys
-            at and before the query.
+        layer: which layer, for an encoding that is a schedule over layers.
+        visible: bool[B, N or 1, T, S], the pairs that contextual encodings take into account; by default the keys at
+            and before each query.
     """
     encoding, tables = at_layer(encoding, params or {}, layer)
     encoding.check(q_BTNH.shape[-1])
@@ -116,8 +118,9 @@ def scores(
         here = ctx._replace(frame=encoding.frame_of(q_pos)[0, 0]) if encoding.framed else ctx
         q_views = query_views(encoding, tables, q, q_pos, here)
         k_views = key_views(encoding, tables, k, k_pos, here)
-        visible = (k_pos[:, None, :] <= q_pos[:, :, None])[:, None]
-        return joined(encoding, tables, q_views, k_views, q_pos, k_pos, here, visible)
+        past = (k_pos[:, None, :] <= q_pos[:, :, None])[:, None]
+        seen = past if visible is None else visible
+        return joined(encoding, tables, q_views, k_views, q_pos, k_pos, here, seen)
 
     if not encoding.framed:
         return square((q_BTNH, q_pos_BT), (k_BSKH, k_pos_BS))

@@ -16,19 +16,18 @@ Params = dict[str, Any]
 
 @partial(jax.jit, static_argnums=0, static_argnames="length")
 def logits(
-    wiring: Wiring, params: Params, tokens_BT: Array, pos: Array, segments: Array | None, *, length: int | None
+    wiring: Wiring, params: Params, tokens_BT: Array, pos: Array | None, segments: Array | None, *, length: int | None
 ) -> Array:
-    """float32[B, T, V]; a `length` of None is taken from the positions."""
-    return head.logits(params, hidden_states(wiring, params, tokens_BT, place(pos, segments, length)))
+    """float32[B, T, V]; positions of None are 0, 1, 2, ..., a `length` of None is taken from the positions."""
+    return head.logits(params, hidden_states(wiring, params, tokens_BT, placed(tokens_BT, pos, segments, length)))
 
 
 @partial(jax.jit, static_argnums=0, static_argnames="length")
 def nll(
-    wiring: Wiring, params: Params, tokens_BT: Array, pos: Array, segments: Array | None, *, length: int | None
+    wiring: Wiring, params: Params, tokens_BT: Array, pos: Array | None, segments: Array | None, *, length: int | None
 ) -> Array:
     """float32[B, T - 1]: the last token is a target only."""
-    placed = place(pos, segments, length)
-    x_BTD = hidden_states(wiring, params, tokens_BT, placed)
+    x_BTD = hidden_states(wiring, params, tokens_BT, placed(tokens_BT, pos, segments, length))
     return head.negative_log_likelihood(params, x_BTD[:, :-1], tokens_BT[:, 1:])
 
 
@@ -66,6 +65,14 @@ def prefill(wiring: Wiring, slots: int, params: Params, tokens_BT: Array) -> tup
 
 memory_of = jax.jit(decoding.memory_of, static_argnums=0)
 step = jax.jit(decoding.step, static_argnums=0, donate_argnums=5)
+
+
+def placed(tokens_BT: Array, pos: Array | None, segments: Array | None, length: int | None) -> Placed:
+    """Where tokens stand that are all there is: in order, unless positions are given."""
+    if pos is not None:
+        return place(pos, segments, length)
+    B, T = tokens_BT.shape
+    return place(jnp.arange(T), segments, T if length is None else length, B)._replace(in_order=True)
 
 
 def place(pos: Array, segments: Array | None, length: int | Array | None, batch: int | None = None) -> Placed:

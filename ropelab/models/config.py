@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from ropelab.attention.patterns import Pattern
+from ropelab.attention.pattern import Pattern
 from ropelab.encodings.base import Encoding
 from ropelab.encodings.specs import Spec, at_least, require, spec
 

@@ -27,11 +27,13 @@ class Placed(NamedTuple):
         pos: i32[B, T].
         segments: i32[B, T], the document of each token, or None for one document.
         length: tokens in context, for encodings that depend on it; known or traced.
+        in_order: whether token t stands at position t.
     """
 
     pos: Array
     segments: Array | None
     length: int | Array
+    in_order: bool = False
 
 
 class Cache(NamedTuple):
@@ -124,6 +126,7 @@ def mix(
 ) -> Array:
     """Attention as the wiring has it in this layer."""
     segments = None if queries.segments is None or keys.segments is None else (queries.segments, keys.segments)
+    in_order = queries.in_order and queries is keys
 
     def run(kind: int, q_BTNH: Array, k_BSKH: Array, v_BSKH: Array) -> Array:
         out_BTNH, _ = attend(
@@ -133,8 +136,8 @@ def mix(
             encoding=wiring.encoding.kinds()[kind],
             pattern=wiring.pattern,
             params=tables.of(kind),
-            q_pos=queries.pos,
-            k_pos=keys.pos,
+            q_pos=None if in_order else queries.pos,
+            k_pos=None if in_order else keys.pos,
             segments=segments,
             length=queries.length,
             kernel=wiring.kernel,

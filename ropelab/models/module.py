@@ -9,7 +9,7 @@ import numpy as np
 from flax import nnx
 from jax import Array
 
-from ropelab.attention.patterns import Pattern
+from ropelab.attention.pattern import Pattern
 from ropelab.encodings.base import Encoding
 from ropelab.models import compiled
 from ropelab.models.config import LlamaConfig, Wiring
@@ -113,11 +113,8 @@ class Llama(nnx.Module):
         """Checked tokens and the keyword arguments that place them."""
         tokens_BT = self.checked(tokens)
         shape = tokens_BT.shape
-        if positions is None:
-            length = shape[1] if length is None else length
-            positions = jnp.arange(shape[1], dtype=jnp.int32)
-        self.check_positions(int(np.max(positions)) + 1)
-        pos_BT = jnp.broadcast_to(jnp.asarray(positions), shape)
+        self.check_positions(shape[1] if positions is None else int(np.max(positions)) + 1)
+        pos_BT = None if positions is None else jnp.broadcast_to(jnp.asarray(positions), shape)
         seg_BT = None if segments is None else jnp.broadcast_to(jnp.asarray(segments), shape)
         return tokens_BT, {"pos": pos_BT, "segments": seg_BT, "length": length}
 

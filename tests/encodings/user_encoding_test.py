@@ -6,7 +6,7 @@ import pytest
 from ropelab import attention
 from ropelab.contract.calls import KERNELS, differentiated, placed
 from ropelab.contract.kernels import cotangents, scattered
-from ropelab.contract.samples import T, assert_same, sample, tables
+from ropelab.contract.samples import PATTERNS, T, assert_same, sample, tables
 from ropelab.contract.suite import PROPERTIES
 from ropelab.encodings import scores
 from tests.encodings.user_encoding import LeakyReRoPE, loop_scores
@@ -28,7 +28,7 @@ def test_scores_equal_a_float64_loop():
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
-@pytest.mark.parametrize("pattern", attention.ALL, ids=repr)
+@pytest.mark.parametrize("pattern", PATTERNS, ids=repr)
 def test_the_table_learns(pattern, kernel):
     """Finite gradients that are not zero reach the slope of every head, on every kernel."""
     placement = placed(scattered(), length=8 * T)

@@ -1,0 +1,121 @@
+"""Picking heads and tokens by their numbers, and putting partial results together: what patterns arrange calls with.
+
+Results over different keys of the same queries merge exactly by their log-sum-exp:
+
+    lse = log sum_b exp(lse_b),   out = sum_b exp(lse_b - lse) out_b
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+
+from ropelab.attention.blocks import Operands, Tokens
+
+Picked = slice | np.ndarray
+Result = tuple[Array, Array]
+
+
+class OfHeads(NamedTuple):
+    """`(out, lse)` of some of the query heads."""
+
+    heads: tuple[int, ...]
+    result: Result
+
+
+def with_heads(operands: Operands, heads: Sequence[int]) -> Operands:
+    """Some of the query heads, with the key heads that they read."""
+    N, K = operands.queries.views[0].shape[1], operands.values.shape[1]
+    wanted = [head // (N // K) for head in heads]
+    each = [head for head in dict.fromkeys(wanted) for _ in range(len(wanted) // len(set(wanted)))]
+    keys = list(dict.fromkeys(wanted)) if each == wanted else wanted
+    queries = operands.queries._replace(views=tuple(along(view, heads, 1) for view in operands.queries.views))
+    return operands._replace(
+        queries=queries,
+        keys=operands.keys._replace(views=tuple(along(view, keys, 1) for view in operands.keys.views)),
+        values=along(operands.values, keys, 1),
+        heads=along(operands.heads, heads, 0),
+    )
+
+
+def with_tokens(operands: Operands, queries: Picked = slice(None), keys: Picked = slice(None)) -> Operands:
+    """Some of the queries and some of the keys, by number."""
+    return operands._replace(
+        queries=picked(operands.queries, queries),
+        keys=picked(operands.keys, keys),
+        values=operands.values[:, :, keys],
+    )
+
+
+def picked(tokens: Tokens, numbers: Picked) -> Tokens:
+    segments = None if tokens.segments is None else tokens.segments[:, numbers]
+    return Tokens(tuple(view[:, :, numbers] for view in tokens.views), tokens.pos[:, numbers], segments)
+
+
+def along(x: Array, numbers: Sequence[int], axis: int) -> Array:
+    """Entries of one axis; a plain slice where they are neighbours."""
+    first = numbers[0]
+    if list(numbers) == list(range(first, first + len(numbers))):
+        return lax.slice_in_dim(x, first, first + len(numbers), axis=axis)
+    return jnp.take(x, np.asarray(numbers), axis=axis)
+
+
+def side_by_side(parts: Sequence[OfHeads]) -> Result:
+    """All heads in their order, from parts that hold each of them once."""
+    order = np.argsort([head for part in parts for head in part.heads])
+    out, lse = (jnp.concatenate([part.result[n] for part in parts], axis=1) for n in range(2))
+    return along(out, order.tolist(), 1), along(lse, order.tolist(), 1)
+
+
+def spread(result: Result, rate: int, offsets: Sequence[int], T: int) -> Result:
+    """Results of every `rate`-th token, from each head's offset on, among all T: 0 and -inf for the others."""
+    out_BNMH, lse_BNM = result
+    B, N, M, H = out_BNMH.shape
+    here = jnp.asarray(np.arange(rate) == np.asarray(offsets)[:, None])[None, :, None]
+    out = jnp.where(here[..., None], out_BNMH[:, :, :, None], 0).reshape(B, N, M * rate, H)
+    return out[:, :, :T], jnp.where(here, lse_BNM[..., None], -jnp.inf).reshape(B, N, M * rate)[:, :, :T]
+
+
+def merged(parts: Sequence[Result], *, weights_learn: bool = True) -> Result:
+    """One result from those over different keys; 0 and -inf where no part sees anything.
+
+    Args:
+        weights_learn: whether gradients go through the weights exp(lse_b - lse) of out, as they do in one softmax
+            over all keys.
+    """
+    top = lax.stop_gradient(jnp.max(jnp.stack([lse for _, lse in parts]), axis=0))
+    sees = top > -jnp.inf
+    top = jnp.where(sees, top, 0.0)
+    shares = [jnp.exp(lse - top) for _, lse in parts]
+    total = jnp.where(sees, sum(shares), 1.0)
+    lse = jnp.where(sees, top + jnp.log(total), -jnp.inf)
+    weights = [share / total for share in shares]
+    if not weights_learn:
+        weights = [lax.stop_gradient(weight) for weight in weights]
+    dtype = parts[0][0].dtype
+    out = sum(weight[..., None] * part.astype(weight.dtype) for weight, (part, _) in zip(weights, parts, strict=True))
+    return jnp.asarray(out, dtype), lse
+
+
+def padded(result: Result, M: int) -> Result:
+    """A result with unseeing queries behind it, M altogether."""
+    out, lse = result
+    missing = M - lse.shape[2]
+    none: list[tuple[int, int]] = [(0, 0)] * 2
+    return (
+        jnp.pad(out, [*none, (0, missing), (0, 0)]),
+        jnp.pad(lse, [*none, (0, missing)], constant_values=-jnp.inf),
+    )
+
+
+def blind(like: Operands, heads: int, T: int) -> Result:
+    """The result of queries that see nothing."""
+    B, H = like.values.shape[0], like.values.shape[-1]
+    dtype = jnp.promote_types(like.values.dtype, jnp.float32)
+    return jnp.zeros((B, heads, T, H), like.values.dtype), jnp.full((B, heads, T), -jnp.inf, dtype)
+
+
+recomputed = jax.checkpoint  # spreading and merging are cheap, and what they spread is as large as all tokens

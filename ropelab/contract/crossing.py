@@ -1,0 +1,98 @@
+"""Pattern × encoding × kernel: each against the one formula, written out over the whole square.
+
+A kernel gets the tokens at explicit positions, so that it goes by the counts alone. "arranged" is what a pattern makes
+of tokens that stand in order: several calls of the blockwise kernel, put together again.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+
+from ropelab.attention import Pattern
+from ropelab.contract.calls import KERNELS, Arrays, Placement, call, quickly
+from ropelab.contract.kernels import cotangents
+from ropelab.contract.samples import N, T, sample, tables
+from ropelab.encodings import Encoding, scores
+from ropelab.encodings.base import Params
+
+ARRANGED = "arranged"
+WAYS = (*KERNELS, ARRANGED)
+LENGTH = 8 * T  # of the context that the tokens stand in
+
+
+def written_out(encoding: Encoding, params: Params, qkv: Arrays, n_NTS: Array) -> tuple[Array, Array]:
+    """`(out_BTNH, lse_BTN)`: softmax of s + log n, the pattern's counts and the encoding's scores and nothing else."""
+    q, k, v = qkv
+    pos, seen_NTS = jnp.arange(T), n_NTS > 0
+    s_BNTS = scores(encoding, q, k, pos, pos, params=params, length=LENGTH, visible=seen_NTS[None])
+    top = lax.stop_gradient(jnp.max(jnp.where(seen_NTS, s_BNTS, -jnp.inf), axis=-1, keepdims=True))
+    top = jnp.where(top > -jnp.inf, top, 0)
+    weights = jnp.where(seen_NTS, n_NTS * jnp.exp(jnp.where(seen_NTS, s_BNTS - top, 0)), 0)
+    total = jnp.sum(weights, axis=-1)
+    safe = jnp.where(total > 0, total, 1)
+    v_BSNH = jnp.repeat(v, N // v.shape[2], axis=2)
+    out_BTNH = jnp.einsum("BNTS,BSNH->BTNH", weights / safe[..., None], v_BSNH)
+    lse_BNT = jnp.where(total > 0, top[..., 0] + jnp.log(safe), -jnp.inf)
+    return out_BTNH, jnp.swapaxes(lse_BNT, 1, 2)
+
+
+def counted(pattern: Pattern) -> np.ndarray:
+    """n_NTS of tokens in order."""
+    pos, head = jnp.arange(T), jnp.arange(N)[:, None, None]
+    return np.broadcast_to(pattern.counts(pos[:, None], pos[None, :], head, N), (N, T, T))
+
+
+def evaluated(way: str, encoding: Encoding, pattern: Pattern, params: Params, qkv: Arrays) -> tuple[Array, Array]:
+    """`(out, lse)` by one of `WAYS`."""
+    if way == ARRANGED:
+        return call(encoding, pattern, KERNELS["blockwise"], params, qkv, Placement(length=LENGTH))
+    pos = np.broadcast_to(np.arange(T, dtype=np.int32), qkv[0].shape[:2])
+    return call(encoding, pattern, KERNELS[way], params, qkv, Placement(pos, pos, length=LENGTH))
+
+
+@partial(quickly, static_argnums=(0, 1, 2))
+def with_gradients(way: str, encoding: Encoding, pattern: Pattern, params: Params, qkv: Arrays, given: Arrays) -> Any:
+    """`((out, lse), dparams, (dq, dk, dv))` for the cotangents given of out and of lse."""
+    return differentiated(lambda p, x: evaluated(way, encoding, pattern, p, x), params, qkv, given)
+
+
+@partial(quickly, static_argnums=0)
+def specified(encoding: Encoding, params: Params, qkv: Arrays, given: Arrays, n_NTS: Array) -> Any:
+    """As `with_gradients`, from the formula written out: one program for all patterns."""
+    return differentiated(lambda p, x: written_out(encoding, p, x, n_NTS), params, qkv, given)
+
+
+def differentiated(function: Callable[..., tuple[Array, Array]], params: Params, qkv: Arrays, given: Arrays) -> Any:
+    (out, lse), pull = jax.vjp(function, params, qkv)
+    dout, dlse = given
+    return (out, lse), *pull((dout, jnp.where(lse > -jnp.inf, dlse, 0)))
+
+
+def errors(encoding: Encoding, pattern: Pattern, dtype: Any = np.float32) -> dict[str, float]:
+    """For each of `WAYS` the largest difference from the formula written out, forward and backward.
+
+    Each array is measured by its largest entry, or by 1 if that is smaller. A pattern that arranges nothing has no
+    entry for "arranged".
+    """
+    given = jax.tree.map(lambda x: np.asarray(x, dtype), (tables(encoding), sample(), cotangents()))
+    expected = specified(encoding, *given, counted(pattern).astype(dtype))
+    ways = [way for way in WAYS if way != ARRANGED or type(pattern).attend is not Pattern.attend]
+    return {way: largest_difference(with_gradients(way, encoding, pattern, *given), expected) for way in ways}
+
+
+def largest_difference(found: Any, expected: Any) -> float:
+    pairs = zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True)
+    return max(difference(np.asarray(a, np.float64), np.asarray(b, np.float64)) for a, b in pairs)
+
+
+def difference(a: np.ndarray, b: np.ndarray) -> float:
+    """inf unless both are infinite in the same places and NaN nowhere."""
+    finite = np.isfinite(b)
+    if np.isnan(a).any() or np.isnan(b).any() or not np.array_equal(a[~finite], b[~finite]):
+        return float("inf")
+    return float(np.abs(a[finite] - b[finite]).max(initial=0) / max(1.0, np.abs(b[finite]).max(initial=0)))
