@@ -19,6 +19,7 @@ from tqdm import tqdm
 from experiments import launch
 from experiments.launch import Config
 from ropelab import attention
+from ropelab.attention.patterns import CLASSES
 from ropelab.data.text import Text, read_text
 from ropelab.encodings import specs
 from ropelab.encodings.outside import parse_from
@@ -70,7 +71,7 @@ def parse_arm(text: str) -> tuple[Any, Any]:
     An encoding of a user's own is written with its file: `my_encoding.py:Mine(a=1)`.
     """
     parts = specs.split(text, "+")
-    known = set(attention.patterns.CLASSES)
+    known = set(CLASSES)
     seen = [attention.parse(part) for part in parts if part.split("(")[0].strip() in known]
     encoded = [parse_from(part) for part in parts if part.split("(")[0].strip() not in known]
     if len(seen) > 1 or len(encoded) > 1:

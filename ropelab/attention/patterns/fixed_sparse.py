@@ -10,7 +10,7 @@ around the block, which the paper found preferable and LongNet's baseline uses.
 Source: Child et al., arXiv 1904.10509, sections 4.3 and 4.4 (multi-head factorised attention, or merged heads).
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 import jax.numpy as jnp
 import numpy as np
@@ -42,15 +42,15 @@ class FixedSparse(Pattern):
     def own(self) -> Grouped:
         return Grouped(group=self.block)
 
-    def column(self, head: Array) -> Array:
-        """The first of the columns that summarise a block for this head."""
+    def column(self, head: Any) -> Any:
+        """The first of the columns that summarise a block for this head, or for these."""
         if not self.distinct:
             return self.block - self.summary + 0 * head
         turn = (head // 2 if self.heads == "split" else head) % (self.block // self.summary)
         return self.block - (turn + 1) * self.summary
 
-    def summarises(self, k_pos: Array, head: Array) -> Array:
-        """Whether a token is in a summary."""
+    def summarises(self, k_pos: Any, head: Any) -> Any:
+        """Whether a token is in a summary: of jax's arrays or of numpy's."""
         column = k_pos % self.block - self.column(head)
         return (column >= 0) & (column < self.summary)
 
