@@ -23,8 +23,9 @@ from ropelab.encodings.base import Encoding
 from ropelab.encodings.outside import parse_from
 from ropelab.evaluation.receipt import PROBE_TOKENS, Receipt, receipt
 from ropelab.models import generation
-from ropelab.models.config import LlamaConfig, Wiring
-from ropelab.models.module import Llama, Parameters, Tokens
+from ropelab.models.config import Wiring
+from ropelab.models.family import Config
+from ropelab.models.module import Model, Parameters, Tokens
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,8 +40,8 @@ class Lab:
     """
 
     name: str
-    model: Llama
-    original: Llama
+    model: Model
+    original: Model
     tokenizer: Tokenizer | None
 
     @property
@@ -58,7 +59,7 @@ class Lab:
         return self.model.wiring.pattern
 
     @property
-    def config(self) -> LlamaConfig:
+    def config(self) -> Config:
         return self.model.config
 
     def swap(
@@ -162,7 +163,7 @@ def load(source: str | os.PathLike[str], *, dtype: Any = "float32", mesh: Mesh |
         raise ValueError(f"dtype={dtype!r} is not one of {', '.join(known)}")
     opened = open_source(source)
     params = assemble(opened, dtype=jnp.dtype(dtype), mesh=mesh)
-    model = Llama(Wiring(opened.config, opened.encoding, Causal()), Parameters(params))
+    model = Model(Wiring(opened.config, opened.encoding, Causal()), Parameters(params))
     return Lab(str(source), model, model, opened.tokenizer)
 
 

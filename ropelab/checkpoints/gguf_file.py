@@ -20,7 +20,7 @@ from ropelab.checkpoints.errors import CheckpointError
 from ropelab.checkpoints.gguf_header import Metadata, Stored, read_header
 from ropelab.checkpoints.gguf_rope import read_encoding
 from ropelab.encodings.base import Encoding
-from ropelab.models.config import LlamaConfig
+from ropelab.models.llama import LlamaConfig
 
 LAYER_NAMES = {
     "attn_norm": "input_layernorm",

@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 
 from ropelab.checkpoints import knobs, tokenizer
 from ropelab.checkpoints.errors import CheckpointError
-from ropelab.models.config import LlamaConfig
+from ropelab.models.llama import LlamaConfig
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from ropelab.checkpoints.errors import CheckpointError
 from ropelab.checkpoints.source import Source
-from ropelab.models.config import LlamaConfig
+from ropelab.models.llama import LlamaConfig
 from ropelab.models.parameters import shapes
 
 Shape = tuple[int, ...]

@@ -7,7 +7,7 @@ import numpy as np
 
 from ropelab.checkpoints.tokenizer import Tokenizer
 from ropelab.encodings.base import Encoding
-from ropelab.models.config import LlamaConfig
+from ropelab.models.llama import LlamaConfig
 
 
 class Source(Protocol):

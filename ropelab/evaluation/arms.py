@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ropelab.encodings.rotary import Rotary
-from ropelab.models.module import Llama
+from ropelab.models.module import Model
 
 UNCHANGED = "unchanged"
 
@@ -21,11 +21,11 @@ class Arm(NamedTuple):
     """
 
     name: str
-    model: Llama
+    model: Model
     window: int | None = None
 
 
-def baselines(original: Llama) -> list[Arm]:
+def baselines(original: Model) -> list[Arm]:
     """The two arms that every table begins with."""
     trained = original.config.trained_length
     chopped = [Arm(f"{UNCHANGED}, chopped at {trained}", original, trained)] if trained > 1 else []

@@ -19,7 +19,7 @@ from ropelab.evaluation.perplexity import nll_of_document
 from ropelab.evaluation.protocol import Protocol
 from ropelab.evaluation.study import Pass, file_of
 from ropelab.models.generation import Decoder
-from ropelab.models.module import Llama
+from ropelab.models.module import Model
 
 WAYS = ("full forward", "decoded")
 
@@ -39,7 +39,7 @@ def loss(logits_BV: jax.Array, tokens_B: jax.Array) -> jax.Array:
 
 
 def nll_decoded(
-    model: Llama, tokens_T: np.ndarray, first: int, advance: Callable[[int], object] = lambda tokens: None
+    model: Model, tokens_T: np.ndarray, first: int, advance: Callable[[int], object] = lambda tokens: None
 ) -> np.ndarray:
     """float32[T - first]: -log p of the tokens from `first` on; those before are read as a prompt.
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ropelab.models.module import Llama
+from ropelab.models.module import Model
 
 
 class Band(NamedTuple):
@@ -67,7 +67,7 @@ def chopped(tokens_T: np.ndarray, window: int) -> Iterator[np.ndarray]:
 
 
 def nll_of_document(
-    model: Llama,
+    model: Model,
     tokens_T: np.ndarray,
     *,
     window: int | None,

@@ -17,7 +17,7 @@ from ropelab.attention.dispatch import choose
 from ropelab.encodings.base import Encoding
 from ropelab.encodings.rotary import Rotary
 from ropelab.models.decoding import encodes_once
-from ropelab.models.module import Llama
+from ropelab.models.module import Model
 
 PROBE_TOKENS = 256
 TOLERANCE = 1e-3  # a different frequency moves logits by 1e-2 and more; another order of summation by 3e-5
@@ -65,7 +65,7 @@ class Receipt:
         return "\n".join(f"{name:<{width}}  {value}" for name, value in dataclasses.asdict(self).items())
 
 
-def receipt(model: Llama, original: Llama, probe_1T: np.ndarray, *, name: str, length: int | None = None) -> Receipt:
+def receipt(model: Model, original: Model, probe_1T: np.ndarray, *, name: str, length: int | None = None) -> Receipt:
     """Describe `model` and prove that it is not `original`.
 
     Args:
@@ -93,7 +93,7 @@ def receipt(model: Llama, original: Llama, probe_1T: np.ndarray, *, name: str, l
     )
 
 
-def frequency_facts(model: Llama, length: int) -> dict[str, Any]:
+def frequency_facts(model: Model, length: int) -> dict[str, Any]:
     """The rotary numbers of a receipt."""
     config, encoding = model.config, rotary_part(model.wiring.encoding)
     if encoding is None:
@@ -112,7 +112,7 @@ def frequency_facts(model: Llama, length: int) -> dict[str, Any]:
     }
 
 
-def proof(model: Llama, original: Llama, probe_1T: np.ndarray) -> dict[str, Any]:
+def proof(model: Model, original: Model, probe_1T: np.ndarray) -> dict[str, Any]:
     """The difference on consecutive tokens; if there is none, on the same tokens spread over a long context."""
     if model.wiring[:3] == original.wiring[:3]:
         return {"max_logit_difference": 0.0, "first_position": None, "statement": "the model as loaded"}
@@ -149,13 +149,13 @@ def rotary_part(encoding: Encoding) -> Rotary | None:
     return next((part for part in parts(encoding) if isinstance(part, Rotary)), None)
 
 
-def longest_known(model: Llama) -> int:
+def longest_known(model: Model) -> int:
     """The longest context within which what is plugged in may still be defined to change nothing."""
     named = [getattr(part, name, 0) for part in parts(model.wiring.encoding) for name in ACT_BEYOND]
     return max(model.config.trained_length, getattr(model.wiring.pattern, "window", 0), *named)
 
 
-def why_identical(model: Llama) -> str:
+def why_identical(model: Model) -> str:
     for part in parts(model.wiring.encoding):
         for name in ACT_BEYOND:
             if hasattr(part, name):
@@ -163,7 +163,7 @@ def why_identical(model: Llama) -> str:
     return f"{model.wiring.pattern!r} hides nothing at so short a distance"
 
 
-def difference(model: Llama, original: Llama, probe_1T: np.ndarray, **where: Any) -> tuple[float, int | None]:
+def difference(model: Model, original: Model, probe_1T: np.ndarray, **where: Any) -> tuple[float, int | None]:
     """`(largest |Δ logit|, first position where one exceeds the tolerance)`."""
     ours, theirs = (np.asarray(jax.device_get(m.logits(probe_1T, **where)))[0] for m in (model, original))
     by_position = np.max(np.abs(ours - theirs), axis=-1)

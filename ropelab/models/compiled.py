@@ -9,7 +9,7 @@ from jax import Array
 
 from ropelab.models import decoding, head
 from ropelab.models.config import Wiring
-from ropelab.models.llama import Cache, Placed, empty_cache, extend, hidden_states
+from ropelab.models.stack import Cache, Placed, empty_cache, extend, hidden_states
 
 Params = dict[str, Any]
 

@@ -18,7 +18,7 @@ from ropelab.encodings.base import Context, Encoding, Params
 from ropelab.encodings.scoring import Views, context, key_views, query_views
 from ropelab.models import head
 from ropelab.models.config import Wiring
-from ropelab.models.llama import Cache, finish_layer, projections, rms_norm
+from ropelab.models.stack import Cache
 from ropelab.models.tables import LayerTables, divided, embedded
 
 Tree = dict[str, Any]
@@ -36,7 +36,7 @@ class Kept(NamedTuple):
 
 
 class Memory(NamedTuple):
-    """All that a step reads of the tokens before it; arrays as in `llama.Cache`."""
+    """All that a step reads of the tokens before it; arrays as in `stack.Cache`."""
 
     layers: tuple[Kept, ...]
     pos: Array
@@ -90,24 +90,25 @@ def step(
         layers: as `unstacked` gives them.
         pos_BT: where each row's tokens stand; rows may be of different lengths.
     """
+    config, family = wiring.config, wiring.config.family
     pos_BS = write(memory.pos, pos_BT, memory.filled, axis=1)
     segments_BT = jnp.zeros_like(pos_BT)
     segments_BS = write(memory.segments, segments_BT, memory.filled, axis=1)
-    ctx = context(jnp.max(pos_BT) + 1, wiring.config.heads)
+    ctx = context(jnp.max(pos_BT) + 1, config.heads)
     x_BTD, shared, kept = embedded(wiring, params, tokens_BT, pos_BT), divided(wiring, params)[1], []
     for n, (weights, own) in enumerate(layers):
         encoding, kind = wiring.encoding, wiring.encoding.kind_of(n)
         encoding, tables = encoding.kinds()[kind], LayerTables(n, own, shared).of(kind)
-        q, k, v = projections(wiring, weights, x_BTD)
+        q, k, v = family.projections(config, weights, x_BTD)
         new = (kept_views(encoding, tables, k, pos_BT, ctx), jnp.swapaxes(v, 1, 2))
         mine = jax.tree.map(lambda old, x: write(old, rows(x), memory.filled, axis=1), tuple(memory.layers[n]), new)
         queries = Tokens(query_side(encoding, tables, q, pos_BT, ctx), pos_BT, segments_BT)
         views, values = jax.tree.map(lambda x: x.reshape(len(pos_BS), -1, *x.shape[1:]), mine)
         keys = Tokens(key_side(encoding, tables, views, pos_BS, ctx), pos_BS, segments_BS)
         out, _ = attend_encoded(encoding, wiring.pattern, tables, queries, keys, values, ctx, wiring.kernel)
-        x_BTD = finish_layer(wiring, weights, x_BTD, out)
+        x_BTD = family.finish_layer(config, weights, x_BTD, out)
         kept.append(Kept(*mine))
-    x_BTD = rms_norm(x_BTD, params["norm"], wiring.config.norm_eps)
+    x_BTD = family.last_norm(config, params, x_BTD)
     filled = memory.filled + tokens_BT.shape[1]
     return head.logits(params, x_BTD), Memory(tuple(kept), pos_BS, segments_BS, filled)
 

@@ -9,9 +9,9 @@ from jax import Array
 
 from ropelab.models import compiled, decoding
 from ropelab.models.decoding import Memory
-from ropelab.models.llama import empty_cache
-from ropelab.models.module import Llama
+from ropelab.models.module import Model
 from ropelab.models.sampling import check_sampling, sample
+from ropelab.models.stack import empty_cache
 
 SLOTS = 64  # cache sizes are multiples of this, so that few of them are ever compiled
 CHUNK = 2048  # tokens of a prompt that are read at once
@@ -28,7 +28,7 @@ class Decoder:
         logits_BV: of each row's next token.
     """
 
-    def __init__(self, model: Llama, prompts: Sequence[Sequence[int]], room: int) -> None:
+    def __init__(self, model: Model, prompts: Sequence[Sequence[int]], room: int) -> None:
         if not prompts or any(len(prompt) == 0 for prompt in prompts):
             raise ValueError("a prompt has no tokens; give at least one")
         model.check_positions(max(map(len, prompts)) + room)
@@ -51,7 +51,7 @@ class Decoder:
         self.logits_BV, self.pos_B = logits[:, 0], self.pos_B + 1
 
 
-def read(model: Llama, prompts: Sequence[Sequence[int]], lengths: np.ndarray, room: int) -> tuple[Array, Memory]:
+def read(model: Model, prompts: Sequence[Sequence[int]], lengths: np.ndarray, room: int) -> tuple[Array, Memory]:
     """`(logits of each row's last token, memory)` of prompts, read a chunk at a time.
 
     Shorter rows are filled up on the right with tokens of a document of their own, which nothing ever sees.
@@ -78,7 +78,7 @@ def read(model: Llama, prompts: Sequence[Sequence[int]], lengths: np.ndarray, ro
 
 
 def tokens(
-    model: Llama,
+    model: Model,
     prompts: Sequence[Sequence[int]],
     max_new_tokens: int,
     *,

@@ -1,173 +1,108 @@
-"""The Llama as pure functions of its parameters: embedding, layers under one scan, norm.
+"""The Llama: its sizes, its parameters, and its layer as pure functions of them.
 
     x ← x + o(attend(q(h), k(h), v(h))),  h = norm(x);   x ← x + down(silu(gate(h)) * up(h)),  h = norm(x)
 
 Source: Touvron et al., arXiv 2302.13971, section 2.2; equal to transformers' LlamaForCausalLM.
 """
 
-from functools import partial
-from typing import Any, NamedTuple
+import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array
 
-from ropelab.attention.dispatch import attend
-from ropelab.models.chunks import by_tokens
-from ropelab.models.config import Wiring
-from ropelab.models.tables import LayerTables, divided, embedded, kinds_of_layers
-
-Layer = dict[str, Array]
+from ropelab.encodings.specs import Spec, at_least, require, spec
+from ropelab.models.family import Family, Layer, Tree
+from ropelab.models.layer_parts import biased, from_heads, joined_heads, rms_norm, to_heads
 
 
-class Placed(NamedTuple):
-    """Where the tokens of a call stand.
+@spec
+class LlamaConfig(Spec):
+    """Sizes of a Llama-architecture model: what its weights fix.
 
     Attributes:
-        pos: i32[B, T].
-        segments: i32[B, T], the document of each token, or None for one document.
-        length: tokens in context, for encodings that depend on it; known or traced.
-        in_order: whether token t stands at position t.
+        trained_length: tokens of context the weights were trained on; 0 if nobody knows.
+        tied_head: the output projection is the embedding table.
+        attention_bias, mlp_bias: projections carry biases.
     """
 
-    pos: Array
-    segments: Array | None
-    length: int | Array
-    in_order: bool = False
+    vocabulary: int
+    width: int
+    layers: int
+    heads: int
+    key_heads: int
+    head_dim: int
+    feed_forward: int
+    norm_eps: float
+    trained_length: int
+    tied_head: bool = False
+    attention_bias: bool = False
+    mlp_bias: bool = False
 
-
-class Cache(NamedTuple):
-    """Keys, not yet rotated, and values of the tokens seen so far, with where those stand.
-
-    Rotating when the keys are read keeps every score of a step in one frame, whatever the length has
-    become; a cache of rotated keys cannot (transformers#25104).
-
-    Attributes:
-        keys, values: [L, B, S, K, H].
-        pos: i32[B, S].
-        segments: i32[B, S], -1 where nothing is stored yet.
-        filled: how many of the S slots are taken.
-    """
-
-    keys: Array
-    values: Array
-    pos: Array
-    segments: Array
-    filled: Array
-
-
-def hidden_states(wiring: Wiring, params: dict[str, Any], tokens_BT: Array, placed: Placed) -> Array:
-    """x_BTD after the last norm, from which logits are one projection away."""
-
-    stacked, shared = divided(wiring, params)
-
-    def body(x_BTD: Array, xs: tuple[Layer, Array, dict]) -> tuple[Array, None]:
-        layer, number, own = xs
-        q, k, v = by_tokens(partial(projections, wiring, layer), x_BTD)
-        mixed = mix(wiring, LayerTables(number, own, shared), q, (k, v), placed, placed)
-        return by_tokens(partial(finish_layer, wiring, layer), x_BTD, mixed), None
-
-    xs = (params["layers"], jnp.arange(wiring.config.layers), stacked)
-    x_BTD, _ = lax.scan(body, embedded(wiring, params, tokens_BT, placed.pos), xs)
-    return rms_norm(x_BTD, params["norm"], wiring.config.norm_eps)
-
-
-def extend(
-    wiring: Wiring, params: dict[str, Any], tokens_BT: Array, placed: Placed, cache: Cache
-) -> tuple[Array, Cache]:
-    """`(x_BTD, cache)`: run further tokens against a cache and store their keys and values in it."""
-    segments_BT = jnp.zeros_like(tokens_BT) if placed.segments is None else placed.segments
-    placed = placed._replace(segments=segments_BT)
-    stored = Placed(
-        store(cache.pos, placed.pos, cache.filled), store(cache.segments, segments_BT, cache.filled), placed.length
-    )
-
-    stacked, shared = divided(wiring, params)
-
-    def body(x_BTD: Array, xs: tuple) -> tuple[Array, tuple[Array, Array]]:
-        layer, number, own, keys, values = xs
-        q, k, v = by_tokens(partial(projections, wiring, layer), x_BTD)
-        kv = store(keys, k, cache.filled), store(values, v, cache.filled)
-        mixed = mix(wiring, LayerTables(number, own, shared), q, kv, placed, stored)
-        return by_tokens(partial(finish_layer, wiring, layer), x_BTD, mixed), kv
-
-    xs = (params["layers"], jnp.arange(wiring.config.layers), stacked, cache.keys, cache.values)
-    x_BTD, (keys, values) = lax.scan(body, embedded(wiring, params, tokens_BT, placed.pos), xs)
-    filled = cache.filled + tokens_BT.shape[1]
-    return rms_norm(x_BTD, params["norm"], wiring.config.norm_eps), Cache(
-        keys, values, stored.pos, jnp.asarray(stored.segments), filled
-    )
-
-
-def empty_cache(wiring: Wiring, batch: int, slots: int, dtype: Any) -> Cache:
-    """A cache with room for `slots` tokens."""
-    config = wiring.config
-    shape = (config.layers, batch, slots, config.key_heads, config.head_dim)
-    pos_BS = jnp.zeros((batch, slots), jnp.int32)
-    return Cache(jnp.zeros(shape, dtype), jnp.zeros(shape, dtype), pos_BS, pos_BS - 1, jnp.zeros((), jnp.int32))
-
-
-def store(kept_BS: Array, new_BT: Array, at: Array) -> Array:
-    """Write T new entries along the second axis."""
-    return lax.dynamic_update_slice_in_dim(kept_BS, new_BT.astype(kept_BS.dtype), at, axis=1)
-
-
-def projections(wiring: Wiring, layer: Layer, x_BTD: Array) -> tuple[Array, Array, Array]:
-    """Queries, keys and values, not yet encoded."""
-    h_BTD = rms_norm(x_BTD, layer["attention_norm"], wiring.config.norm_eps)
-    q_BTNH = biased(jnp.einsum("BTD,DNH->BTNH", h_BTD, layer["q"]), layer, "q_bias")
-    k_BTKH = biased(jnp.einsum("BTD,DKH->BTKH", h_BTD, layer["k"]), layer, "k_bias")
-    v_BTKH = biased(jnp.einsum("BTD,DKH->BTKH", h_BTD, layer["v"]), layer, "v_bias")
-    return q_BTNH, k_BTKH, v_BTKH
-
-
-def mix(
-    wiring: Wiring, tables: LayerTables, q_BTNH: Array, kv: tuple[Array, Array], queries: Placed, keys: Placed
-) -> Array:
-    """Attention as the wiring has it in this layer."""
-    segments = None if queries.segments is None or keys.segments is None else (queries.segments, keys.segments)
-    in_order = queries.in_order and queries is keys
-
-    def run(kind: int, q_BTNH: Array, k_BSKH: Array, v_BSKH: Array) -> Array:
-        out_BTNH, _ = attend(
-            q_BTNH,
-            k_BSKH,
-            v_BSKH,
-            encoding=wiring.encoding.kinds()[kind],
-            pattern=wiring.pattern,
-            params=tables.of(kind),
-            q_pos=None if in_order else queries.pos,
-            k_pos=None if in_order else keys.pos,
-            segments=segments,
-            length=queries.length,
-            kernel=wiring.kernel,
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least(1, self, "vocabulary", "width", "layers", "heads", "key_heads", "head_dim", "feed_forward")
+        at_least(0, self, "norm_eps", "trained_length")
+        require(
+            self.heads % self.key_heads == 0,
+            self,
+            f"heads={self.heads} must be a multiple of key_heads={self.key_heads}",
         )
-        return out_BTNH
 
-    branches = [partial(run, kind) for kind in range(len(wiring.encoding.kinds()))]
-    if len(branches) == 1:
-        return branches[0](q_BTNH, *kv)
-    return lax.switch(kinds_of_layers(wiring)[tables.number], branches, q_BTNH, *kv)
+    @property
+    def family(self) -> Family:
+        return Family(shapes, initial_leaf, projections, finish_layer, last_norm)
 
 
-def finish_layer(wiring: Wiring, layer: Layer, x_BTD: Array, mixed_BTNH: Array) -> Array:
+def shapes(config: LlamaConfig) -> Tree:
+    """The shape of every parameter besides embedding and head."""
+    L, D, F = config.layers, config.width, config.feed_forward
+    N, K, H = config.heads, config.key_heads, config.head_dim
+    layers = {
+        "attention_norm": (L, D),
+        "q": (L, D, N, H),
+        "k": (L, D, K, H),
+        "v": (L, D, K, H),
+        "o": (L, N, H, D),
+        "mlp_norm": (L, D),
+        "gate": (L, D, F),
+        "up": (L, D, F),
+        "down": (L, F, D),
+    }
+    if config.attention_bias:
+        layers |= {"q_bias": (L, N, H), "k_bias": (L, K, H), "v_bias": (L, K, H), "o_bias": (L, D)}
+    if config.mlp_bias:
+        layers |= {"gate_bias": (L, F), "up_bias": (L, F), "down_bias": (L, D)}
+    return {"layers": layers, "norm": (D,)}
+
+
+def initial_leaf(key: Array, name: str, shape: tuple[int, ...], config: LlamaConfig, dtype: Any) -> Array:
+    """Norms 1, biases 0, matrices normal with deviation 0.02, and those that write into the residual stream smaller
+    by sqrt(2 L) (GPT-2's rule)."""
+    if name.endswith("norm"):
+        return jnp.ones(shape, dtype)
+    if name.endswith("bias"):
+        return jnp.zeros(shape, dtype)
+    deviation = 0.02 / (math.sqrt(2 * config.layers) if name in ("o", "down") else 1.0)
+    return (deviation * jax.random.normal(key, shape, jnp.float32)).astype(dtype)
+
+
+def projections(config: LlamaConfig, layer: Layer, x_BTD: Array) -> tuple[Array, Array, Array]:
+    """Queries, keys and values, not yet encoded."""
+    return to_heads(layer, rms_norm(x_BTD, layer["attention_norm"], config.norm_eps))
+
+
+def finish_layer(config: LlamaConfig, layer: Layer, x_BTD: Array, mixed_BTNH: Array) -> Array:
     """Output projection, then the gated feed-forward, each added to the stream."""
-    # Heads joined by hand: contracting (N, H) as two axes, XLA copies weights and values into H-major order first.
-    joined_BTX, o_XD = mixed_BTNH.reshape(*x_BTD.shape[:2], -1), layer["o"].reshape(-1, x_BTD.shape[-1])
-    x_BTD = x_BTD + biased(joined_BTX @ o_XD, layer, "o_bias")
-    h_BTD = rms_norm(x_BTD, layer["mlp_norm"], wiring.config.norm_eps)
+    x_BTD = x_BTD + from_heads(layer, joined_heads(mixed_BTNH))
+    h_BTD = rms_norm(x_BTD, layer["mlp_norm"], config.norm_eps)
     gate_BTF = biased(jnp.einsum("BTD,DF->BTF", h_BTD, layer["gate"]), layer, "gate_bias")
     up_BTF = biased(jnp.einsum("BTD,DF->BTF", h_BTD, layer["up"]), layer, "up_bias")
     down_BTD = jnp.einsum("BTF,FD->BTD", jax.nn.silu(gate_BTF) * up_BTF, layer["down"])
     return x_BTD + biased(down_BTD, layer, "down_bias")
 
 
-def biased(x: Array, layer: Layer, name: str) -> Array:
-    return x + layer[name] if name in layer else x
-
-
-def rms_norm(x: Array, gain: Array, eps: float) -> Array:
-    """x / sqrt(mean(x^2) + eps) * gain, the mean in float32."""
-    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
-    scale = lax.rsqrt(jnp.mean(wide * wide, axis=-1, keepdims=True) + eps)
-    return (wide * scale).astype(x.dtype) * gain
+def last_norm(config: LlamaConfig, params: Tree, x_BTD: Array) -> Array:
+    """The norm after the last layer."""
+    return rms_norm(x_BTD, params["norm"], config.norm_eps)

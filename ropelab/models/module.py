@@ -9,13 +9,16 @@ import numpy as np
 from flax import nnx
 from jax import Array
 
+from ropelab.attention.dispatch import choose
 from ropelab.attention.pattern import Pattern
 from ropelab.encodings.base import Encoding
 from ropelab.models import compiled
-from ropelab.models.config import LlamaConfig, Wiring
+from ropelab.models.config import Wiring
 from ropelab.models.decoding import unstacked
-from ropelab.models.llama import empty_cache
-from ropelab.models.tables import initialise_tables
+from ropelab.models.family import Config
+from ropelab.models.parameters import initialise
+from ropelab.models.stack import empty_cache
+from ropelab.models.tables import with_tables
 
 Tokens = np.ndarray | Array | list
 
@@ -33,8 +36,8 @@ class Parameters(nnx.Module):
         return {n: v.tree() if isinstance(v, Parameters) else v[...] for n, v in members.items()}
 
 
-class Llama(nnx.Module):
-    """A Llama with an encoding and a pattern plugged in."""
+class Model(nnx.Module):
+    """Parameters of any family, with an encoding and a pattern plugged in."""
 
     def __init__(self, wiring: Wiring, parameters: Parameters):
         wiring.encoding.check(wiring.config.head_dim)
@@ -42,24 +45,23 @@ class Llama(nnx.Module):
         self.parameters = parameters
 
     @property
-    def config(self) -> LlamaConfig:
+    def config(self) -> Config:
         return self.wiring.config
 
     @property
     def params(self) -> dict[str, Any]:
         return self.parameters.tree()
 
-    def rewired(self, encoding: Encoding, pattern: Pattern, kernel: str, *, seed: int = 0) -> "Llama":
+    def rewired(self, encoding: Encoding, pattern: Pattern, kernel: str, *, seed: int = 0) -> "Model":
         """The same parameters, nothing copied, under another encoding, pattern or kernel.
 
         An encoding with learned tables begins with those that it draws from the seed.
         """
         wiring = self.wiring._replace(encoding=encoding, pattern=pattern, kernel=kernel)
         if encoding == self.wiring.encoding:
-            return Llama(wiring, self.parameters)
+            return Model(wiring, self.parameters)
         weights = {name: leaf for name, leaf in self.params.items() if name != "encoding"}
-        tables = initialise_tables(jax.random.key(seed), encoding, self.config)
-        return Llama(wiring, Parameters(weights | ({"encoding": tables} if tables else {})))
+        return Model(wiring, Parameters(with_tables(weights, jax.random.key(seed), encoding, self.config)))
 
     def logits(
         self, tokens: Tokens, *, positions: Any = None, segments: Any = None, length: int | None = None
@@ -137,3 +139,25 @@ class Llama(nnx.Module):
             known = self.config.vocabulary
             raise ValueError(f"token ids run from {ids.min()} to {ids.max()}; the vocabulary has {known}")
         return jnp.asarray(ids, jnp.int32)
+
+
+def from_scratch(
+    config: Config, encoding: Encoding, pattern: Pattern, *, seed: int, dtype: Any = "float32", kernel: str = "auto"
+) -> Model:
+    """A model with random parameters, as its family draws them.
+
+    Args:
+        encoding: complete: there is no checkpoint whose `base` it could inherit.
+        dtype: of the parameters; an encoding's learned tables are float32.
+
+    Raises:
+        ValueError: for an encoding that cannot serve these heads, an unknown kernel, or a dtype of no real numbers.
+    """
+    encoding.check(config.head_dim)
+    choose(kernel, 1, 1)
+    if not jnp.issubdtype(dtype, jnp.floating):
+        raise ValueError(f"dtype={dtype!r} holds no parameters; take float32, bfloat16 or float16")
+    for_weights, for_tables = jax.random.split(jax.random.key(seed))
+    weights = initialise(for_weights, config, jnp.dtype(dtype))
+    wiring = Wiring(config, encoding, pattern, kernel)
+    return Model(wiring, Parameters(with_tables(weights, for_tables, encoding, config)))

@@ -11,12 +11,13 @@ import jax.numpy as jnp
 from jax import Array
 
 from ropelab.encodings.base import Encoding, Params
-from ropelab.models.config import LlamaConfig, Wiring
+from ropelab.models.config import Wiring
+from ropelab.models.family import Config
 
 Tree = dict[str, Any]
 
 
-def initialise_tables(key: Array, encoding: Encoding, config: LlamaConfig) -> Tree:
+def initialise_tables(key: Array, encoding: Encoding, config: Config) -> Tree:
     """Fresh tables for every kind of encoding that the layers run; `{}` if nothing is learned."""
 
     def made(key: Array, kind: Encoding) -> Params:
@@ -28,6 +29,12 @@ def initialise_tables(key: Array, encoding: Encoding, config: LlamaConfig) -> Tr
         layers = jax.random.split(own, config.layers)
         tables[str(n)] = jax.vmap(lambda k, kind=kind: made(k, kind))(layers) if kind.per_layer else made(own, kind)
     return tables if jax.tree.leaves(tables) else {}
+
+
+def with_tables(weights: Tree, key: Array, encoding: Encoding, config: Config) -> Tree:
+    """The parameters of a model under this encoding, its tables fresh."""
+    tables = initialise_tables(key, encoding, config)
+    return weights | ({"encoding": tables} if tables else {})
 
 
 class LayerTables(NamedTuple):

@@ -15,7 +15,7 @@ from ropelab.checkpoints.errors import CheckpointError
 from ropelab.checkpoints.gguf_file import GgufFile
 from ropelab.checkpoints.gguf_header import read_header
 from ropelab.encodings import PI, Llama3RoPE, RoPE, YaRN, parse
-from ropelab.models.config import LlamaConfig
+from ropelab.models.llama import LlamaConfig
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 Type = gguf.GGMLQuantizationType

@@ -8,7 +8,7 @@ import pytest
 
 from ropelab.evaluation.arms import Arm, baselines, passes
 from ropelab.evaluation.study import measure
-from ropelab.models.module import Llama
+from ropelab.models.module import Model
 from tests.evaluation.small import DOCUMENTS, LENGTHS, PROTOCOL
 from tests.models import tiny
 
@@ -52,4 +52,4 @@ def test_the_baselines_are_the_model_and_the_model_on_chopped_text() -> None:
 def test_a_trained_length_that_nobody_knows_is_nothing_to_chop_at() -> None:
     model = tiny.lab().model
     unknown = model.wiring._replace(config=dataclasses.replace(model.config, trained_length=0))
-    assert [arm.name for arm in baselines(Llama(unknown, model.parameters))] == ["unchanged"]
+    assert [arm.name for arm in baselines(Model(unknown, model.parameters))] == ["unchanged"]

@@ -4,7 +4,8 @@ import pytest
 
 from ropelab.evaluation import memory
 from ropelab.evaluation.memory import available_bytes, check_memory, scoring_bytes
-from ropelab.models.config import LlamaConfig, Wiring
+from ropelab.models.config import Wiring
+from ropelab.models.llama import LlamaConfig
 from tests.models import tiny
 
 SMOLLM2 = LlamaConfig(

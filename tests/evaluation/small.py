@@ -8,7 +8,7 @@ import numpy as np
 from ropelab.encodings import RoPE
 from ropelab.evaluation.arms import Arm
 from ropelab.evaluation.protocol import Protocol
-from ropelab.models.config import LlamaConfig
+from ropelab.models.llama import LlamaConfig
 from tests.models import tiny
 
 LENGTHS = (16, 24, 80)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ropelab.models.module import Llama
+from ropelab.models.module import Model
 from tests.experiments.tiny_run import (
     ARMS,
     LENGTHS,
@@ -95,7 +95,7 @@ def test_a_second_call_measures_nothing(done: Path, folder: Path, monkeypatch: p
     def never(*_: object, **__: object) -> None:
         raise AssertionError("measured again")
 
-    monkeypatch.setattr(Llama, "nll_in_parts", never)
+    monkeypatch.setattr(Model, "nll_in_parts", never)
     assert run(arguments(folder, done)) == 0
     assert stamps(done) == before
     assert (done / "results.csv").read_bytes() == table

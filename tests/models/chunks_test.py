@@ -9,7 +9,7 @@ import pytest
 from jax import Array
 
 from ropelab.models import chunks
-from ropelab.models.llama import Placed, hidden_states
+from ropelab.models.stack import Placed, hidden_states
 from tests.models import tiny
 
 

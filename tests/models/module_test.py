@@ -8,7 +8,8 @@ import pytest
 from flax import nnx
 
 from ropelab.encodings import ALL, PI, ALiBi, RoPE
-from ropelab.models.parameters import fingerprint, initial_leaf, initialise, shapes
+from ropelab.models.llama import initial_leaf
+from ropelab.models.parameters import fingerprint, initialise, shapes
 from tests.models import tiny
 
 

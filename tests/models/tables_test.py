@@ -54,7 +54,7 @@ def test_a_schedule_runs_each_layer_under_its_own_encoding() -> None:
 
 def by_hand(lab: object) -> np.ndarray:
     """The schedule's layers one after another, each a model of one layer under one encoding."""
-    from ropelab.models import head, llama
+    from ropelab.models import head, llama, stack
     from ropelab.models.compiled import place
     from ropelab.models.tables import LayerTables
 
@@ -64,9 +64,10 @@ def by_hand(lab: object) -> np.ndarray:
     for n, encoding in enumerate((RoPE(base=1e4), NoPE())):
         one = wiring._replace(encoding=encoding)
         layer = jax.tree.map(lambda leaf, n=n: leaf[n], params["layers"])
-        q, k, v = llama.projections(one, layer, x)
-        x = llama.finish_layer(one, layer, x, llama.mix(one, LayerTables(n, {}, {}), q, (k, v), placed, placed))
-    return np.asarray(head.logits(params, llama.rms_norm(x, params["norm"], wiring.config.norm_eps)))
+        q, k, v = llama.projections(one.config, layer, x)
+        mixed = stack.mix(one, LayerTables(n, {}, {}), q, (k, v), placed, placed)
+        x = llama.finish_layer(one.config, layer, x, mixed)
+    return np.asarray(head.logits(params, llama.last_norm(wiring.config, params, x)))
 
 
 def test_a_longer_schedule_is_cycled() -> None:
