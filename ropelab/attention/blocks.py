@@ -1,5 +1,6 @@
 """One block of queries against one block of keys: what every kernel is made of."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -7,7 +8,7 @@ from jax import Array
 
 from ropelab.attention.pattern import Pattern
 from ropelab.encodings.base import Context, Encoding, Params
-from ropelab.encodings.scoring import few, joined, key_views, query_views
+from ropelab.encodings.scoring import few, joined, key_views, product, query_views
 
 
 class Formula(NamedTuple):
@@ -53,12 +54,18 @@ class Operands(NamedTuple):
 
 
 def block_scores(
-    formula: Formula, operands: Operands, queries: Tokens, keys: Tokens, frame: Array | None = None
+    formula: Formula,
+    operands: Operands,
+    queries: Tokens,
+    keys: Tokens,
+    frame: Array | None = None,
+    multiply: Callable[[Array, Array], Array] = product,
 ) -> Array:
     """s_BNTS, before anything is hidden.
 
     Args:
         frame: under a framed encoding, the one whose queries get their scores; the others' entries mean nothing.
+        multiply: what makes s_BNTS of a view of the queries and one of the keys.
     """
     encoding, params = formula.encoding, operands.params
     ctx = Context(operands.length, formula.num_heads, operands.heads, frame)
@@ -67,7 +74,7 @@ def block_scores(
         q_views = query_views(encoding, params, jnp.swapaxes(q_views[0], 1, 2), queries.pos, ctx)
         k_views = key_views(encoding, params, jnp.swapaxes(k_views[0], 1, 2), keys.pos, ctx)
     visible = block_counts(formula, operands, queries, keys) > 0 if encoding.contextual else None
-    return joined(encoding, params, q_views, k_views, queries.pos, keys.pos, ctx, visible)
+    return joined(encoding, params, q_views, k_views, queries.pos, keys.pos, ctx, visible, multiply)
 
 
 def block_counts(formula: Formula, operands: Operands, queries: Tokens, keys: Tokens) -> Array:

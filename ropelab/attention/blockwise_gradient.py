@@ -12,6 +12,7 @@ Source: FlashAttention-2, arXiv 2307.08691, algorithm 2, with dlse added.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -19,9 +20,10 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from ropelab.attention.blocks import Formula, Operands, Tokens, block_counts, block_scores, weighted
-from ropelab.attention.cutting import HIDDEN
+from ropelab.attention.cutting import MIXED, WHOLE
 from ropelab.attention.frames import over_frames
 from ropelab.encodings.base import Params
+from ropelab.encodings.scoring import product
 
 
 class Row(NamedTuple):
@@ -45,7 +47,7 @@ def cotangents(
 ) -> Operands:
     """The cotangent of `operands`: None for positions, segments and heads.
 
-    One pass over the blocks of keys, inside it one over the blocks of queries.
+    One pass over the blocks of keys, inside it one over the blocks of queries that see them.
     """
     dout = dout.astype(lse.dtype)
     sees = lse > -jnp.inf
@@ -54,8 +56,8 @@ def cotangents(
 
     def column(carry: tuple, xs: tuple[Column, Array]) -> tuple[tuple, tuple]:
         dparams, dq_views = carry
-        (dparams, dk, dv), dq = column_cotangents(formula, operands, dparams, rows, *xs)
-        return (dparams, jax.tree.map(jnp.add, dq_views, dq)), (dk, dv)
+        (dparams, dk_views, dv, dq_views) = column_cotangents(formula, operands, dparams, dq_views, rows, *xs)
+        return (dparams, dq_views), (dk_views, dv)
 
     start = jax.tree.map(jnp.zeros_like, (operands.params, operands.queries.views))
     columns = (Column(operands.keys, operands.values), cases.T)
@@ -66,35 +68,75 @@ def cotangents(
 
 
 def column_cotangents(
-    formula: Formula, operands: Operands, dparams: dict, rows: Row, column: Column, cases: Array
-) -> tuple[tuple, tuple]:
-    """`((dparams, dk, dv), dq)` of one block of keys against all blocks of queries."""
+    formula: Formula,
+    operands: Operands,
+    dparams: dict,
+    dq_views: tuple,
+    rows: Row,
+    column: Column,
+    cases: Array,
+) -> tuple:
+    """`(dparams, dk, dv, dq)` with one block of keys added, against the blocks of queries that see it.
 
-    def row(carry: tuple, xs: tuple[Row, Array]) -> tuple[tuple, tuple]:
-        row, case = xs
-        nothing = jax.tree.map(jnp.zeros_like, row.queries.views)
+    As in the forward pass two loops over a sorted list, and dq is added to where it stands: a stack of every block's
+    share would be written anew for each block of keys, T^2 / 512 entries in all.
+    """
+    order, whole = jnp.argsort(-cases), jnp.sum(cases == WHOLE)
+    seen = whole + jnp.sum(cases == MIXED)
 
-        def seen(carry: tuple) -> tuple:
-            return block_cotangents(formula, operands, row, column, carry)
+    def row(step: Array, carry: tuple, *, counted: bool) -> tuple:
+        number = order[step]
+        shares = block_cotangents(formula, operands, jax.tree.map(lambda x: x[number], rows), column, counted=counted)
+        *sums, dq_views = carry
+        sums = jax.tree.map(lambda a, b: a + b.astype(a.dtype), tuple(sums), shares[:3])
+        return *sums, jax.tree.map(lambda a, b: a.at[number].add(b.astype(a.dtype)), dq_views, shares[3])
 
-        return lax.cond(case == HIDDEN, lambda carry: (carry, nothing), seen, carry)
+    carry = (dparams, *jax.tree.map(jnp.zeros_like, (column.keys.views, column.values)), dq_views)
+    carry = lax.fori_loop(0, whole, partial(row, counted=False), carry)
+    return lax.fori_loop(whole, seen, partial(row, counted=True), carry)
 
-    start = (dparams, *jax.tree.map(jnp.zeros_like, (column.keys.views, column.values)))
-    return lax.scan(row, start, (rows, cases))
 
-
-def block_cotangents(formula: Formula, operands: Operands, row: Row, column: Column, carry: tuple) -> tuple:
-    """Add one block's share to dparams, dk and dv, and return its share of dq."""
-
+def block_cotangents(formula: Formula, operands: Operands, row: Row, column: Column, *, counted: bool) -> tuple:
+    """One block's share of dparams, dk, dv and dq."""
     s_BNTS, pull = scored(formula, operands, row, column)
-    s_BNTS = weighted(s_BNTS, block_counts(formula, operands, row.queries, column.keys))
+    if counted:
+        s_BNTS = weighted(s_BNTS, block_counts(formula, operands, row.queries, column.keys))
     p_BNTS = jnp.exp(s_BNTS - row.lse[..., None])
     dout_BKMH = grouped(row.dout, column.values.shape[1])
     dp_BNTS = jnp.einsum("BKMH,BKSH->BKMS", dout_BKMH, column.values).reshape(p_BNTS.shape)
-    dv = jnp.einsum("BKMS,BKMH->BKSH", grouped(p_BNTS, column.values.shape[1]), dout_BKMH)
+    dv = gathered(grouped(p_BNTS, column.values.shape[1]), dout_BKMH)
     dparams, dq, dk = pull(p_BNTS * (dp_BNTS + row.shift[..., None]))
-    added = jax.tree.map(lambda a, b: a + b.astype(a.dtype), carry, (dparams, dk, dv))
-    return added, dq
+    return dparams, dk, dv, dq
+
+
+@jax.custom_vjp
+def product_to_differentiate(q_BNTH: Array, k_BKSH: Array) -> Array:
+    """`product`, with a backward pass whose matrix products a CPU likes.
+
+    What jax derives for dk is ds^T q, [S, M] x [M, H]: XLA on two cores takes 2.0 ns for each of the [M, S] entries.
+    The transpose, q^T ds, takes 1.2.
+    """
+    return product(q_BNTH, k_BKSH)
+
+
+def product_forward(q_BNTH: Array, k_BKSH: Array) -> tuple[Array, tuple[Array, Array]]:
+    return product(q_BNTH, k_BKSH), (q_BNTH, k_BKSH)
+
+
+def product_backward(saved: tuple[Array, Array], ds_BNTS: Array) -> tuple[Array, Array]:
+    q_BNTH, k_BKSH = saved
+    ds_BKMS = grouped(ds_BNTS, k_BKSH.shape[1])
+    dq_BKMH = jnp.einsum("BKMS,BKSH->BKMH", ds_BKMS, k_BKSH)
+    dk_BKSH = gathered(ds_BKMS, grouped(q_BNTH, k_BKSH.shape[1]))
+    return dq_BKMH.reshape(q_BNTH.shape).astype(q_BNTH.dtype), dk_BKSH.astype(k_BKSH.dtype)
+
+
+product_to_differentiate.defvjp(product_forward, product_backward)
+
+
+def gathered(weights_BKMS: Array, rows_BKMH: Array) -> Array:
+    """sum_m weights_ms rows_mh as [B, K, S, H]."""
+    return jnp.swapaxes(jnp.einsum("BKMH,BKMS->BKHS", rows_BKMH, weights_BKMS), 2, 3)
 
 
 def scored(formula: Formula, operands: Operands, row: Row, column: Column) -> tuple[Array, Callable[[Array], tuple]]:
@@ -105,7 +147,7 @@ def scored(formula: Formula, operands: Operands, row: Row, column: Column) -> tu
 
     def score(params: Params, q_views: tuple, k_views: tuple, frame: Array | None) -> Array:
         queries, keys = row.queries._replace(views=q_views), column.keys._replace(views=k_views)
-        return block_scores(formula, operands._replace(params=params), queries, keys, frame)
+        return block_scores(formula, operands._replace(params=params), queries, keys, frame, product_to_differentiate)
 
     given = (operands.params, row.queries.views, column.keys.views)
     if not formula.encoding.framed:

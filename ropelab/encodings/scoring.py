@@ -73,13 +73,14 @@ def joined(
     k_pos_BS: Array,
     ctx: Context,
     visible: Array | None = None,
+    multiply: Callable[[Array, Array], Array] = product,
 ) -> Array:
     """s_BNTS of views that are encoded; contextual encodings need to know which pairs are visible."""
     if not encoding.contextual:
-        products = tuple(product(q, k) for q, k in zip(queries, keys, strict=True))
+        products = tuple(multiply(q, k) for q, k in zip(queries, keys, strict=True))
         return encoding.combine(params, products, q_pos_BT, k_pos_BS, ctx)
     q_BNTH = queries[-1]
-    products = tuple(product(q, k) for q, k in zip(queries[:-1], keys, strict=True))
+    products = tuple(multiply(q, k) for q, k in zip(queries[:-1], keys, strict=True))
     assert visible is not None
     return encoding.in_context(params, products, q_BNTH, visible, q_pos_BT, k_pos_BS, ctx)
 
