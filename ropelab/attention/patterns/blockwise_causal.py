@@ -6,8 +6,8 @@ Within a text of `block` tokens this is plain causal attention, which is how a m
 sees more than a block, so perplexity holds and retrieval of what lies further back does not (a layer reaches a block).
 
 Source: LEX, Sun et al., arXiv 2212.10554, section 2.3, and its code, torchscale at 4ad9dfd, which pads a text longer
-than a block to half blocks. Its incremental decoder keeps a sliding window of `block` keys instead; here decoding
-counts as the full forward does.
+than a block to half blocks. Its incremental decoder keeps the last `block` keys beside the new one instead, which is
+`SlidingWindow(window=block + 1)`; here decoding counts as the full forward does.
 """
 
 from jax import Array

@@ -5,8 +5,9 @@
     LambdaMask       j < starting, or i - j < local;  j <= i
 
 Sources: `SlidingWindow` is Mistral's, arXiv 2310.06825, section 2 (the query counts as one of the window). `Sinks` is
-StreamingLLM, Xiao et al., arXiv 2309.17453, section 3.2: four sinks and a cache of recent tokens. `LambdaMask` is
-LM-Infinite, Han et al., arXiv 2308.16137, section 4: the same counts under that paper's names.
+StreamingLLM, Xiao et al., arXiv 2309.17453, section 3.2: four sinks and a cache of recent tokens. Its code counts the
+query among its `recent` tokens when it generates, and beside them when it measures perplexity: window = recent + 1.
+`LambdaMask` is LM-Infinite, Han et al., arXiv 2308.16137, section 4: the same counts under that paper's names.
 
 The two papers differ from each other, and from these counts alone, in the *positions* they score with, which are the
 encoding's matter: LM-Infinite bounds every distance by its window, which is `ReRoPE(window=local)`; StreamingLLM
