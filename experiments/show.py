@@ -1,0 +1,239 @@
+"""See a pattern and its encodings: counts, receptive field, scores against distance, wavelengths, attention resolution.
+
+    python -m experiments.show --pattern="Dilated(segments=(8, 16), rates=(1, 2))" --encoding="RoPE(base=10000.0)"
+    python -m experiments.show --model=smollm2 --encoding="RoPE; XPos" --lengths=512,1024,2048 --workdir=runs/show
+
+Several encodings are separated by ;. With a model its heads, its weights and its trained length are taken, fields left
+out are inherited from its checkpoint, and the scores of a text are measured in it. Written to the workdir: portrait.png
+and .pdf, resolution.csv, scores.csv, counts.csv, reach.csv, wavelengths.csv, settings.json and, with a model,
+measured.npz with every layer and head. Exit code 0: done. 2: bad input.
+"""
+
+import inspect
+import io
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from absl import flags
+from tqdm import tqdm
+
+from experiments import launch
+from ropelab import attention
+from ropelab.attention import Pattern
+from ropelab.data.text import read_text
+from ropelab.encodings import Encoding, specs
+from ropelab.encodings.outside import parse_from
+from ropelab.evaluation.perplexity import documents
+from ropelab.evaluation.portrait import (
+    EXPECTED,
+    MEASURED,
+    MOST_TOKENS,
+    Curves,
+    Portrait,
+    expected_at,
+    means_of,
+    measured_at,
+    portrait,
+    resolutions,
+    rotary_wavelengths,
+)
+from ropelab.evaluation.protocol import versions
+from ropelab.evaluation.resolution import refuse_added
+from ropelab.lab import Lab, load, tokens_of
+from ropelab.models.parameters import fingerprint
+from ropelab.reporting import files
+from ropelab.reporting.perplexity_figure import image
+from ropelab.reporting.portrait_figure import portrait_figure
+from ropelab.reporting.portrait_files import NUMBERS, write_numbers
+from ropelab.reporting.resolution_table import print_resolutions
+
+HELP = {
+    "pattern": "Spec of the attention pattern; Causal() if not given.",
+    "encoding": "Specs of encodings, separated by ;. RoPE(base=10000.0) if not given, or the model's own.",
+    "model": "smollm2, a .gguf file, a Hugging Face directory or hub id, to measure scores in; none if not given.",
+    "text": "Text that the model reads: python-reference, python-stdlib, a UTF-8 file or a folder.",
+    "workdir": "Folder for everything the run writes.",
+    "heads": "Query heads: the model's, or 4.",
+    "head_dim": "Dimensions of a head: the model's, or 64.",
+    "length": f"Tokens of the squares, at most {MOST_TOKENS}.",
+    "layers": "Layers of the receptive field.",
+    "sinks": "Tokens at the beginning whose keys are not measured.",
+    "lengths": "Lengths of text whose attention resolution is printed.",
+}
+OUTPUTS = ("portrait.png", "portrait.pdf", *NUMBERS, "measured.npz", "settings.json")
+
+
+class Asked(NamedTuple):
+    """A command line that makes sense: nothing has been compiled yet."""
+
+    pattern: Pattern
+    encodings: dict[str, Encoding]
+    labs: dict[str, Lab]
+    heads: int
+    head_dim: int
+    sinks: int
+    lengths: tuple[int, ...]
+    tokens_T: np.ndarray | None
+    protocol: str
+
+
+def defined() -> flags.FlagValues:
+    """The flags, none of them read yet."""
+    values = flags.FlagValues()
+    for name in ("pattern", "encoding", "model"):
+        flags.DEFINE_string(name, None, HELP[name], flag_values=values)
+    flags.DEFINE_string("text", "python-reference", HELP["text"], flag_values=values)
+    flags.DEFINE_string("workdir", "runs/show", HELP["workdir"], flag_values=values)
+    for name, default in (("heads", None), ("head_dim", None), ("length", 32), ("layers", 3)):
+        flags.DEFINE_integer(name, default, HELP[name], 1, flag_values=values)
+    flags.DEFINE_integer("sinks", 4, HELP["sinks"], 0, flag_values=values)
+    flags.DEFINE_list("lengths", ["512", "1024", "2048"], HELP["lengths"], flag_values=values)
+    return values
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The exit code; `argv` has the program's name first."""
+    argv = list(sys.argv if argv is None else argv)
+    values = defined()
+    if "--help" in argv:
+        print(inspect.cleandoc(__doc__ or ""), values.get_help(), sep="\n")
+        return 0
+    try:
+        _, *rest = values(argv)
+        if rest:
+            raise ValueError(f"unexpected argument {rest[0]!r}; settings are given as --name=value")
+        show(values, launch.command(main, argv))
+    except (flags.Error, ValueError, OSError) as error:
+        return launch.fail(" ".join(str(error).split()))
+    except KeyboardInterrupt:
+        print("\ninterrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def show(values: flags.FlagValues, command: str) -> None:
+    asked, workdir = checked(values), Path(values.workdir)
+    workdir.mkdir(parents=True, exist_ok=True)
+    for name in OUTPUTS:
+        (workdir / name).unlink(missing_ok=True)
+    for name, lab in asked.labs.items():
+        print(f"{name}: {lab.receipt().statement}")
+    expected = expected_at(asked.encodings, asked.lengths, asked.head_dim, asked.heads)
+    measured = measured_with_progress(asked)
+    turns = rotary_wavelengths(asked.encodings, asked.head_dim, max(asked.lengths))
+    drawn = portrait(
+        asked.pattern, expected, measured, turns, num_heads=asked.heads, tokens=values.length, layers=values.layers
+    )
+    rows = resolutions(expected, measured, asked.protocol)
+    means = {way: means_of(curves) for way, curves in ((EXPECTED, expected), (MEASURED, measured))}
+    write_numbers(workdir, drawn.counts_NTT, drawn.reach_TT, means, drawn.wavelengths, rows)
+    if measured:
+        files.write(workdir / "measured.npz", archive(measured))
+    write_figure(workdir, drawn, asked, values.model)
+    files.write_json(workdir / "settings.json", {"command": command, "protocol": asked.protocol})
+    print_resolutions(rows, asked.protocol)
+    print(f"written to {workdir}: {', '.join(name for name in OUTPUTS if (workdir / name).exists())}")
+
+
+def checked(values: flags.FlagValues) -> Asked:
+    """All that is asked for.
+
+    Raises:
+        ValueError: for the first thing that cannot be had.
+    """
+    pattern = attention.parse(values.pattern) if values.pattern else attention.Causal()
+    if values.length > MOST_TOKENS:
+        raise ValueError(f"--length={values.length} is more than a picture shows; give {MOST_TOKENS} at most")
+    lengths = whole_numbers(values.lengths)
+    texts = [text.strip() for text in specs.split(values.encoding or "", ";")] if values.encoding else []
+    if len(set(texts)) < len(texts):
+        raise ValueError(f"--encoding={values.encoding!r} names the same encoding twice; leave one out")
+    encodings = {text: parse_from(text) for text in texts}
+    for encoding in encodings.values():
+        refuse_added(encoding)
+    if values.model is None:
+        heads, head_dim = values.heads or 4, values.head_dim or 64
+        encodings = encodings or {"RoPE(base=10000.0)": parse_from("RoPE(base=10000.0)")}
+        for encoding in encodings.values():
+            encoding.check(head_dim)
+        return Asked(pattern, encodings, {}, heads, head_dim, 0, lengths, None, protocol_line(heads, head_dim))
+    return in_a_model(values, pattern, encodings, lengths)
+
+
+def in_a_model(
+    values: flags.FlagValues, pattern: Pattern, encodings: dict[str, Encoding], lengths: tuple[int, ...]
+) -> Asked:
+    """The same, completed by a model, with the tokens of the text."""
+    text, lab = read_text(values.text), load(values.model)
+    config = lab.config
+    for name, own in (("heads", config.heads), ("head_dim", config.head_dim)):
+        if values[name].value not in (None, own):
+            raise ValueError(f"--{name}={values[name].value}, but {lab.name} has {own}; leave it out")
+    labs = {name: lab.swap(encoding, pattern) for name, encoding in (encodings or {repr(lab.encoding): None}).items()}
+    if values.sinks > lengths[0] - 2:
+        raise ValueError(f"--sinks={values.sinks} leaves fewer than two distances of the {lengths[0]} in --lengths")
+    tokens_T = documents(tokens_of(lab, text.content), max(lengths), 1)[0]
+    line = protocol_line(
+        config.heads,
+        config.head_dim,
+        f"measured: model {lab.name} (weights {fingerprint(lab.params)}) under {pattern!r}; "
+        f"text {text.name} (sha256 {text.sha256[:12]}), its first tokens in one window, BOS none added; "
+        f"scaled scores before the softmax of all causal pairs but those with a key among the first {values.sinks} "
+        f"tokens, mean of {config.layers} layers and {config.heads} heads; float32, kernel {lab.model.wiring.kernel}",
+    )
+    complete = {name: one.encoding for name, one in labs.items()}
+    return Asked(pattern, complete, labs, config.heads, config.head_dim, values.sinks, lengths, tokens_T, line)
+
+
+def whole_numbers(texts: Sequence[str]) -> tuple[int, ...]:
+    """Lengths, in ascending order."""
+    if not texts or not all(text.strip().isdecimal() and int(text) >= 2 for text in texts):
+        raise ValueError(f"--lengths={','.join(texts)} must be whole numbers from 2 on, as in --lengths=512,1024")
+    return tuple(sorted({int(text) for text in texts}))
+
+
+def protocol_line(heads: int, head_dim: int, measured: str = "") -> str:
+    """How the numbers were made, in one line."""
+    expected = (
+        f"expected: q = k = 1 in {head_dim} dimensions, scores q·k/√{head_dim} of the last query of each length, "
+        f"mean of {heads} heads, learned tables as initialised"
+    )
+    return "; ".join(part for part in (expected, measured, versions()) if part)
+
+
+def measured_with_progress(asked: Asked) -> Curves:
+    """`measured_at` under a bar that counts tokens; nothing without a model."""
+    if asked.tokens_T is None:
+        return {}
+    with tqdm(total=len(asked.labs) * sum(asked.lengths), unit="tok", dynamic_ncols=True) as bar:
+        models = {name: lab.model for name, lab in asked.labs.items()}
+        return measured_at(models, asked.tokens_T, asked.lengths, asked.sinks, bar.update)
+
+
+def write_figure(workdir: Path, drawn: Portrait, asked: Asked, model: str | None) -> None:
+    config = next(iter(asked.labs.values())).config if asked.labs else None
+    trained = config.trained_length if config else 0
+    figure = portrait_figure(
+        **drawn._asdict(),
+        title=f"{asked.pattern!r}" + (f" in {model}" if model else ""),
+        length=trained or min(asked.lengths),
+        length_name="trained length" if trained else "length",
+        protocol=asked.protocol,
+    )
+    for kind in ("png", "pdf"):
+        files.write(workdir / f"portrait.{kind}", image(figure, kind))
+
+
+def archive(measured: Curves) -> bytes:
+    """Every layer and head, [L, N, n] for each encoding and length."""
+    buffer = io.BytesIO()
+    each: dict[str, Any] = {f"{name} @ {T}": curve.each for name, by in measured.items() for T, curve in by.items()}
+    np.savez_compressed(buffer, **each)
+    return buffer.getvalue()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
