@@ -72,12 +72,13 @@ def draw_counts(part: SubFigure, counts_NTT: np.ndarray) -> None:
     kinds = alike(counts_NTT)
     shown = kinds[:MOST_HEADS]
     rows = 1 if len(shown) < 3 else 2
-    squares: Any = part.subplots(rows, -(-len(shown) // rows), squeeze=False)
+    squares: Any = part.subplots(rows, -(-len(shown) // rows), squeeze=False, sharex=True, sharey=True)
     most = int(counts_NTT.max(initial=1))
     colours = ListedColormap(["#ffffff", *(colormaps["Blues"](x) for x in np.linspace(0.35, 1.0, most))])
     for axes, heads in zip(squares.flat, shown, strict=False):
         square(axes, counts_NTT[heads[0]], colours, 0, most)
         axes.set_title(named_heads(heads, len(counts_NTT)), fontsize=8)
+        axes.label_outer()
     for axes in squares.flat[len(shown) :]:
         axes.set_axis_off()
     more = f", {len(shown)} of {len(kinds)} kinds of head" if len(kinds) > len(shown) else ""
