@@ -37,3 +37,11 @@ def rms_norm(x: Array, gain: Array, eps: float) -> Array:
     wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     scale = lax.rsqrt(jnp.mean(wide * wide, axis=-1, keepdims=True) + eps)
     return (wide * scale).astype(x.dtype) * gain
+
+
+def layer_norm(x: Array, gain: Array, bias: Array, eps: float) -> Array:
+    """(x - mean(x)) / sqrt(variance(x) + eps) * gain + bias, mean and variance in float32."""
+    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    centred = wide - jnp.mean(wide, axis=-1, keepdims=True)
+    scale = lax.rsqrt(jnp.mean(centred * centred, axis=-1, keepdims=True) + eps)
+    return (centred * scale).astype(x.dtype) * gain + bias
