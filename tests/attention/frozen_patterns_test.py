@@ -20,11 +20,12 @@ from ropelab.attention import (
     attend,
 )
 from ropelab.contract.calls import KERNELS, quickly
-from ropelab.encodings import Encoding, NoPE, ReRoPE, XPos
+from ropelab.encodings import Encoding, NoPE, ReRoPE, RoPE, XPos
 from tests.encodings import frozen
 
 TOLERANCE = 2e-5
 DIFFERENT = ("longnet_lse_zero", "longlora_rolled")  # where the authors' code does not do what their paper says
+BY_SLOT = "streaming_rotated"  # a pattern and positions of its own for each query
 OURS = ("longnet", "lex", "longlora", "sparse_transformer", "streaming", "lm_infinite", "sliding", "chunked")
 CASES = [case for case in frozen.cases("patterns") if case["peer"] in OURS]
 WAYS = {"dense": KERNELS["dense"], "blockwise": KERNELS["blockwise"], "in order": "auto"}
@@ -100,16 +101,39 @@ def frozen_of(case, what):
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("case", [c for c in CASES if c["name"] not in DIFFERENT], ids=lambda case: case["name"])
+@pytest.mark.parametrize(
+    "case", [c for c in CASES if c["name"] not in (*DIFFERENT, BY_SLOT)], ids=lambda case: case["name"]
+)
 def test_the_authors_code_gives_the_same(case, way):
     """Out and, where frozen, the gradients of q, k and v."""
     for what, x in solved(case, way).items():
         np.testing.assert_allclose(x, frozen_of(case, what), rtol=0, atol=TOLERANCE, err_msg=f"{what}, {way}")
 
 
+def named(name):
+    (case,) = (case for case in CASES if case["name"] == name)
+    return case
+
+
+def test_streaming_llm_stands_at_the_places_of_its_cache():
+    """Sinks with positions of its own for each query, a row each: what lies behind the sinks is counted from them."""
+    case = named(BY_SLOT)
+    given, (q, k, v, _) = case["arguments"], inputs(case)
+    T, sinks, recent = case["tokens"], given["sinks"], given["recent"]
+    i, j = np.ogrid[:T, :T]
+    dropped = np.maximum(i + 1 - sinks - recent, 0)
+    slot = np.where(j < sinks, j, j - dropped)
+    kept = (j <= i) & ((j < sinks) | (slot >= sinks))
+    k, v = (np.broadcast_to(x, (T, *x.shape[1:])) for x in (k, v))
+    where = {"q_pos": i - dropped, "k_pos": slot, "segments": (np.ones((T, 1), int), kept.astype(int))}
+    out, _ = attend(np.swapaxes(q, 0, 1), k, v, encoding=RoPE(base=given["base"]), **where)
+    np.testing.assert_allclose(np.swapaxes(out, 0, 1), frozen_of(case, "out"), rtol=0, atol=TOLERANCE)
+    assert (kept == np.asarray(pattern_of(case).counts(i, j, np.int32(0), 2))).all()
+
+
 def apart(name):
     """bool[T, N] where our out and theirs differ, and the largest difference, as it was measured on their side."""
-    (case,) = (c for c in CASES if c["name"] == name)
+    case = named(name)
     difference = np.abs(solved(case, "in order")["out"] - frozen_of(case, "out")).max((0, 3))
     return difference > TOLERANCE, difference.max()
 
@@ -137,9 +161,8 @@ def test_longnet_takes_an_lse_of_zero_for_a_token_that_is_not_kept():
 
 def test_the_authors_mixing_weights_change_the_gradients():
     """Dilated's two gradients are apart by as much as LongNet's code with and without its `no_grad`."""
-    ragged, learned = (
-        solved(case, "in order")["dq"] for case in CASES if case["name"] in ("longnet_ragged", "longnet_learned_mixing")
-    )
+    names = "longnet_ragged", "longnet_learned_mixing"
+    ragged, learned = (solved(named(name), "in order")["dq"] for name in names)
     expected = measured("longnet: dq without the gradient of the mixing weights")
     assert np.abs(ragged - learned).max() == pytest.approx(expected, abs=TOLERANCE)
     assert expected > 0.5

@@ -57,6 +57,7 @@ def cases():
         case("sparse_transformer", "distinct", heads=4, block=12, unit=3, layouts=4, units=1),
         case("streaming", "evicting", tokens=45, sinks=4, recent=9, cut="before"),
         case("streaming", "evaluation", tokens=45, sinks=4, recent=9, cut="after"),
+        case("streaming", "rotated", tokens=45, sinks=4, recent=9, cut="before", base=1e4),
         case("lm_infinite", "ragged", tokens=45, starting=3, local=9),
         case("lm_infinite", "rotated", tokens=45, starting=3, local=9, base=1e4),
         case("lm_infinite", "short", tokens=7, starting=3, local=9),

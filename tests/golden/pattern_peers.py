@@ -170,14 +170,13 @@ def sparse_transformer(q, k, v, *, block, unit, layouts, units):
 # --- StreamingLLM and LM-Infinite
 
 
-def streaming(q, k, v, *, sinks, recent, cut):
-    """Token by token through its cache, cut "after" each token or "before" it; nothing is rotated."""
+def streaming(q, k, v, *, sinks, recent, cut, base=None):
+    """Token by token through its cache, cut "after" each token or "before" it; with a base, rotated by place in it."""
     cache_code, layer_code = borrow("streaming-llm", "streaming_llm.kv_cache", "streaming_llm.pos_shift.modify_llama")
     T, N, H = q.shape[1:]
     layer = Namespace(
         o_proj=nn.Identity(), num_heads=N, num_key_value_heads=N, num_key_value_groups=1, head_dim=H, hidden_size=N * H,
-        rotary_emb=lambda x, seq_len: (x.new_ones(1, 1, seq_len, H), x.new_zeros(1, 1, seq_len, H)),
-        config=Namespace(pretraining_tp=1),
+        rotary_emb=lambda x, seq_len: cos_and_sin(seq_len, H, base), config=Namespace(pretraining_tp=1),
     )  # fmt: skip
     cache, past, outs = cache_code.StartRecentKVCache(sinks, recent), None, []
     for t in range(T):
@@ -191,6 +190,13 @@ def streaming(q, k, v, *, sinks, recent, cut):
         past = cache([kept]) if cut == "after" else [kept]
         outs.append(out)
     return torch.cat(outs, dim=1).reshape(q.shape)
+
+
+def cos_and_sin(length, dim, base):
+    """The tables of old transformers, [1, 1, length, dim]; those of no rotation without a base."""
+    slow = torch.zeros(dim // 2) if base is None else base ** (-torch.arange(0, dim, 2).double() / dim)
+    angle = torch.arange(length).double()[None, None, :, None] * torch.cat([slow, slow])
+    return angle.cos(), angle.sin()
 
 
 def lm_infinite(q, k, v, *, starting, local, base=None):
