@@ -1,6 +1,7 @@
 """Patterns as counts, kernels that evaluate the one formula, and `attend`, which joins them."""
 
 from ropelab.attention.dispatch import attend
+from ropelab.attention.exchange import AllGather, Ring, SparseGather
 from ropelab.attention.patterns import (
     ALL,
     Bidirectional,
@@ -16,9 +17,11 @@ from ropelab.attention.patterns import (
     SlidingWindow,
     parse,
 )
+from ropelab.attention.sharded import attend_sharded
 
 __all__ = [
     "ALL",
+    "AllGather",
     "Bidirectional",
     "BlockwiseCausal",
     "Causal",
@@ -27,9 +30,12 @@ __all__ = [
     "Grouped",
     "LambdaMask",
     "Pattern",
+    "Ring",
     "ShiftedSparse",
     "Sinks",
     "SlidingWindow",
+    "SparseGather",
     "attend",
+    "attend_sharded",
     "parse",
 ]

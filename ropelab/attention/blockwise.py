@@ -23,11 +23,12 @@ from ropelab.attention.frames import over_frames
 ROW_SCORES = 2**18  # scores of a head held at once where a block takes all keys
 LOWEST = -1e30  # the running maximum before any key: finite, so that exp(m - m') is 1 and not NaN
 
+Block = tuple[int, int]
 Carry = tuple[Array, Array, Array]
-Saved = tuple[Operands, Array, Array, Array]
+Result = tuple[Array, Array]
 
 
-def blockwise(formula: Formula, operands: Operands, block: tuple[int, int] | None = None) -> tuple[Array, Array]:
+def blockwise(formula: Formula, operands: Operands, block: Block | None = None) -> Result:
     """`(out_BNTH, lse_BNT)`; a query that sees nothing gets 0 and -inf.
 
     Args:
@@ -37,10 +38,7 @@ def blockwise(formula: Formula, operands: Operands, block: tuple[int, int] | Non
     rows, columns = block or block_shape(T, S)
     if formula.encoding.contextual:
         rows, columns = min(rows, max(1, ROW_SCORES // S)), S
-    operands = cut_operands(operands, rows, columns)
-    cases = verdicts(formula.pattern, operands.queries, operands.keys)
-    out, lse = online_softmax(formula, operands, cases)
-    return join(out, axis=2)[:, :, :T], join(lse, axis=2)[:, :, :T]
+    return online_softmax(formula, (rows, columns), operands)
 
 
 def block_shape(T: int, S: int) -> tuple[int, int]:
@@ -49,14 +47,18 @@ def block_shape(T: int, S: int) -> tuple[int, int]:
     return min(256 if S <= 4096 else 512, T), min(512, S)
 
 
-def every_row(formula: Formula, operands: Operands, cases: Array) -> tuple[Array, Array]:
-    """`(out, lse)` of every block of queries, the block number leading."""
+def every_row(formula: Formula, block: Block, operands: Operands) -> Result:
+    """All blocks of queries in turn."""
+    T = operands.queries.pos.shape[1]
+    operands = cut_operands(operands, *block)
+    cases = verdicts(formula.pattern, operands.queries, operands.keys)
 
-    def rows(_: None, xs: tuple[Tokens, Array]) -> tuple[None, tuple[Array, Array]]:
+    def rows(_: None, xs: tuple[Tokens, Array]) -> tuple[None, Result]:
         attend = attend_frames if formula.encoding.framed else attend_rows
         return None, attend(formula, operands, *xs)
 
-    return lax.scan(rows, None, (operands.queries, cases))[1]
+    out, lse = lax.scan(rows, None, (operands.queries, cases))[1]
+    return join(out, T), join(lse, T)
 
 
 def attend_frames(formula: Formula, operands: Operands, queries: Tokens, cases: Array) -> tuple[Array, Array]:
@@ -124,15 +126,15 @@ def absorb(
     return higher, kept * total + jnp.sum(p_BNTS, axis=-1), mean
 
 
-def forward(formula: Formula, operands: Operands, cases: Array) -> tuple[tuple[Array, Array], Saved]:
-    out, lse = every_row(formula, operands, cases)
-    return (out, lse), (operands, cases, out, lse)
+def forward(formula: Formula, block: Block, operands: Operands) -> tuple[Result, tuple[Operands, Result]]:
+    result = every_row(formula, block, operands)
+    return result, (operands, result)
 
 
-def backward(formula: Formula, saved: Saved, given: tuple[Array, Array]) -> tuple[Operands, None]:
-    return cotangents(formula, *saved, *given), None
+def backward(formula: Formula, block: Block, saved: tuple[Operands, Result], given: Result) -> tuple[Operands]:
+    return (cotangents(formula, block, *saved, given),)
 
 
-differentiable = jax.custom_vjp(every_row, nondiff_argnums=(0,))
+differentiable = jax.custom_vjp(every_row, nondiff_argnums=(0, 1))
 differentiable.defvjp(forward, backward)
-online_softmax = cast(Callable[[Formula, Operands, Array], tuple[Array, Array]], differentiable)
+online_softmax = cast(Callable[[Formula, Block, Operands], Result], differentiable)

@@ -20,10 +20,12 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from ropelab.attention.blocks import Formula, Operands, Tokens, block_counts, block_scores, weighted
-from ropelab.attention.cutting import MIXED, WHOLE
+from ropelab.attention.cutting import MIXED, WHOLE, cut, cut_operands, join, verdicts
 from ropelab.attention.frames import over_frames
 from ropelab.encodings.base import Params
 from ropelab.encodings.scoring import product
+
+Result = tuple[Array, Array]
 
 
 class Row(NamedTuple):
@@ -43,28 +45,42 @@ class Column(NamedTuple):
 
 
 def cotangents(
-    formula: Formula, operands: Operands, cases: Array, out: Array, lse: Array, dout: Array, dlse: Array
+    formula: Formula,
+    block: tuple[int, int],
+    operands: Operands,
+    result: tuple[Array, Array],
+    given: tuple[Array, Array],
 ) -> Operands:
-    """The cotangent of `operands`: None for positions, segments and heads.
+    """The cotangent of `operands`, given those of the result; None for positions, segments, length and heads.
 
-    One pass over the blocks of keys, inside it one over the blocks of queries that see them.
+    One pass over the blocks of keys, inside it one over the blocks of queries that see them. The result may be that of
+    more keys than are here: then this is their share of the cotangent, as each step of a ring needs it.
     """
-    dout = dout.astype(lse.dtype)
-    sees = lse > -jnp.inf
-    shift = jnp.where(sees, dlse, 0.0) - jnp.sum(dout * out.astype(lse.dtype), axis=-1)
-    rows = Row(operands.queries, jnp.where(sees, lse, 0.0), dout, shift)
+    T, S = operands.queries.pos.shape[1], operands.keys.pos.shape[1]
+    pieces = cut_operands(operands, *block)
+    cases = verdicts(formula.pattern, pieces.queries, pieces.keys)
+    rows = rows_of(pieces.queries, block[0], result, given)
 
     def column(carry: tuple, xs: tuple[Column, Array]) -> tuple[tuple, tuple]:
         dparams, dq_views = carry
-        (dparams, dk_views, dv, dq_views) = column_cotangents(formula, operands, dparams, dq_views, rows, *xs)
+        dparams, dk_views, dv, dq_views = column_cotangents(formula, pieces, dparams, dq_views, rows, *xs)
         return (dparams, dq_views), (dk_views, dv)
 
-    start = jax.tree.map(jnp.zeros_like, (operands.params, operands.queries.views))
-    columns = (Column(operands.keys, operands.values), cases.T)
+    start = jax.tree.map(jnp.zeros_like, (operands.params, pieces.queries.views))
+    columns = (Column(pieces.keys, pieces.values), cases.T)
     (dparams, dq_views), (dk_views, dvalues) = lax.scan(column, start, columns)
     none: Any = None  # what jax takes for the cotangent of an integer
-    queries, keys = Tokens(dq_views, none, none), Tokens(dk_views, none, none)
-    return Operands(dparams, queries, keys, dvalues, none, none)
+    queries = Tokens(tuple(join(dq, T) for dq in dq_views), none, none)
+    keys = Tokens(tuple(join(dk, S) for dk in dk_views), none, none)
+    return Operands(dparams, queries, keys, join(dvalues, S), none, none)
+
+
+def rows_of(queries: Tokens, size: int, result: Result, given: Result) -> Row:
+    """Blocks of queries with what belongs to them; a query that sees nothing weighs nothing."""
+    (out, lse), (dout, dlse) = result, given
+    dout, sees = dout.astype(lse.dtype), lse > -jnp.inf
+    shift = jnp.where(sees, dlse, 0.0) - jnp.sum(dout * out.astype(lse.dtype), axis=-1)
+    return Row(queries, *(cut(x, size, axis=2) for x in (jnp.where(sees, lse, 0.0), dout, shift)))
 
 
 def column_cotangents(

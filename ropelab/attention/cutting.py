@@ -15,11 +15,8 @@ def cut_operands(operands: Operands, rows: int, columns: int) -> Operands:
     queries, keys = operands.queries, operands.keys
     if queries.pos.shape[1] % rows or keys.pos.shape[1] % columns:
         queries, keys = with_segments(queries), with_segments(keys)
-    return operands._replace(
-        queries=cut_tokens(queries, rows, PAD_QUERY),
-        keys=cut_tokens(keys, columns, PAD_KEY),
-        values=cut(operands.values, columns, axis=2),
-    )
+    queries, keys = cut_tokens(queries, rows, PAD_QUERY), cut_tokens(keys, columns, PAD_KEY)
+    return operands._replace(queries=queries, keys=keys, values=cut(operands.values, columns, axis=2))
 
 
 def cut_tokens(tokens: Tokens, size: int, pad_segment: int) -> Tokens:
@@ -46,10 +43,10 @@ def cut(x: Array, size: int, axis: int, fill: int | None = 0) -> Array:
     return jnp.moveaxis(split, axis, 0)
 
 
-def join(x: Array, axis: int) -> Array:
-    """The inverse of `cut`, padding included."""
-    x = jnp.moveaxis(x, 0, axis)
-    return x.reshape(*x.shape[:axis], -1, *x.shape[axis + 2 :])
+def join(x: Array, length: int) -> Array:
+    """The inverse of `cut` along axis 2, padding dropped."""
+    x = jnp.moveaxis(x, 0, 2)
+    return x.reshape(*x.shape[:2], -1, *x.shape[4:])[:, :, :length]
 
 
 def verdicts(pattern: Pattern, queries: Tokens, keys: Tokens) -> Array:

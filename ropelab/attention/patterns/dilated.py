@@ -100,9 +100,7 @@ class Dilated(Pattern):
         """What every head makes of the tokens that it keeps: [B, N, ceil(T / r), H] and their lse."""
         T = operands.queries.pos.shape[1]
         within, parts = formula._replace(pattern=Grouped(group=w)), []
-        offsets = self.offsets(formula.num_heads, r)
-        for offset in dict.fromkeys(offsets):
-            mine = tuple(head for head, o in enumerate(offsets) if o == offset)
+        for offset, mine in self.sharing(formula.num_heads, r).items():
             if offset < T:
                 kept = with_tokens(with_heads(operands, mine), slice(offset, None, r), slice(offset, None, r))
                 found = padded(kernel(within, kept), -(-T // r))
@@ -121,8 +119,13 @@ class Dilated(Pattern):
         share = -(-num_heads // rate)
         return tuple(head % rate if self.head_offset == "mod" else head // share for head in range(num_heads))
 
+    def sharing(self, num_heads: int, rate: int) -> dict[int, tuple[int, ...]]:
+        """Offset → the heads that have it."""
+        offsets = self.offsets(num_heads, rate)
+        return {o: tuple(head for head, mine in enumerate(offsets) if mine == o) for o in dict.fromkeys(offsets)}
+
     def arrangement(self, num_heads: int) -> str:
-        calls = sum(len(set(self.offsets(num_heads, rate))) for rate in self.rates)
+        calls = sum(len(self.sharing(num_heads, rate)) for rate in self.rates)
         return f"{len(self.rates)} branches in {calls} calls on the tokens kept, merged by their lse"
 
 

@@ -1,0 +1,143 @@
+"""Attention over a sequence that is cut over devices: how each shard gets to see the keys of the others.
+
+An exchange is a kernel: called inside `jax.shard_map` with the tokens of one shard, it returns what the whole sequence
+would give them. Positions and segments travel with the keys, so that every count and every bias is that of the whole
+text, in whatever order its tokens lie on the devices; nothing counts from the start of a shard.
+
+    AllGather     all keys to every device:          (n - 1) / n T (k + v) received
+    Ring          a shard of keys at a time, around: the same bytes, O(T / n) memory, merged by lse
+    SparseGather  of `Dilated`, what each segment keeps, among the devices that share it: w / r tokens a branch
+
+Sources: all-gather and zigzag order as in MaxText (context_parallel_strategy); ring attention, Liu et al., arXiv
+2310.01889; LongNet, arXiv 2307.02486, section 3.3, whose published code drops a rank's own keys where it is causal.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Literal, cast
+
+import jax
+import numpy as np
+from jax import Array, lax
+
+from ropelab.attention.blocks import Formula, Operands, Tokens
+from ropelab.attention.blockwise import Result, blockwise
+from ropelab.attention.pattern import Pattern
+from ropelab.attention.patterns.dilated import Dilated
+from ropelab.attention.patterns.shifted_sparse import Grouped
+from ropelab.attention.ring import around
+from ropelab.encodings.base import Encoding
+from ropelab.encodings.specs import Spec, require, spec
+
+
+@spec
+class Exchange(Spec):
+    """A kernel for one shard of a sequence, over the mesh axis `axis`."""
+
+    axis: str = "sequence"
+
+    def check(self, encoding: Encoding, pattern: Pattern, tokens: int, devices: int) -> None:
+        """Raise `ValueError` for what this exchange cannot do, before anything is compiled."""
+        del encoding, pattern
+        require(tokens % devices == 0, self, f"{tokens} tokens do not divide among {devices} devices; pad the text")
+
+    def order(self, tokens: int, devices: int) -> np.ndarray:
+        """Which token lies where: shard d holds the d-th part of this list."""
+        del devices
+        return np.arange(tokens)
+
+    def __call__(self, formula: Formula, operands: Operands) -> Result:
+        raise NotImplementedError
+
+
+@spec
+class AllGather(Exchange):
+    """Every device gets all keys and values. Any encoding, any pattern."""
+
+    def __call__(self, formula: Formula, operands: Operands) -> Result:
+        return blockwise(formula, gathered(operands, self.axis))
+
+
+@spec
+class Ring(Exchange):
+    """Keys and values go around, a shard at each step; results are merged by their lse.
+
+    In natural order the first shards of a causal text have little to see and wait for the last; "zigzag" gives each
+    device one part of the beginning and one of the end.
+
+    Attributes:
+        layout: the order of tokens over the devices.
+    """
+
+    layout: Literal["natural", "zigzag"] = "zigzag"
+
+    def check(self, encoding: Encoding, pattern: Pattern, tokens: int, devices: int) -> None:
+        super().check(encoding, pattern, tokens, devices)
+        why = f"{encoding!r} needs all keys of a query at once and a ring brings a shard at a time; take AllGather()"
+        require(not encoding.contextual, self, why)
+        parts = devices if self.layout == "natural" else 2 * devices
+        require(tokens % parts == 0, self, f"{tokens} tokens do not divide into {parts} parts, two a device")
+
+    def order(self, tokens: int, devices: int) -> np.ndarray:
+        return zigzag(tokens, devices) if self.layout == "zigzag" else np.arange(tokens)
+
+    def __call__(self, formula: Formula, operands: Operands) -> Result:
+        return around(formula, self.axis, operands)
+
+
+@spec
+class SparseGather(Exchange):
+    """LongNet's: segments within a shard stay there, of longer ones only the kept keys and values travel.
+
+    What a device receives of a branch is the w / r tokens that a segment keeps, for each pair of key head and offset,
+    however long the text is.
+    """
+
+    def check(self, encoding: Encoding, pattern: Pattern, tokens: int, devices: int) -> None:
+        super().check(encoding, pattern, tokens, devices)
+        if not isinstance(pattern, Dilated):
+            raise ValueError(f"SparseGather gathers what a Dilated pattern keeps, not {pattern!r}; take Ring()")
+        require(not encoding.contextual, self, f"{encoding!r} needs all keys of a query at once; take AllGather()")
+        local = tokens // devices
+        for w, r in pattern.branches:
+            require(local % r == 0, self, f"a shard of {local} tokens is no multiple of the rate {r}")
+            fits = local % w == 0 or w % local == 0 or w >= tokens
+            require(fits, self, f"segments of {w} and shards of {local} tokens must divide one another")
+            share = min(w // local, devices)
+            whole = share < 2 or devices % share == 0
+            require(whole, self, f"segments of {w} tokens cover {share} shards, and {devices} devices are no multiple")
+
+    def __call__(self, formula: Formula, operands: Operands) -> Result:
+        local = operands.queries.pos.shape[1]
+        return formula.pattern.attend(partial(self.within_segment, local), formula, operands, in_order=True)
+
+    def within_segment(self, local: int, formula: Formula, operands: Operands) -> Result:
+        """The kept tokens of one branch, with those of the shards that its segment covers."""
+        group = cast(Grouped, formula.pattern).group
+        if group <= local:
+            return blockwise(formula, operands)
+        devices = lax.axis_size(self.axis)
+        return blockwise(formula, gathered(operands, self.axis, among=min(group // local, devices)))
+
+
+def zigzag(tokens: int, devices: int) -> np.ndarray:
+    """Of 2 n parts of the text, device d holds parts d and 2 n - 1 - d."""
+    parts = np.arange(tokens).reshape(2 * devices, -1)
+    return np.concatenate([np.concatenate([parts[d], parts[2 * devices - 1 - d]]) for d in range(devices)])
+
+
+def gathered(operands: Operands, axis: str, among: int | None = None) -> Operands:
+    """The operands with the keys and values of all devices, or of neighbouring groups `among` each."""
+    devices = lax.axis_size(axis)
+    size = among or devices
+    groups = None if size == devices else np.arange(devices).reshape(-1, size).tolist()
+
+    def along(at: int) -> Callable[[Array], Array]:
+        return lambda x: lax.all_gather(x, axis, axis=at, tiled=True, axis_index_groups=groups)
+
+    keys = operands.keys
+    keys = Tokens(tuple(map(along(2), keys.views)), along(1)(keys.pos), jax.tree.map(along(1), keys.segments))
+    return operands._replace(keys=keys, values=along(2)(operands.values))
+
+
+EXCHANGES: dict[str, type[Exchange]] = {kind.__name__: kind for kind in (AllGather, Ring, SparseGather)}
