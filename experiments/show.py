@@ -4,7 +4,8 @@
     python -m experiments.show --model=smollm2 --encoding="RoPE; XPos" --lengths=512,1024,2048 --workdir=runs/show
 
 Several encodings are separated by ;. With a model its heads, its weights and its trained length are taken, fields left
-out are inherited from its checkpoint, and the scores of a text are measured in it. Written to the workdir: portrait.png
+out are inherited from its checkpoint, and the scores of a text are measured in it under each encoding and the pattern;
+an encoding that is added to the input has measured scores only. Written to the workdir: portrait.png
 and .pdf, resolution.csv, scores.csv, counts.csv, reach.csv, wavelengths.csv, settings.json and, with a model,
 measured.npz with every layer and head. Exit code 0: done. 2: bad input.
 """
@@ -41,7 +42,7 @@ from ropelab.evaluation.portrait import (
     rotary_wavelengths,
 )
 from ropelab.evaluation.protocol import versions
-from ropelab.evaluation.resolution import refuse_added
+from ropelab.evaluation.resolution import added_to_input, refuse_added
 from ropelab.lab import Lab, load, tokens_of
 from ropelab.models.parameters import fingerprint
 from ropelab.reporting import files
@@ -121,7 +122,8 @@ def show(values: flags.FlagValues, command: str) -> None:
         (workdir / name).unlink(missing_ok=True)
     for name, lab in asked.labs.items():
         print(f"{name}: {lab.receipt().statement}")
-    expected = expected_at(asked.encodings, asked.lengths, asked.head_dim, asked.heads)
+    with_scores = {name: encoding for name, encoding in asked.encodings.items() if not added_to_input(encoding)}
+    expected = expected_at(with_scores, asked.lengths, asked.head_dim, asked.heads)
     measured = measured_with_progress(asked)
     turns = rotary_wavelengths(asked.encodings, asked.head_dim, max(asked.lengths))
     drawn = portrait(
@@ -152,12 +154,11 @@ def checked(values: flags.FlagValues) -> Asked:
     if len(set(texts)) < len(texts):
         raise ValueError(f"--encoding={values.encoding!r} names the same encoding twice; leave one out")
     encodings = {text: parse_from(text) for text in texts}
-    for encoding in encodings.values():
-        refuse_added(encoding)
     if values.model is None:
         heads, head_dim = values.heads or 4, values.head_dim or 64
         encodings = encodings or {"RoPE(base=10000.0)": parse_from("RoPE(base=10000.0)")}
         for encoding in encodings.values():
+            refuse_added(encoding)
             encoding.check(head_dim)
         return Asked(pattern, encodings, {}, heads, head_dim, 0, lengths, None, protocol_line(heads, head_dim))
     return in_a_model(values, pattern, encodings, lengths)

@@ -49,8 +49,8 @@ class Portrait(NamedTuple):
 def portrait(
     pattern: Pattern,
     expected: Curves,
-    measured: Curves,
-    wavelengths: dict[str, np.ndarray],
+    measured: Curves | None = None,
+    wavelengths: dict[str, np.ndarray] | None = None,
     *,
     num_heads: int,
     tokens: int,
@@ -69,8 +69,8 @@ def portrait(
         layers_until_reached(counts_NTT, layers),
         layers,
         {name: curves[max(curves)].mean for name, curves in expected.items()},
-        {name: curves[max(curves)].mean for name, curves in measured.items()},
-        wavelengths,
+        {name: curves[max(curves)].mean for name, curves in (measured or {}).items()},
+        wavelengths or {},
     )
 
 

@@ -3,9 +3,9 @@
     R(s) = sum_{n=0..N} e^s[n] (e^s[n] - e^s[n+1]) / (sum_{n=0..N} e^s[n])^2
 
 s[n] is the expected attention score of two tokens n apart. R is high where scores fall with the distance, near 0 where
-they are flat, and oscillations count against it, because a step up subtracts. Source: Sun et al., arXiv 2212.10554,
-section 3.1. The paper publishes no code and does not say how its scores are scaled; here they are those of the softmax,
-q . k / sqrt(H), and R depends on that. N = len(s) - 2, because the last term needs s[N + 1].
+they are flat, and oscillations count against it, because a step up subtracts. Source: Sun et al., arXiv 2212.10554; its
+code has none. R depends on how scores are scaled: here they are those of the softmax, q . k / sqrt(H). It is less than
+1, being less than the sum of the squares of a distribution. N = len(s) - 2, because the last term needs s[N + 1].
 """
 
 from collections.abc import Sequence
@@ -71,7 +71,7 @@ def expected_scores(
         RoPE   s[n] = 2 / sqrt(H) sum_i cos(n theta_i)
         xPos   s[n] = 2 / sqrt(H) sum_i cos(n theta_i) zeta_i^(n / scale_base)
 
-    The paper's expectation (section 3.1), with the factor 2 / sqrt(H) that the scores of such a head have.
+    The paper's expectation, with the factor 2 / sqrt(H) that the scores of such a head have.
 
     Args:
         distances: 0 or more, in any order.
@@ -108,10 +108,15 @@ def expected_scores(
     return ByDistance(n.astype(np.int64), each_Nn[:, n] if encoding.contextual else each_Nn)
 
 
+def added_to_input(encoding: Encoding) -> bool:
+    """Whether an encoding acts on the embedded tokens, so that q and k of all ones show nothing of it."""
+    parts = (part for part in specs.parts(encoding) if isinstance(part, Encoding))
+    return any(type(part).embed not in (Encoding.embed, Sharpened.embed) for part in parts)
+
+
 def refuse_added(encoding: Encoding) -> None:
-    """Raise `ValueError` for an encoding that acts on the embedded tokens and not on scores."""
-    for part in specs.parts(encoding):
-        if isinstance(part, Encoding) and type(part).embed not in (Encoding.embed, Sharpened.embed):
-            raise ValueError(
-                f"{part!r} is added to the input: with q = k = 1 its scores are flat; measure them in a model instead"
-            )
+    """Raise `ValueError` for an encoding that has no scores of its own."""
+    if added_to_input(encoding):
+        raise ValueError(
+            f"{encoding!r} is added to the input: with q = k = 1 its scores are flat; measure them in a model instead"
+        )

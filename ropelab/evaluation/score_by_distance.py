@@ -146,7 +146,8 @@ def scores_of_block(formula: Formula, operands: Operands, queries: Tokens, keys:
     B, N, T, _ = queries.views[0].shape
 
     def step(kept: Array, frame: Array, here_B1T: Array) -> Array:
-        return jnp.where(here_B1T[..., None], block_scores(formula, operands, queries, keys, frame), kept)
+        s_BNTS = block_scores(formula, operands, queries, keys, frame).astype(jnp.float32)
+        return jnp.where(here_B1T[..., None], s_BNTS, kept)
 
     nothing = jnp.zeros((B, N, T, keys.pos.shape[1]), jnp.float32)
     return over_frames(formula.encoding.frame_of(queries.pos), nothing, step)

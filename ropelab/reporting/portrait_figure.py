@@ -1,5 +1,6 @@
 """A pattern and some encodings as one picture: counts, receptive field, scores against distance, wavelengths."""
 
+import math
 import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,13 +11,13 @@ from matplotlib.axes import Axes
 from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.patches import Patch
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MultipleLocator
 
 from ropelab.reporting.perplexity_figure import COLOURS
 
 ARMS = COLOURS[2:]  # black and grey are the unchanged model's elsewhere
 STYLES = ("-", "--", ":")
-MOST_HEADS = 6  # squares that stay large enough to read
+MOST_HEADS, MOST_IN_A_ROW = 6, 2  # squares that stay large enough to read
 QUIET = "#666666"
 NO_WEIGHT = 16  # a key whose score is so far below another's gets e^-16, a ten-millionth, of its weight
 
@@ -46,8 +47,9 @@ def portrait_figure(
         wavelengths: of the rotary pairs of each encoding, in tokens.
         length: a line among the wavelengths, with its name; 0 for none.
     """
-    figure = Figure(figsize=(12, 8), layout="constrained")
-    parts: Any = figure.subfigures(3, 1, height_ratios=(11, 10, 1.3), hspace=0.02)
+    taller = 4 if len(alike(counts_NTT)) > MOST_IN_A_ROW else 0
+    figure = Figure(figsize=(12, 8 + 0.36 * taller), layout="constrained")
+    parts: Any = figure.subfigures(3, 1, height_ratios=(11 + taller, 10, 1.3), hspace=0.02)
     above, below, foot = parts
     figure.suptitle(title, x=0.01, ha="left", fontsize=11)
     sides: Any = above.subfigures(1, 2, width_ratios=(1, 1.15))
@@ -71,7 +73,7 @@ def draw_counts(part: SubFigure, counts_NTT: np.ndarray) -> None:
     """One square for each kind of head."""
     kinds = alike(counts_NTT)
     shown = kinds[:MOST_HEADS]
-    rows = 1 if len(shown) < 3 else 2
+    rows = 1 if len(shown) <= MOST_IN_A_ROW else 2
     squares: Any = part.subplots(rows, -(-len(shown) // rows), squeeze=False, sharex=True, sharey=True)
     most = int(counts_NTT.max(initial=1))
     colours = ListedColormap(["#ffffff", *(colormaps["Blues"](x) for x in np.linspace(0.35, 1.0, most))])
@@ -98,11 +100,12 @@ def named_heads(heads: Sequence[int], num_heads: int) -> str:
 def square(axes: Axes, values_TT: np.ndarray, colours: ListedColormap, low: int, high: int) -> None:
     """Whole numbers, queries from top to bottom and keys from left to right."""
     norm = BoundaryNorm(np.arange(low, high + 2) - 0.5, colours.N)
-    axes.imshow(values_TT, cmap=colours, norm=norm, interpolation="nearest", origin="upper")
+    # cells smaller than a pixel are blended: picked one by one they make patterns that are not there
+    axes.imshow(values_TT, cmap=colours, norm=norm, interpolation="antialiased", interpolation_stage="rgba")
     axes.set(xlabel="key (position)", ylabel="query (position)")
     axes.tick_params(labelsize=7)
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(MaxNLocator(5, integer=True))
+        axis.set_major_locator(MultipleLocator(2 ** max(round(math.log2(len(values_TT) / 4)), 0)))
         axis.label.set_fontsize(8)
 
 
@@ -121,6 +124,8 @@ def draw_reach(part: SubFigure, reach_TT: np.ndarray, layers: int) -> None:
     growth.set_xlabel("query (position)", fontsize=8)
     growth.set_ylabel("tokens that can reach it", fontsize=8)
     growth.set_box_aspect(1)
+    for axes in (matrix, growth):
+        axes.set_anchor("N")
     plain(growth)
     part.suptitle("B  Receptive field over layers, all heads together", x=0.01, ha="left", fontsize=10)
     names = ["itself", *(f"{n} layer{'s' if n > 1 else ''}" for n in range(1, layers + 1))]
@@ -150,9 +155,9 @@ def draw_lines(
 def draw_scores(axes: Axes, curves: Curves, colours: Mapping[str, int], title: str) -> None:
     for name, s in curves.items():
         axes.plot(np.arange(len(s)), s, **look(colours[name]), linewidth=1.1)
-    axes.set_xlim(0, max(len(s) for s in curves.values()))
-    top = max(s.max() for s in curves.values())
-    if min(s.min() for s in curves.values()) < top - NO_WEIGHT:
+    axes.set_xlim(0, max([1, *(len(s) for s in curves.values())]))
+    top = max([-np.inf, *(s.max() for s in curves.values())])
+    if min([np.inf, *(s.min() for s in curves.values())]) < top - NO_WEIGHT:
         axes.set_ylim(top - NO_WEIGHT, top + 0.04 * NO_WEIGHT)
         axes.text(0.99, 0.02, f"cut off {NO_WEIGHT} below the top", transform=axes.transAxes, ha="right", fontsize=7)
     axes.set_title(title, loc="left", fontsize=10)

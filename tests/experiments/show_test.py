@@ -76,7 +76,8 @@ def test_in_a_model(folder: Path, capsys: pytest.CaptureFixture) -> None:
     """Fields left out are the checkpoint's; the same numbers come from the library, and stale files go."""
     out = folder / "measured"
     where = (f"--model={folder / 'model'}", f"--text={folder / 'text.txt'}", f"--workdir={out}")
-    assert run("--encoding=XPos(scale_base=16)", "--lengths=24,48", "--sinks=2", *where) == 0
+    specs = 'XPos(scale_base=16); Sinusoidal(layout="interleaved")'
+    assert run(f"--encoding={specs}", "--lengths=24,48", "--sinks=2", *where) == 0
     printed = capsys.readouterr().out
     assert "XPos(scale_base=16): differs from the model as loaded from position 1 on" in printed
     assert "all causal pairs but those with a key among the first 2 tokens" in " ".join(printed.split())
@@ -89,6 +90,8 @@ def test_in_a_model(folder: Path, capsys: pytest.CaptureFixture) -> None:
     mean = attention_resolution(wanted.mean)
     assert shown["measured, mean of layers and heads: XPos(scale_base=16)"][1] == pytest.approx(mean, abs=5.1e-5)
     assert "measured, median head: XPos(scale_base=16)" in shown
+    ways = {r["scores"] for r in table(out / "resolution.csv") if r["encoding"].startswith("Sinusoidal")}
+    assert ways == {"measured, mean of layers and heads", "measured, median head"}  # it has no expected score
     settings = json.loads((out / "settings.json").read_text())
     assert re.search(r"weights [0-9a-f]{12}\) under Causal\(\); text .*text\.txt", settings["protocol"])
 

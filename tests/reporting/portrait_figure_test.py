@@ -127,6 +127,12 @@ def test_pairs_that_never_turn_are_hollow() -> None:
     assert any("trained length 32" in text.get_text() for text in axes.texts)
 
 
+def test_an_encoding_may_have_measured_scores_only() -> None:
+    figure = drawn(expected={}, measured={"far": CURVES["far"]})
+    assert len(titled(figure)["D  Measured score, mean of layers and heads"].get_lines()) == 1
+    assert "far" in written(figure)
+
+
 def test_nothing_rotates() -> None:
     axes = titled(drawn(wavelengths={}, length=0))["D  Wavelengths of the rotary pairs"]
     assert [text.get_text() for text in axes.texts] == ["nothing rotates"]
