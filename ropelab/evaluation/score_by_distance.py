@@ -41,7 +41,7 @@ def measured_scores(
         tokens: integers [B, T], read in one piece from position 0 on.
         sinks: leaves out pairs whose key is among the first so many tokens. On those a trained model parks what
             attention it has to spare, and the largest distances consist of them: in SmolLM2 the mean score at distance
-            2047 of 2048 tokens is 2.7, at 2040 it is -5.4, and the resolution falls from 0.032 to 0.028 for it.
+            2047 of 2048 tokens is 2.7, at 2042 -5.1. Over 512 tokens the resolution is 0.014, without four sinks 0.034.
         length: declares a longer context than the tokens show.
         block: queries and keys of a block; contextual encodings take all keys at once, and fewer queries.
 

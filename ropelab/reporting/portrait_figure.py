@@ -102,7 +102,7 @@ def square(axes: Axes, values_TT: np.ndarray, colours: ListedColormap, low: int,
     norm = BoundaryNorm(np.arange(low, high + 2) - 0.5, colours.N)
     # cells smaller than a pixel are blended: picked one by one they make patterns that are not there
     axes.imshow(values_TT, cmap=colours, norm=norm, interpolation="antialiased", interpolation_stage="rgba")
-    axes.set(xlabel="key (position)", ylabel="query (position)")
+    axes.set(xlabel="key (position)", ylabel="query (position)", anchor="N")
     axes.tick_params(labelsize=7)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MultipleLocator(2 ** max(round(math.log2(len(values_TT) / 4)), 0)))
@@ -124,8 +124,7 @@ def draw_reach(part: SubFigure, reach_TT: np.ndarray, layers: int) -> None:
     growth.set_xlabel("query (position)", fontsize=8)
     growth.set_ylabel("tokens that can reach it", fontsize=8)
     growth.set_box_aspect(1)
-    for axes in (matrix, growth):
-        axes.set_anchor("N")
+    growth.set_anchor("N")
     plain(growth)
     part.suptitle("B  Receptive field over layers, all heads together", x=0.01, ha="left", fontsize=10)
     names = ["itself", *(f"{n} layer{'s' if n > 1 else ''}" for n in range(1, layers + 1))]
