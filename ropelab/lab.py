@@ -12,7 +12,7 @@ from jax import Array
 from jax.sharding import Mesh
 
 from ropelab.attention import patterns
-from ropelab.attention.dispatch import choose
+from ropelab.attention.exchange import Exchange
 from ropelab.attention.patterns import Causal, Pattern
 from ropelab.checkpoints.assemble import assemble
 from ropelab.checkpoints.locate import open_source
@@ -66,7 +66,7 @@ class Lab:
         self,
         encoding: str | Encoding | None = None,
         pattern: str | Pattern | None = None,
-        kernel: str | None = None,
+        kernel: str | Exchange | None = None,
     ) -> "Lab":
         """The same weights, nothing copied, with another encoding or pattern; None leaves it as it is.
 
@@ -80,7 +80,6 @@ class Lab:
         new = parse_from(encoding) if isinstance(encoding, str) else encoding or wiring.encoding
         seen = patterns.parse(pattern) if isinstance(pattern, str) else pattern or wiring.pattern
         kernel = kernel or wiring.kernel
-        choose(kernel, 1, 1)
         new = new.inherit(self.original.wiring.encoding)
         return dataclasses.replace(self, model=self.original.rewired(new, seen, kernel))
 

@@ -1,22 +1,18 @@
 """The entry: arrays in the model's layout, positions as arrays, and a kernel chosen by fact."""
 
-from collections.abc import Callable
 from functools import partial
 
 import jax.numpy as jnp
 from jax import Array
 
 from ropelab.attention.blocks import Formula, Operands, Tokens
-from ropelab.attention.blockwise import blockwise
 from ropelab.attention.dense import dense
+from ropelab.attention.exchange import Exchange
+from ropelab.attention.kernels import Kernel, by_fact, parse
 from ropelab.attention.pattern import Pattern
 from ropelab.attention.patterns.causal import Causal
 from ropelab.encodings.base import Context, Encoding, Params
 from ropelab.encodings.scoring import at_layer, context, key_views, longest, one_program, query_views
-
-Kernel = Callable[[Formula, Operands], tuple[Array, Array]]
-KERNELS: dict[str, Kernel] = {"dense": dense, "blockwise": blockwise}
-SMALL = 256 * 1024  # scores per head below which one dense square is faster than a loop over blocks
 
 
 def attend(
@@ -35,6 +31,7 @@ def attend(
     num_heads: int | None = None,
     kernel: str | Kernel = "auto",
     layer: int = 0,
+    sink_logits: Array | None = None,
 ) -> tuple[Array, Array]:
     """`(out_BTNH, lse_BTN)` of the one formula, for any encoding and any pattern.
 
@@ -46,8 +43,11 @@ def attend(
         segments: the document of each token, [T] or [B, T], or a pair of them for queries and for keys.
         length: tokens in context; the largest position plus one if not given.
         heads, num_heads: global numbers of the query heads present, and how many the model has.
-        kernel: "dense", "blockwise", "auto" for the faster of the two, or a function that evaluates the formula.
+        kernel: "dense", "blockwise", "auto" for the faster of the two, or a function that evaluates the formula; within
+            `jax.shard_map` an exchange.
         layer: which layer, for an encoding that is a schedule over layers.
+        sink_logits: float[N], a learned score of each head that belongs to no key (gpt-oss): it takes its share of the
+            softmax, and of lse, and brings no value.
 
     Raises:
         ValueError: for shapes that do not fit together, positions given for one side only, heads without
@@ -70,7 +70,11 @@ def attend(
         k_views = key_views(encoding, params, k_BSKH, k_pos_BS, ctx)
     queries, keys = Tokens(q_views, q_pos_BT, q_seg), Tokens(k_views, k_pos_BS, k_seg)
     v_BKSH, seen = jnp.swapaxes(v_BSKH, 1, 2), pattern or Causal()
-    return attend_encoded(encoding, seen, params, queries, keys, v_BKSH, ctx, kernel, in_order=in_order)
+    kernel = parse(kernel) if isinstance(kernel, str) else kernel
+    if length is None and isinstance(kernel, Exchange) and encoding.depends_on_length:
+        raise ValueError(f"a shard does not know how long the text is and {encoding!r} must: say length=")
+    found = attend_encoded(encoding, seen, params, queries, keys, v_BKSH, ctx, kernel, in_order=in_order)
+    return found if sink_logits is None else with_sinks(*found, sink_logits)
 
 
 def attend_encoded(
@@ -100,20 +104,14 @@ def attend_encoded(
     return jnp.swapaxes(out_BNTH, 1, 2), jnp.swapaxes(lse_BNT, 1, 2)
 
 
-def by_fact(name: str, formula: Formula, operands: Operands) -> tuple[Array, Array]:
-    """The kernel of this name, or for "auto" the faster one for this call."""
-    T, S = operands.queries.pos.shape[1], operands.keys.pos.shape[1]
-    return KERNELS[choose(name, T, S, formula.encoding)](formula, operands)
+def with_sinks(out_BTNH: Array, lse_BTN: Array, sink_logits_N: Array) -> tuple[Array, Array]:
+    """One more score in every softmax, of a key without a value: out e^(lse - lse'), lse' = log(e^lse + e^sink).
 
-
-def choose(kernel: str, T: int, S: int, encoding: Encoding | None = None) -> str:
-    """The name of the kernel that will run."""
-    if kernel == "auto":
-        by_query = encoding is not None and encoding.framed and T > 1  # `dense` encodes the keys for each query
-        return "dense" if T * S <= SMALL and not by_query else "blockwise"
-    if kernel not in KERNELS:
-        raise ValueError(f"unknown kernel {kernel!r}; there are {', '.join(KERNELS)} and auto")
-    return kernel
+    Source: gpt-oss, openai/gpt-oss torch/model.py (`sdpa`, sinks), after Xiao et al., arXiv 2309.17453, section 3.3.
+    """
+    total_BTN = jnp.logaddexp(lse_BTN, sink_logits_N.astype(lse_BTN.dtype))
+    kept_BTN = jnp.exp(lse_BTN - total_BTN)
+    return (out_BTNH * kept_BTN[..., None]).astype(out_BTNH.dtype), total_BTN
 
 
 def positions(

@@ -7,10 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.sharding import Mesh
+from jax.sharding import AbstractMesh, Mesh
 from jax.sharding import PartitionSpec as P
 
-from ropelab.attention.blockwise import Result
 from ropelab.attention.dispatch import attend, positions, widened
 from ropelab.attention.exchange import Exchange
 from ropelab.attention.pattern import Pattern
@@ -70,7 +69,7 @@ def reordered(tree: Any, order: np.ndarray) -> Any:
     return jax.tree.map(lambda x: jnp.take(x, order, axis=1), tree)
 
 
-def check(exchange: Exchange, mesh: Mesh, encoding: Encoding, pattern: Pattern, tokens: int) -> int:
+def check(exchange: Exchange, mesh: Mesh | AbstractMesh, encoding: Encoding, pattern: Pattern, tokens: int) -> int:
     """How many devices the tokens are cut over."""
     if exchange.axis not in mesh.shape:
         raise ValueError(f"the mesh has the axes {', '.join(mesh.shape)}, and {exchange!r} wants {exchange.axis!r}")

@@ -58,7 +58,7 @@ def file_of(one: Pass, protocol: Protocol, folder: Path) -> Path:
     """Where a pass is kept."""
     wiring = one.arm.model.wiring
     chop = one.arm.window if one.arm.window and one.arm.window < one.length else None
-    facts = [repr(wiring.encoding), repr(wiring.pattern), wiring.kernel, chop, one.length, one.window]
+    facts = [repr(wiring.encoding), repr(wiring.pattern), str(wiring.kernel), chop, one.length, one.window]
     facts += written_in(wiring.encoding)
     digest = hashlib.sha256(json.dumps([protocol.settings(), *facts]).encode()).hexdigest()[:20]
     return folder / f"{digest}.npz"

@@ -9,7 +9,8 @@ from jax import Array
 
 from ropelab.models import decoding, head
 from ropelab.models.config import Wiring
-from ropelab.models.stack import Cache, Placed, empty_cache, extend, hidden_states
+from ropelab.models.sequence import whole_text
+from ropelab.models.stack import Cache, Placed, empty_cache, extend
 
 Params = dict[str, Any]
 
@@ -19,7 +20,7 @@ def logits(
     wiring: Wiring, params: Params, tokens_BT: Array, pos: Array | None, segments: Array | None, *, length: int | None
 ) -> Array:
     """float32[B, T, V]; positions of None are 0, 1, 2, ..., a `length` of None is taken from the positions."""
-    return head.logits(params, hidden_states(wiring, params, tokens_BT, placed(tokens_BT, pos, segments, length)))
+    return head.logits(params, whole_text(wiring, params, tokens_BT, placed(tokens_BT, pos, segments, length)))
 
 
 @partial(jax.jit, static_argnums=0, static_argnames="length")
@@ -27,7 +28,7 @@ def nll(
     wiring: Wiring, params: Params, tokens_BT: Array, pos: Array | None, segments: Array | None, *, length: int | None
 ) -> Array:
     """float32[B, T - 1]: the last token is a target only."""
-    x_BTD = hidden_states(wiring, params, tokens_BT, placed(tokens_BT, pos, segments, length))
+    x_BTD = whole_text(wiring, params, tokens_BT, placed(tokens_BT, pos, segments, length))
     return head.negative_log_likelihood(params, x_BTD[:, :-1], tokens_BT[:, 1:])
 
 

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from ropelab.attention.exchange import Exchange
 from ropelab.attention.pattern import Pattern
 from ropelab.encodings.base import Encoding
 from ropelab.models.family import Config
@@ -13,4 +14,4 @@ class Wiring(NamedTuple):
     config: Config
     encoding: Encoding
     pattern: Pattern
-    kernel: str = "auto"
+    kernel: str | Exchange = "auto"

@@ -9,7 +9,8 @@ import numpy as np
 from flax import nnx
 from jax import Array
 
-from ropelab.attention.dispatch import choose
+from ropelab.attention.exchange import Exchange
+from ropelab.attention.kernels import parse
 from ropelab.attention.pattern import Pattern
 from ropelab.encodings.base import Encoding
 from ropelab.models import compiled
@@ -52,12 +53,12 @@ class Model(nnx.Module):
     def params(self) -> dict[str, Any]:
         return self.parameters.tree()
 
-    def rewired(self, encoding: Encoding, pattern: Pattern, kernel: str, *, seed: int = 0) -> "Model":
+    def rewired(self, encoding: Encoding, pattern: Pattern, kernel: str | Exchange, *, seed: int = 0) -> "Model":
         """The same parameters, nothing copied, under another encoding, pattern or kernel.
 
         An encoding with learned tables begins with those that it draws from the seed.
         """
-        wiring = self.wiring._replace(encoding=encoding, pattern=pattern, kernel=kernel)
+        wiring = self.wiring._replace(encoding=encoding, pattern=pattern, kernel=parse(kernel))
         if encoding == self.wiring.encoding:
             return Model(wiring, self.parameters)
         weights = {name: leaf for name, leaf in self.params.items() if name != "encoding"}
@@ -142,7 +143,13 @@ class Model(nnx.Module):
 
 
 def from_scratch(
-    config: Config, encoding: Encoding, pattern: Pattern, *, seed: int, dtype: Any = "float32", kernel: str = "auto"
+    config: Config,
+    encoding: Encoding,
+    pattern: Pattern,
+    *,
+    seed: int,
+    dtype: Any = "float32",
+    kernel: str | Exchange = "auto",
 ) -> Model:
     """A model with random parameters, as its family draws them.
 
@@ -154,10 +161,9 @@ def from_scratch(
         ValueError: for an encoding that cannot serve these heads, an unknown kernel, or a dtype of no real numbers.
     """
     encoding.check(config.head_dim)
-    choose(kernel, 1, 1)
     if not jnp.issubdtype(dtype, jnp.floating):
         raise ValueError(f"dtype={dtype!r} holds no parameters; take float32, bfloat16 or float16")
     for_weights, for_tables = jax.random.split(jax.random.key(seed))
     weights = initialise(for_weights, config, jnp.dtype(dtype))
-    wiring = Wiring(config, encoding, pattern, kernel)
+    wiring = Wiring(config, encoding, pattern, parse(kernel))
     return Model(wiring, Parameters(with_tables(weights, for_tables, encoding, config)))

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from ropelab.attention.dispatch import attend
+from ropelab.attention.exchange import Exchange
 from ropelab.models.chunks import by_tokens
 from ropelab.models.config import Wiring
 from ropelab.models.family import Layer
@@ -96,7 +97,13 @@ def extend(
 
 
 def empty_cache(wiring: Wiring, batch: int, slots: int, dtype: Any) -> Cache:
-    """A cache with room for `slots` tokens."""
+    """A cache with room for `slots` tokens.
+
+    Raises:
+        ValueError: for a kernel that works on the shards of a sequence.
+    """
+    if isinstance(wiring.kernel, Exchange):
+        raise ValueError(f"a cache lies whole on a device, and {wiring.kernel!r} wants shards: swap(kernel='auto')")
     config = wiring.config
     shape = (config.layers, batch, slots, config.key_heads, config.head_dim)
     pos_BS = jnp.zeros((batch, slots), jnp.int32)

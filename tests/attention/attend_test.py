@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ropelab.attention import Causal, Pattern, SlidingWindow, attend, dispatch
-from ropelab.attention.dispatch import choose
+from ropelab.attention import Causal, Pattern, SlidingWindow, attend
+from ropelab.attention.kernels import KERNELS as NAMED
+from ropelab.attention.kernels import choose
 from ropelab.contract.calls import KERNELS, Placement, compiled, differentiated, forward, placed
 from ropelab.contract.kernels import cotangents
 from ropelab.contract.samples import B, H, K, N, T, assert_same, sample
@@ -16,7 +17,7 @@ from ropelab.encodings import ALiBi, NoPE, RoPE, YaRN, scores
 from ropelab.encodings.specs import spec
 from tests.encodings import frozen
 
-IN_ONE_BLOCK = KERNELS | {"blockwise, one block": dispatch.KERNELS["blockwise"]}
+IN_ONE_BLOCK = KERNELS | {"blockwise, one block": NAMED["blockwise"]}
 ROPE = RoPE(base=1e4)
 
 
@@ -181,7 +182,11 @@ def shaped(**changes):
         (shaped(), {"q_pos": np.arange(T)}, "both q_pos and k_pos"),
         (shaped(), {"k_pos": np.arange(T)}, "both q_pos and k_pos"),
         (shaped(), {"heads": np.arange(N) + N}, "say how many it has with num_heads="),
-        (shaped(), {"kernel": "flash"}, "unknown kernel 'flash'; there are dense, blockwise and auto"),
+        (
+            shaped(),
+            {"kernel": "flash"},
+            "unknown kernel 'flash'; there are dense, blockwise, ",
+        ),
         (shaped(), {"encoding": RoPE()}, "base is not known"),
         (shaped(), {"encoding": RoPE(base=1e4, rotary_dim=32)}, "rotary_dim=32 exceeds head_dim=16"),
         (shaped(q=(B, T, N, 7), k=(B, T, K, 7), v=(B, T, K, 7)), {}, "head_dim=7 must be even"),
@@ -207,3 +212,27 @@ def test_a_temperature_is_in_the_scores():
     pos = np.arange(T)
     factor = (0.1 * np.log(8.0) + 1) ** 2
     assert_same(scores(warm, q, k, pos, pos), factor * scores(plain, q, k, pos, pos), 1e-5, "scores")
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_sink_logits_are_a_key_without_a_value(name):
+    """As one more column of the softmax that is dropped afterwards: out, lse, and the gradient of the sinks."""
+    q, k, v = sample()
+    sinks, (dout, dlse) = np.linspace(-1, 2, N, dtype=np.float32), cotangents()
+
+    def attended(sinks):
+        return attend(q, k, v, encoding=NoPE(), kernel=KERNELS[name], sink_logits=sinks)
+
+    def appended(sinks):
+        s_BNTS = jnp.where(np.tri(T, dtype=bool), scores(NoPE(), q, k, np.arange(T), np.arange(T)), -jnp.inf)
+        column = jnp.broadcast_to(sinks[:, None, None], (B, N, T, 1))
+        wide = jnp.concatenate([s_BNTS, column], axis=-1)
+        p_BNTS = jax.nn.softmax(wide, axis=-1)[..., :-1]
+        out = jnp.einsum("BNTS,BSNH->BTNH", p_BNTS, jnp.repeat(v, N // K, axis=2))
+        return out, jax.nn.logsumexp(wide, axis=-1).swapaxes(1, 2)
+
+    found, pull = jax.vjp(jax.jit(attended), sinks)
+    expected, pull_expected = jax.vjp(jax.jit(appended), sinks)
+    for what, a, b in zip(("out", "lse"), found, expected, strict=True):
+        assert_same(a, b, 1e-5, what)
+    assert_same(*pull((dout, dlse)), *pull_expected((dout, dlse)), 2e-5, "the gradient of the sinks")

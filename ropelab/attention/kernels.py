@@ -1,0 +1,48 @@
+"""The kernels by name, and which of them evaluates a call."""
+
+from collections.abc import Callable
+
+from jax import Array
+
+from ropelab.attention.blocks import Formula, Operands
+from ropelab.attention.blockwise import blockwise
+from ropelab.attention.dense import dense
+from ropelab.attention.exchange import EXCHANGES, Exchange
+from ropelab.encodings import specs
+from ropelab.encodings.base import Encoding
+
+Kernel = Callable[[Formula, Operands], tuple[Array, Array]]
+KERNELS: dict[str, Kernel] = {"dense": dense, "blockwise": blockwise}
+SMALL = 256 * 1024  # scores per head below which one dense square is faster than a loop over blocks
+
+
+def parse(kernel: str | Exchange) -> str | Exchange:
+    """A kernel's name as it is, or the exchange that a spec such as "Ring(axis='sequence')" means.
+
+    Raises:
+        ValueError: for anything else.
+    """
+    if isinstance(kernel, Exchange) or kernel in (*KERNELS, "auto"):
+        return kernel
+    if kernel.split("(")[0].strip() in EXCHANGES:
+        return specs.parse(kernel, EXCHANGES, kind="exchange")
+    names = ", ".join((*KERNELS, *(f"{name}()" for name in EXCHANGES)))
+    raise ValueError(f"unknown kernel {kernel!r}; there are {names} and auto")
+
+
+def choose(kernel: str | Exchange, T: int, S: int, encoding: Encoding | None = None) -> str:
+    """The name of the kernel that will run.
+
+    "auto" is `dense` for small squares: except that it encodes the keys anew for each query of a framed encoding.
+    """
+    kernel = parse(kernel)
+    if kernel == "auto":
+        by_query = encoding is not None and encoding.framed and T > 1
+        return "dense" if T * S <= SMALL and not by_query else "blockwise"
+    return str(kernel)
+
+
+def by_fact(name: str, formula: Formula, operands: Operands) -> tuple[Array, Array]:
+    """The kernel of this name, or for "auto" the faster one for this call."""
+    T, S = operands.queries.pos.shape[1], operands.keys.pos.shape[1]
+    return KERNELS[choose(name, T, S, formula.encoding)](formula, operands)
