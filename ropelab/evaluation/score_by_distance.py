@@ -18,6 +18,7 @@ from jax import Array, lax
 from ropelab.attention.blocks import Formula, Operands, Tokens, block_scores
 from ropelab.attention.blockwise import ROW_SCORES
 from ropelab.attention.cutting import cut_operands
+from ropelab.attention.exchange import Exchange
 from ropelab.attention.frames import over_frames
 from ropelab.encodings.scoring import context, key_views, query_views
 from ropelab.evaluation.resolution import ByDistance
@@ -46,11 +47,13 @@ def measured_scores(
         block: queries and keys of a block; contextual encodings take all keys at once, and fewer queries.
 
     Raises:
-        ValueError: for tokens that the model cannot read, a text longer than its encoding has positions, or more sinks
-            than leave a pair.
+        ValueError: for tokens that the model cannot read, a text longer than its encoding has positions, more sinks
+            than leave a pair, and a kernel that works on the shards of a sequence.
     """
     if block < 1:
         raise ValueError(f"block={block} must be at least 1")
+    if isinstance(model.wiring.kernel, Exchange):
+        raise ValueError(f"a text is measured whole, and {model.wiring.kernel!r} wants shards: swap(kernel='auto')")
     tokens_BT = model.checked(tokens)
     B, T = tokens_BT.shape
     if not 0 <= sinks < T:

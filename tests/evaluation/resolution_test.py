@@ -209,6 +209,12 @@ def test_what_cannot_be_measured_is_refused(tokens: list, settings: dict, messag
         measured_scores(tiny.lab().model, tokens, **settings)
 
 
+def test_a_kernel_that_wants_shards_is_refused() -> None:
+    model = tiny.lab().swap(kernel="Ring()").model
+    with pytest.raises(ValueError, match=r"Ring\(\) wants shards: swap\(kernel='auto'\)"):
+        measured_scores(model, TOKENS)
+
+
 def test_positions_that_an_encoding_does_not_have_are_refused() -> None:
     model = tiny.lab().swap("LearnedAbsolute(max_length=40)").model
     with pytest.raises(ValueError, match="40 positions and the text reaches 45"):
