@@ -1,0 +1,175 @@
+"""Every encoding under every pattern on every kernel, against the one formula written out: the cross table.
+
+    python -m experiments.cross --workdir=runs/cross                     # an encoding of each class, every pattern
+    python -m experiments.cross --encodings=all --markdown=docs/patterns_table.md
+    python -m experiments.cross --encodings="RoPE(base=1e4); my_encoding.py:Mine(a=1)" --patterns="Causal; Sinks(...)"
+
+For each of them the largest difference, forward and in every gradient, of `dense`, of `blockwise`, and of the calls
+that a pattern arranges for tokens in order, in float64 (at most 1e-10) and in float32 (2e-5). What is measured is kept
+in <workdir>/cross.jsonl, and the same command goes on where it was interrupted: by encoding, pattern, dtype and version
+of jax, so after a change of the code name another workdir. Exit code 0: all within the bound. 1: one exceeds it. 2: bad
+input. 130: interrupted. Each combination compiles two programs or three, so the catalogue takes hours on two CPU cores.
+"""
+
+import contextlib
+import inspect
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+from absl import flags
+from tqdm import tqdm
+
+from experiments import launch
+from ropelab import attention
+from ropelab.attention import Pattern
+from ropelab.contract import ready
+from ropelab.contract.crossing import errors
+from ropelab.encodings import ALL, Encoding, RoPE
+from ropelab.encodings.outside import parse_from
+from ropelab.encodings.specs import nearest, split
+from ropelab.reporting import cross_table, files
+from ropelab.reporting.cross_table import BOUNDS, Crossing
+
+
+class Combination(NamedTuple):
+    """What is measured at once."""
+
+    encoding: Encoding
+    pattern: Pattern
+    dtype: str
+
+    def key(self) -> tuple[str, ...]:
+        return repr(self.encoding), repr(self.pattern), self.dtype, jax.__version__
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The exit code; `argv` has the program's name first."""
+    argv = list(sys.argv if argv is None else argv)
+    values = flags.FlagValues()
+    text = "{} separated by ;"
+    flags.DEFINE_string("encodings", "", text.format("Specs, or all for every example,"), flag_values=values)
+    flags.DEFINE_string("patterns", "", text.format("Specs"), flag_values=values)
+    flags.DEFINE_list("dtypes", list(BOUNDS), "Out of float64 and float32.", flag_values=values)
+    flags.DEFINE_string("workdir", "runs/cross", "Folder of what is measured.", flag_values=values)
+    flags.DEFINE_string("markdown", None, "Write the tables to this file.", flag_values=values)
+    if "--help" in argv:
+        print(inspect.cleandoc(__doc__ or ""), values.get_help(), sep="\n")
+        return 0
+    try:
+        _, *rest = values(argv)
+        if rest:
+            raise ValueError(f"unexpected argument {rest[0]!r}; name encodings with --encodings=")
+        wanted = combinations(encodings(values.encodings), patterns(values.patterns), dtypes(values.dtypes))
+        for folder in (Path(values.workdir), *([Path(values.markdown).parent] if values.markdown else [])):
+            folder.mkdir(parents=True, exist_ok=True)  # a wrong path says so before the work
+        return crossed(wanted, Path(values.workdir), values.markdown, launch.command(main, argv))
+    except (flags.Error, ValueError, RuntimeError, OSError) as error:
+        return launch.fail(" ".join(str(error).split()))
+
+
+def encodings(text: str) -> list[Encoding]:
+    """Those that a flag names, complete as in a model: the first example of each class if it names none."""
+    found = [parse_from(part) for part in split(text, ";")] if text != "all" else list(ALL)
+    found = found or list({type(e): e for e in reversed(ALL)}.values())[::-1]
+    complete = [e.inherit(RoPE(base=1e4)) for e in found]
+    for encoding in complete:
+        ready(encoding)
+    return complete
+
+
+def patterns(text: str) -> list[Pattern]:
+    """Those that a flag names, or the examples of all."""
+    return [attention.parse(part) for part in split(text, ";")] or list(attention.ALL)
+
+
+def dtypes(names: Sequence[str]) -> list[str]:
+    for name in names:
+        if name not in BOUNDS:
+            raise ValueError(f"--dtypes={name!r} is not allowed.{nearest(name, BOUNDS)} It takes {', '.join(BOUNDS)}")
+    return list(names)
+
+
+def combinations(
+    encodings: Sequence[Encoding], patterns: Sequence[Pattern], dtypes: Sequence[str]
+) -> dict[tuple[str, ...], Combination]:
+    """All of them by their keys, the encodings one after the other.
+
+    Raises:
+        ValueError: if there are none.
+    """
+    every = (Combination(e, p, dtype) for e in encodings for p in patterns for dtype in dtypes)
+    found = {one.key(): one for one in every}
+    if not found:
+        raise ValueError(f"nothing to measure; --dtypes takes {', '.join(BOUNDS)}")
+    return found
+
+
+def crossed(wanted: dict[tuple[str, ...], Combination], workdir: Path, page: str | None, command: str) -> int:
+    """Measure what is missing, show and write all that was asked for; the exit code."""
+    path = workdir / "cross.jsonl"
+    known = {key_of(c): c for c in cross_table.read(path)}
+    interrupted = False
+    try:
+        for crossing in measured([one for key, one in wanted.items() if key not in known], len(wanted)):
+            cross_table.append(path, crossing)
+            known[key_of(crossing)] = crossing
+    except KeyboardInterrupt:
+        interrupted = True
+    found = [known[key] for key in wanted if key in known]
+    cross_table.print_cross(found)
+    if page:
+        made_by = f"`{command}` on jax {jax.__version__}, CPU"
+        files.write(Path(page), cross_table.markdown(found, total=len(wanted), made_by=made_by))
+    if interrupted:
+        print(f"\ninterrupted; {len(found)} of {len(wanted)} are kept, and the same command goes on", file=sys.stderr)
+        return 130
+    return int(bool(cross_table.failures(found)))
+
+
+def key_of(crossing: Crossing) -> tuple[str, ...]:
+    return tuple(crossing[name] for name in ("encoding", "pattern", "dtype", "jax"))
+
+
+def measured(missing: Sequence[Combination], total: int) -> Iterator[Crossing]:
+    """The crossings, each as soon as it is there, under a bar that counts those known before too."""
+    host = jax.local_devices(backend="cpu")[0]  # small arrays, and float32 products that an accelerator would round
+    before = None
+    with jax.default_device(host), tqdm(total=total, initial=total - len(missing), dynamic_ncols=True) as bar:
+        for one in missing:
+            if before not in (None, one.encoding):
+                jax.clear_caches()  # two thousand programs would stay in memory
+            before = one.encoding
+            bar.set_description(f"{type(one.encoding).__name__} × {type(one.pattern).__name__} {one.dtype}")
+            yield crossing(one)
+            bar.update()
+
+
+def crossing(one: Combination) -> Crossing:
+    """The record of one combination; whatever an encoding or a pattern raises is a failure of theirs."""
+    began, raised, found = time.perf_counter(), None, {}
+    try:
+        with precision(one.dtype):
+            found = errors(one.encoding, one.pattern, one.dtype)
+    except Exception as error:
+        raised = " ".join(f"{type(error).__name__}: {error}".split())
+    names = dict(zip(("encoding", "pattern", "dtype", "jax"), one.key(), strict=True))
+    return {**names, "errors": found, "raised": raised, "seconds": round(time.perf_counter() - began, 1)}
+
+
+@contextlib.contextmanager
+def precision(dtype: str) -> Iterator[None]:
+    """Double precision where it is asked for; float32 as a model has it, with double precision switched off."""
+    before = jax.config.jax_enable_x64
+    jax.config.update("jax_enable_x64", dtype == "float64")
+    try:
+        yield
+    finally:
+        jax.config.update("jax_enable_x64", before)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
