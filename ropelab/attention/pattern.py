@@ -4,6 +4,7 @@ Counts are functions of positions and head numbers alone, so the same pattern se
 cache, a shard and a packed batch. A key seen twice weighs twice in numerator and denominator.
 """
 
+import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,16 @@ class Pattern(Spec):
     def causal(self) -> bool:
         """Whether no query sees a key after it."""
         return True
+
+    @property
+    def span(self) -> int:
+        """How many tokens from the beginning of a text may all be seen once: beyond, a receipt looks for a difference.
+
+        An upper bound: what the integers among the fields add up to, `sinks` + `window` of `Sinks`.
+        """
+        values = (getattr(self, field.name) for field in dataclasses.fields(self))
+        numbers = (number for value in values for number in (value if isinstance(value, tuple) else (value,)))
+        return sum(abs(number) for number in numbers if isinstance(number, int))
 
     def counts(self, q_pos: Array, k_pos: Array, head: Array, num_heads: int) -> Array:
         """n_ij, an integer or a boolean, for each query position, key position and head, broadcast.

@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from ropelab.attention.dispatch import choose
+from ropelab.attention.kernels import choose
 from ropelab.encodings.base import Encoding
 from ropelab.encodings.rotary import Rotary
 from ropelab.models.decoding import encodes_once
@@ -152,7 +152,7 @@ def rotary_part(encoding: Encoding) -> Rotary | None:
 def longest_known(model: Model) -> int:
     """The longest context within which what is plugged in may still be defined to change nothing."""
     named = [getattr(part, name, 0) for part in parts(model.wiring.encoding) for name in ACT_BEYOND]
-    return max(model.config.trained_length, getattr(model.wiring.pattern, "window", 0), *named)
+    return max(model.config.trained_length, model.wiring.pattern.span, *named)
 
 
 def why_identical(model: Model) -> str:

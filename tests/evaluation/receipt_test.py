@@ -5,7 +5,10 @@ import json
 
 import numpy as np
 import pytest
+from jax import Array
 
+from ropelab.attention import Pattern
+from ropelab.encodings.specs import spec
 from ropelab.evaluation.receipt import NothingAppliedError, Receipt
 from ropelab.lab import Lab
 from tests.models import tiny
@@ -74,6 +77,57 @@ def test_a_window_longer_than_the_probe_is_proven_by_spreading_it(window: int) -
     assert f"SlidingWindow(window={window}) hides nothing at so short a distance" in receipt.statement
     assert receipt.first_position is not None
     assert receipt.first_position >= window
+
+
+@pytest.mark.parametrize(
+    ("pattern", "hides_from"),
+    [
+        ("Sinks(sinks=400, window=600)", 1000),
+        ("LambdaMask(starting=3, local=5000)", 5003),
+        ("BlockwiseCausal(block=5000)", 5000),
+        ("Grouped(group=5000, shift=300)", 4700),
+        ("ShiftedSparse(group=5000)", 2500),
+        ("Dilated(segments=(600, 5000), rates=(1, 1))", 600),
+        ("FixedSparse(block=5000, summary=1, heads='merged')", 5000),
+    ],
+)
+def test_a_pattern_longer_than_the_probe_is_proven_by_spreading_it(pattern: str, hides_from: int) -> None:
+    """Whatever its lengths are called, and however far beyond the trained length of 32 they are."""
+    receipt = swapped(pattern=pattern).receipt()
+    assert f"{pattern} hides nothing at so short a distance" in receipt.statement
+    assert receipt.first_position is not None
+    assert hides_from <= receipt.first_position < 1.1 * hides_from + 100
+
+
+@pytest.mark.parametrize(
+    ("pattern", "first"), [("Dilated(segments=(512, 1024), rates=(1, 4))", 1), ("Bidirectional", 0)]
+)
+def test_a_pattern_that_acts_at_once_needs_no_spreading(pattern: str, first: int) -> None:
+    """Of the dilated heads, head 1 keeps token 1 of the longer segments, and sees it twice."""
+    receipt = swapped(pattern=pattern).receipt()
+    assert receipt.statement == f"differs from the model as loaded from position {first} on"
+
+
+@spec
+class Forgetful(Pattern):
+    """A pattern of one's own, whose length has a name of its own: the last `memory` tokens."""
+
+    memory: int
+
+    def counts(self, q_pos: Array, k_pos: Array, head: Array, num_heads: int) -> Array:
+        return (k_pos <= q_pos) & (k_pos > q_pos - self.memory)
+
+
+def test_a_pattern_of_one_s_own_is_proven_too() -> None:
+    receipt = tiny.lab(tokenizer=True).swap(pattern=Forgetful(memory=5000)).receipt()
+    assert receipt.first_position is not None
+    assert 5000 <= receipt.first_position < 5100
+
+
+def test_a_pattern_that_hides_nothing_is_an_error() -> None:
+    """Every column of a block is its summary: no key is ever hidden, none seen twice."""
+    with pytest.raises(NothingAppliedError, match=r"nothing was applied: with RoPE\(.* and FixedSparse\("):
+        swapped(pattern="FixedSparse(block=8, summary=8, heads='merged')").receipt()
 
 
 @pytest.mark.parametrize("encoding", ["ALiBi", "NoPE"])
