@@ -45,3 +45,6 @@ class ALiBi(Encoding):
         slopes_N = jnp.asarray(alibi_slopes(ctx.num_heads, max_bias=self.max_bias), s_BNTS.dtype)[ctx.heads]
         distance_BTS = jnp.abs(q_pos_BT[:, :, None] - k_pos_BS[:, None, :]).astype(s_BNTS.dtype)
         return s_BNTS - slopes_N[:, None, None] * distance_BTS[:, None]
+
+    def linear_slopes(self, num_heads: int) -> np.ndarray | None:
+        return alibi_slopes(num_heads, max_bias=self.max_bias)

@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from ropelab.encodings.specs import Spec, spec
@@ -128,6 +129,14 @@ class Encoding(Spec):
         """One score from the scaled scores s_BNTS of each view: a choice among them, or a bias added."""
         del params, q_pos_BT, k_pos_BS, ctx
         return views[0]
+
+    def linear_slopes(self, num_heads: int) -> np.ndarray | None:
+        """m_n of every head of the model if all that `combine` does is add -m_n |i - j|, else None.
+
+        Such a bias is of low rank in the positions, so that kernels which take no bias can have it.
+        """
+        del num_heads
+        return None
 
     def in_context(
         self,

@@ -1,0 +1,140 @@
+"""A fused kernel as one that evaluates the formula: its own backward pass, unless a cotangent of the lse arrives.
+
+The kernels of jax drop the cotangent of the lse they return: partial results merged by it train with dq wrong by 23 %.
+So there are two ways back,
+
+    no cotangent of lse      the kernel's own pull-back, kept from the forward pass
+    one arrives              `blockwise_gradient.cotangents`, which has the term p_ij dlse_i
+
+and which is taken is known before anything runs: whether a result is used later is a fact of the program (jax's
+symbolic zeros). A bias linear in the distance goes in as more head dimensions, `low_rank`.
+
+What has run where: the wrapper with jax.nn's "xla" in place of cuDNN and splash in interpret mode, on CPUs, against
+`dense`, forward and both ways back. **cuDNN itself and a TPU were never at hand**, so that "auto" chooses neither.
+"""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.custom_derivatives import SymbolicZero
+
+from ropelab.attention.blocks import Formula, Operands, Tokens
+from ropelab.attention.blockwise import block_shape, blockwise
+from ropelab.attention.blockwise_gradient import cotangents
+from ropelab.attention.legality import refusal, without_wrapping
+from ropelab.attention.low_rank import with_bias_dimensions
+from ropelab.attention.pattern import Pattern
+from ropelab.attention.patterns.windows import SlidingWindow
+
+Result = tuple[Array, Array]
+Run = Callable[[Pattern, Array, Array, Array], Result]  # (out_BNTH, lse_BNT) of q_BNTH, k_BKSH and v_BKSH
+Pull = Callable[[Array], tuple[Array, Array, Array]]  # (dq, dk, dv) of dout
+
+
+def cudnn(formula: Formula, operands: Operands, *, in_order: bool = False) -> Result:
+    """cuDNN's flash attention, through `jax.nn.dot_product_attention`; never run yet where it is at home.
+
+    The lse is what the kernel keeps for its backward pass, float32. jax hands it out rounded to the values' dtype (0.03
+    at 10 in bfloat16), so it is taken from the pull-back; should it not be found there, it is the rounded one, and a
+    cotangent of it then has the forward pass evaluated again by `blockwise`.
+
+    Args:
+        in_order: see `refusal`, whose reasons are the errors.
+
+    Raises:
+        ValueError: where the call is not legal, with the reason.
+    """
+    return legal("cudnn", by_jax_nn("cudnn"), formula, operands, in_order)
+
+
+def legal(name: str, run: Run, formula: Formula, operands: Operands, in_order: bool) -> Result:
+    """The result of a kernel, or the reason why it may not be asked for one."""
+    reason = refusal(name, formula, operands, in_order=in_order)
+    if reason:
+        raise ValueError(reason)
+    return fused(run, formula, operands)
+
+
+def by_jax_nn(implementation: Any) -> Run:
+    """`jax.nn.dot_product_attention` of views that are scaled already; values as wide as keys, which it wants."""
+
+    def run(pattern: Pattern, q_BNTH: Array, k_BKSH: Array, v_BKSH: Array) -> Result:
+        H = v_BKSH.shape[-1]
+        v_BKSH = jnp.pad(v_BKSH, [(0, 0)] * 3 + [(0, k_BKSH.shape[-1] - H)])
+        window = (pattern.window - 1, 0) if isinstance(pattern, SlidingWindow) else None
+        out_BTNH, lse_BTN = jax.nn.dot_product_attention(
+            *(jnp.swapaxes(x, 1, 2) for x in (q_BNTH, k_BKSH, v_BKSH)),
+            scale=1.0,
+            is_causal=pattern.causal,
+            local_window_size=window,
+            implementation=implementation,
+            return_residual=True,
+        )
+        return jnp.swapaxes(out_BTNH, 1, 2)[..., :H], jnp.swapaxes(lse_BTN, 1, 2)
+
+    return run
+
+
+def evaluated(run: Run, formula: Formula, operands: Operands) -> tuple[Array, Array, Pull]:
+    """`(out, lse, pull)`, the lse as exact as the kernel has it."""
+    slopes_N = without_wrapping(formula.encoding).linear_slopes(formula.num_heads)
+    q_pos, k_pos = operands.queries.pos, operands.keys.pos
+
+    def attend(q_BNTH: Array, k_BKSH: Array, v_BKSH: Array) -> Result:
+        if slopes_N is not None:
+            q_BNTH, k_BKSH = with_bias_dimensions(q_BNTH, k_BKSH, slopes_N, q_pos, k_pos, reach=k_pos.shape[1])
+        return run(formula.pattern, q_BNTH, k_BKSH, v_BKSH)
+
+    (q_BNTH,), (k_BKSH,) = operands.queries.views, operands.keys.views
+    out, pull, lse = jax.vjp(attend, q_BNTH, k_BKSH, operands.values, has_aux=True)
+    return out, kept_by(pull, lse), pull
+
+
+def kept_by(pull: Pull, lse: Array) -> Array:
+    """The float32 lse that a pull-back holds, if it holds one array that can be it; else the lse that was returned."""
+    if is_wide(lse):
+        return lse
+    found = [x for x in jax.tree.leaves(pull) if x.shape == lse.shape and x.dtype == jnp.float32]
+    return found[0] if len(found) == 1 else lse
+
+
+def is_wide(x: Array) -> bool:
+    return jnp.finfo(x.dtype).nmant >= jnp.finfo(jnp.float32).nmant
+
+
+def wide(lse: Array) -> Array:
+    return lse.astype(jnp.promote_types(lse.dtype, jnp.float32))
+
+
+def result_alone(run: Run, formula: Formula, operands: Operands) -> Result:
+    out, lse, _ = evaluated(run, formula, operands)
+    return out, wide(lse)
+
+
+def forward(run: Run, formula: Formula, primals: Operands) -> tuple[Result, tuple]:
+    operands = jax.tree.map(lambda leaf: leaf.value, primals)
+    out, lse, pull = evaluated(run, formula, operands)
+    return (out, wide(lse)), (operands, (out, lse), pull)
+
+
+def backward(run: Run, formula: Formula, saved: tuple[Operands, Result, Pull], given: tuple) -> tuple[Operands]:
+    del run
+    operands, (out, lse), pull = saved
+    dout, dlse = (None if isinstance(x, SymbolicZero) else x for x in given)
+    dout = jnp.zeros_like(out) if dout is None else dout
+    if dlse is None:
+        dq, dk, dv = pull(dout)
+        none: Any = None
+        params = jax.tree.map(jnp.zeros_like, operands.params)
+        return (Operands(params, Tokens((dq,), none, none), Tokens((dk,), none, none), dv, none, none),)
+    result = (out, lse) if is_wide(lse) else blockwise(formula, operands)
+    block = block_shape(operands.queries.pos.shape[1], operands.keys.pos.shape[1])
+    return (cotangents(formula, block, operands, result, (dout, dlse)),)
+
+
+differentiable = jax.custom_vjp(result_alone, nondiff_argnums=(0, 1))
+differentiable.defvjp(forward, backward, symbolic_zeros=True)
+fused = cast(Callable[[Run, Formula, Operands], Result], differentiable)

@@ -1,0 +1,150 @@
+"""Which attention calls a fused kernel may take: the reason why not, in words with the remedy, or None.
+
+Fused kernels count tokens from 0 and add no bias. What they can do of the one formula is one view, softmax over a
+causal triangle, a window or everything, and a bias linear in the distance written as more head dimensions (`low_rank`).
+Everything else is what `blockwise` is for, and every reason ends with how to have it or that it has it.
+"""
+
+import inspect
+
+import jax
+import jax.numpy as jnp
+
+from ropelab.attention.blocks import Formula, Operands
+from ropelab.attention.low_rank import FARTHEST, bias_dimensions
+from ropelab.attention.patterns.causal import Bidirectional, Causal
+from ropelab.attention.patterns.windows import SlidingWindow
+from ropelab.encodings.base import Encoding
+from ropelab.encodings.wrapping import Sharpened
+
+PLATFORM = {"cudnn": "gpu", "splash": "tpu"}
+INSTEAD = 'kernel="blockwise" takes it'
+TILE = 128  # splash cuts queries and keys into multiples of this
+WIDEST = {True: 256, False: 128}  # head dimensions of cuDNN, from Hopper on and before
+
+
+def refusal(
+    name: str,
+    formula: Formula,
+    operands: Operands,
+    *,
+    in_order: bool,
+    backend: str | None = None,
+    hopper: bool | None = None,
+) -> str | None:
+    """Why the kernel of this name may not evaluate this call, None if it may.
+
+    Args:
+        in_order: whether queries and keys are the same tokens, token t at position t, under all heads of the model, and
+            none were picked from among them. Positions are arrays, so that nobody can read this off them.
+        backend: "gpu", "tpu" or "cpu"; jax's own if not given.
+        hopper: whether the GPU is of compute capability 9.0 or more; asked of the device if not given.
+
+    Raises:
+        ValueError: for a name of no fused kernel.
+    """
+    if name not in PLATFORM:
+        raise ValueError(f"unknown fused kernel {name!r}; there are {', '.join(PLATFORM)}")
+    of_machine = no_machine(name, backend or jax.default_backend())
+    of_call = no_tokens(operands, in_order) or no_scores(formula, operands)
+    reason = of_machine or of_call or (no_cudnn(formula, operands, hopper) if name == "cudnn" else no_splash(operands))
+    return None if reason is None else f"kernel={name!r}: {reason}"
+
+
+def no_machine(name: str, backend: str) -> str | None:
+    """What jax or the device lacks."""
+    if name == "cudnn" and "return_residual" not in inspect.signature(jax.nn.dot_product_attention).parameters:
+        return (
+            f"jax.nn.dot_product_attention of jax {jax.__version__} returns no log-sum-exp; "
+            f"install jax>=0.10.2, or {INSTEAD}"
+        )
+    if backend not in (PLATFORM[name], {"gpu": "cuda"}.get(PLATFORM[name])):
+        return f"it runs on a {PLATFORM[name].upper()}, and jax is on {backend}; {INSTEAD}"
+    return None
+
+
+def no_tokens(operands: Operands, in_order: bool) -> str | None:
+    """What is wrong with where the tokens stand."""
+    T, S = operands.queries.pos.shape[1], operands.keys.pos.shape[1]
+    if operands.queries.segments is not None or operands.keys.segments is not None:
+        return f"documents packed with segments= are not told apart by it; give each a row of its own, or {INSTEAD}"
+    if not in_order or T != S:
+        return (
+            f"it counts tokens from 0, and these {T} queries and {S} keys are not known to be the same tokens, each at "
+            f"the position of its number; leave q_pos=, k_pos= and heads= out where they are, or {INSTEAD}"
+        )
+    return None
+
+
+def no_scores(formula: Formula, operands: Operands) -> str | None:
+    """What of the encoding or the pattern it cannot express."""
+    encoding, pattern, views = formula.encoding, formula.pattern, len(operands.queries.views)
+    if encoding.contextual:
+        return f"a score of {encoding!r} depends on the other keys of its query; {INSTEAD}"
+    if encoding.framed:
+        return f"{encoding!r} encodes keys differently for different queries; {INSTEAD}"
+    if views != 1:
+        return f"{encoding!r} chooses among {views} products for each pair; {INSTEAD}"
+    if type(pattern) not in (Causal, Bidirectional, SlidingWindow):
+        return f"of patterns it knows Causal, SlidingWindow and Bidirectional, not {pattern!r}; {INSTEAD}"
+    return no_bias(formula, operands)
+
+
+def no_bias(formula: Formula, operands: Operands) -> str | None:
+    """What is wrong with the bias on its scores, if there is one."""
+    encoding, T = formula.encoding, operands.queries.pos.shape[1]
+    plain = without_wrapping(encoding)
+    if type(plain).combine is Encoding.combine:
+        return None
+    if plain.linear_slopes(formula.num_heads) is None:
+        if jax.tree.leaves(operands.params):
+            return f"the bias of {encoding!r} is learned, and it would have no gradient; {INSTEAD}"
+        return f"the bias of {encoding!r} is not linear in the distance, and it takes no other; {INSTEAD}"
+    if not formula.pattern.causal:
+        return f"-m |i - j| of {encoding!r} is of low rank only where j <= i, not under {formula.pattern!r}; {INSTEAD}"
+    if operands.values.dtype == jnp.float16:
+        return f"the slopes of {encoding!r} times powers of 256 overflow float16; use bfloat16, or {INSTEAD}"
+    if T > FARTHEST:
+        return f"the bias of {encoding!r} is written in digits for {FARTHEST} positions, not {T}; {INSTEAD}"
+    return None
+
+
+def no_cudnn(formula: Formula, operands: Operands, hopper: bool | None) -> str | None:
+    """What cuDNN's attention refuses: dtypes and head dimensions."""
+    q_BNTH, k_BKSH, v = operands.queries.views[0], operands.keys.views[0], operands.values
+    dtypes = [str(x.dtype) for x in (q_BNTH, k_BKSH, v)]
+    if len(set(dtypes)) > 1 or dtypes[0] not in ("bfloat16", "float16"):
+        given = ", ".join(dict.fromkeys(dtypes))
+        return f"queries, keys and values must all be bfloat16 or all float16, not {given}; cast them, or {INSTEAD}"
+    more = more_dimensions(formula, operands)
+    H, widest = q_BNTH.shape[-1] + more, WIDEST[has_hopper() if hopper is None else hopper]
+    if H % 8 or widest < H or v.shape[-1] > H:
+        with_bias = f", {more} of them for the bias," if more else ""
+        return f"head dimension {H}{with_bias} must be a multiple of 8 and at most {widest} on this GPU; {INSTEAD}"
+    return None
+
+
+def no_splash(operands: Operands) -> str | None:
+    T = operands.queries.pos.shape[1]
+    return f"{T} tokens are not a multiple of {TILE}; pad the text, or {INSTEAD}" if T % TILE else None
+
+
+def more_dimensions(formula: Formula, operands: Operands) -> int:
+    """Head dimensions that the bias takes."""
+    slopes = without_wrapping(formula.encoding).linear_slopes(formula.num_heads)
+    return 0 if slopes is None else bias_dimensions(slopes, operands.keys.pos.shape[1])
+
+
+def without_wrapping(encoding: Encoding) -> Encoding:
+    """The encoding whose `combine` it is: a wrapper that multiplies queries adds nothing to their scores."""
+    while isinstance(encoding, Sharpened) and type(encoding).combine is Sharpened.combine:
+        encoding = encoding.of
+    return encoding
+
+
+def has_hopper() -> bool:
+    """Whether the first GPU is of compute capability 9.0 or more; without one, no."""
+    if jax.default_backend() != "gpu":
+        return False
+    major, _, _ = str(getattr(jax.devices()[0], "compute_capability", "0")).partition(".")
+    return int(major) >= 9
