@@ -73,8 +73,9 @@ def attend(
     kernel = parse(kernel) if isinstance(kernel, str) else kernel
     if length is None and isinstance(kernel, Exchange) and encoding.depends_on_length:
         raise ValueError(f"a shard does not know how long the text is and {encoding!r} must: say length=")
-    found = attend_encoded(encoding, seen, params, queries, keys, v_BKSH, ctx, kernel, in_order=in_order)
-    return found if sink_logits is None else with_sinks(*found, sink_logits)
+    return attend_encoded(
+        encoding, seen, params, queries, keys, v_BKSH, ctx, kernel, in_order=in_order, sink_logits=sink_logits
+    )
 
 
 def attend_encoded(
@@ -88,6 +89,7 @@ def attend_encoded(
     kernel: str | Kernel,
     *,
     in_order: bool = False,
+    sink_logits: Array | None = None,
 ) -> tuple[Array, Array]:
     """As `attend`, for tokens that are encoded already, or still raw under a framed encoding; all head-major.
 
@@ -101,7 +103,8 @@ def attend_encoded(
     in_order = in_order and kernel not in ("dense", dense)
     evaluate = partial(pattern.attend, run, formula, in_order=in_order)
     out_BNTH, lse_BNT = (one_program(evaluate) if encoding.framed else evaluate)(operands)
-    return jnp.swapaxes(out_BNTH, 1, 2), jnp.swapaxes(lse_BNT, 1, 2)
+    found = jnp.swapaxes(out_BNTH, 1, 2), jnp.swapaxes(lse_BNT, 1, 2)
+    return found if sink_logits is None else with_sinks(*found, sink_logits)
 
 
 def with_sinks(out_BTNH: Array, lse_BTN: Array, sink_logits_N: Array) -> tuple[Array, Array]:

@@ -105,7 +105,10 @@ def step(
         queries = Tokens(query_side(encoding, tables, q, pos_BT, ctx), pos_BT, segments_BT)
         views, values = jax.tree.map(lambda x: x.reshape(len(pos_BS), -1, *x.shape[1:]), mine)
         keys = Tokens(key_side(encoding, tables, views, pos_BS, ctx), pos_BS, segments_BS)
-        out, _ = attend_encoded(encoding, wiring.pattern, tables, queries, keys, values, ctx, wiring.kernel)
+        sinks = weights.get("sink_logits")
+        out, _ = attend_encoded(
+            encoding, wiring.pattern, tables, queries, keys, values, ctx, wiring.kernel, sink_logits=sinks
+        )
         x_BTD = family.finish_layer(config, weights, x_BTD, out)
         kept.append(Kept(*mine))
     x_BTD = family.last_norm(config, params, x_BTD)

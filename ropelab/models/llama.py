@@ -25,6 +25,7 @@ class LlamaConfig(Spec):
         trained_length: tokens of context the weights were trained on; 0 if nobody knows.
         tied_head: the output projection is the embedding table.
         attention_bias, mlp_bias: projections carry biases.
+        sink_logits: each head of each layer learns a score that belongs to no key, as in gpt-oss.
     """
 
     vocabulary: int
@@ -39,6 +40,7 @@ class LlamaConfig(Spec):
     tied_head: bool = False
     attention_bias: bool = False
     mlp_bias: bool = False
+    sink_logits: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -74,6 +76,8 @@ def shapes(config: LlamaConfig) -> Tree:
         layers |= {"q_bias": (L, N, H), "k_bias": (L, K, H), "v_bias": (L, K, H), "o_bias": (L, D)}
     if config.mlp_bias:
         layers |= {"gate_bias": (L, F), "up_bias": (L, F), "down_bias": (L, D)}
+    if config.sink_logits:
+        layers |= {"sink_logits": (L, N)}
     return {"layers": layers, "norm": (D,)}
 
 

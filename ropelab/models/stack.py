@@ -61,7 +61,7 @@ def hidden_states(wiring: Wiring, params: dict[str, Any], tokens_BT: Array, plac
     def body(x_BTD: Array, xs: tuple[Layer, Array, dict]) -> tuple[Array, None]:
         layer, number, own = xs
         q, k, v = by_tokens(partial(family.projections, config, layer), x_BTD)
-        mixed = mix(wiring, LayerTables(number, own, shared), q, (k, v), placed, placed)
+        mixed = mix(wiring, LayerTables(number, own, shared), q, (k, v), placed, placed, layer.get("sink_logits"))
         return by_tokens(partial(family.finish_layer, config, layer), x_BTD, mixed), None
 
     xs = (params["layers"], jnp.arange(config.layers), stacked)
@@ -85,7 +85,7 @@ def extend(
         layer, number, own, keys, values = xs
         q, k, v = by_tokens(partial(family.projections, config, layer), x_BTD)
         kv = store(keys, k, cache.filled), store(values, v, cache.filled)
-        mixed = mix(wiring, LayerTables(number, own, shared), q, kv, placed, stored)
+        mixed = mix(wiring, LayerTables(number, own, shared), q, kv, placed, stored, layer.get("sink_logits"))
         return by_tokens(partial(family.finish_layer, config, layer), x_BTD, mixed), kv
 
     xs = (params["layers"], jnp.arange(config.layers), stacked, cache.keys, cache.values)
@@ -116,7 +116,13 @@ def store(kept_BS: Array, new_BT: Array, at: Array) -> Array:
 
 
 def mix(
-    wiring: Wiring, tables: LayerTables, q_BTNH: Array, kv: tuple[Array, Array], queries: Placed, keys: Placed
+    wiring: Wiring,
+    tables: LayerTables,
+    q_BTNH: Array,
+    kv: tuple[Array, Array],
+    queries: Placed,
+    keys: Placed,
+    sink_logits_N: Array | None,
 ) -> Array:
     """Attention as the wiring has it in this layer."""
     segments = None if queries.segments is None or keys.segments is None else (queries.segments, keys.segments)
@@ -135,6 +141,7 @@ def mix(
             segments=segments,
             length=queries.length,
             kernel=wiring.kernel,
+            sink_logits=sink_logits_N,
         )
         return out_BTNH
 

@@ -24,13 +24,14 @@ from ropelab.attention.arranging import (
     OfHeads,
     Result,
     blind,
+    every,
     merged,
     padded,
     recomputed,
     side_by_side,
     spread,
     with_heads,
-    with_tokens,
+    zero_after,
 )
 from ropelab.attention.blocks import Formula, Operands
 from ropelab.attention.pattern import Evaluate, Pattern
@@ -87,7 +88,10 @@ class Dilated(Pattern):
             require(self.mix_gradient, self, f"mix_gradient=False cannot be had with {formula.encoding!r}")
             return kernel(formula, operands)  # its scores depend on all keys that a query sees, whatever the branch
         if in_order:
-            parts = [self.branch(kernel, formula, operands, w, r) for w, r in self.branches]
+            parts, zero = [], jnp.zeros((), jnp.int32)
+            for w, r in self.branches:
+                parts.append(self.branch(kernel, formula, operands, w, r, zero))
+                zero = zero_after(parts[-1])
             offsets = [self.offsets(formula.num_heads, r) for r in self.rates]
             T = operands.queries.pos.shape[1]
             return recomputed(self.mixed, static_argnums=(1, 2))(parts, tuple(offsets), T)
@@ -96,13 +100,13 @@ class Dilated(Pattern):
         single = [Dilated(segments=(w,), rates=(r,), head_offset=self.head_offset) for w, r in self.branches]
         return merged([kernel(formula._replace(pattern=one), operands) for one in single], weights_learn=False)
 
-    def branch(self, kernel: Evaluate, formula: Formula, operands: Operands, w: int, r: int) -> Result:
+    def branch(self, kernel: Evaluate, formula: Formula, operands: Operands, w: int, r: int, zero: Array) -> Result:
         """What every head makes of the tokens that it keeps: [B, N, ceil(T / r), H] and their lse."""
         T = operands.queries.pos.shape[1]
         within, parts = formula._replace(pattern=Grouped(group=w)), []
         for offset, mine in self.sharing(formula.num_heads, r).items():
             if offset < T:
-                kept = with_tokens(with_heads(operands, mine), slice(offset, None, r), slice(offset, None, r))
+                kept = every(r, with_heads(operands, mine), offset, zero)
                 found = padded(kernel(within, kept), -(-T // r))
             else:
                 found = blind(operands, len(mine), -(-T // r))
