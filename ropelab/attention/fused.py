@@ -10,7 +10,8 @@ and which is taken is known before anything runs: whether a result is used later
 symbolic zeros). A bias linear in the distance goes in as more head dimensions, `low_rank`.
 
 What has run where: the wrapper with jax.nn's "xla" in place of cuDNN and splash in interpret mode, on CPUs, against
-`dense`, forward and both ways back. **cuDNN itself and a TPU were never at hand**, so that "auto" chooses neither.
+`dense`, forward and both ways back; the programs for a GPU and a TPU were lowered and read. **Neither machine was at
+hand to run them**, so that "auto" chooses neither kernel.
 """
 
 from collections.abc import Callable
@@ -95,8 +96,6 @@ def evaluated(run: Run, formula: Formula, operands: Operands) -> tuple[Array, Ar
 
 def kept_by(pull: Pull, lse: Array) -> Array:
     """The float32 lse that a pull-back holds, if it holds one array that can be it; else the lse that was returned."""
-    if is_wide(lse):
-        return lse
     found = [x for x in jax.tree.leaves(pull) if x.shape == lse.shape and x.dtype == jnp.float32]
     return found[0] if len(found) == 1 else lse
 

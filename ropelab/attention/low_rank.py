@@ -14,9 +14,9 @@ m T / 2 rounds a score by up to 2^-25 m T, which for m = 1/2 is 6e-5 at 4k token
 dimensions stand in front of the head's own, so that a sum taken in order has cancelled them before q . k is added: for
 powers of two that is exact. Which order a matrix unit takes is its own affair. Measured on a CPU with bfloat16 operands
 and float32 sums, the largest error of an output over worst rows, 8 heads / 16 heads: 1e-7 / 1e-5 at 4k, 1e-7 / 4e-5 at
-128k, 1e-7 / 4e-3 at 1M. With the dimensions behind the head's own: 1e-5, 8e-4 and 4e-3; one float32 product, in an order
-of its own, had 2e-4 at 4k. bfloat16 itself rounds an output by 2e-3. Beyond 128k use `blockwise`, which adds the bias of
-the distance itself.
+128k, 1e-7 / 4e-3 at 1M. With the dimensions behind the head's own: 1e-5, 8e-4 and 4e-3; one float32 product, in an
+order of its own, had 2e-4 at 4k. bfloat16 itself rounds an output by 2e-3. Beyond 128k use `blockwise`, which adds the
+bias of the distance itself.
 """
 
 import math

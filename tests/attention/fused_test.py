@@ -154,6 +154,20 @@ def test_what_a_gpu_would_run(monkeypatch, encoding, pattern, with_lse, says):
     assert set(re.findall(r"fmha_scale\\22: ([\d.]+)", text)) == {"1.0"}
 
 
+@pytest.mark.parametrize("with_lse, calls", [(False, ["dkv", "dq", "fwd"]), (True, ["fwd"])])
+def test_what_a_tpu_would_run(with_lse, calls):
+    """Lowered for a TPU: one call forward, lse or none, at a head dimension of 64 + 8."""
+    shapes = [jax.ShapeDtypeStruct((1, 256, heads, 64), jnp.bfloat16) for heads in (N, K, K)]
+    kernel = partial(fused, by_splash(interpret=False))
+
+    def loss(qkv):
+        out, lse = attend(*qkv, encoding=ALiBi(), pattern=SlidingWindow(window=50), kernel=kernel)
+        return jnp.sum(out.astype(jnp.float32)) + (jnp.sum(lse) if with_lse else 0)
+
+    text = jax.jit(jax.value_and_grad(loss)).trace(shapes).lower(lowering_platforms=("tpu",)).as_text()
+    assert sorted(re.findall(r'kernel_name = "splash_mha_([a-z]+)', text)) == calls
+
+
 def operands(T=128, S=None, views=1, dtype=jnp.bfloat16, head_dim=64, segments=False, params=None, heads=N):
     """Zeros in the shapes of a call."""
 
