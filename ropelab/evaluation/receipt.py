@@ -129,7 +129,7 @@ def proof(model: Model, original: Model, probe_1T: np.ndarray) -> dict[str, Any]
             f"probe tokens is that of the unchanged model, {original.wiring.encoding!r} and {original.wiring.pattern!r}"
         )
     statement = (
-        f"identical to the model as loaded on {T} consecutive tokens, as {why_identical(model)}; "
+        f"identical to the model as loaded on {T} consecutive tokens, as {why_identical(model, original)}; "
         f"differs from token {first} on when the same tokens are spread over {T * stride} positions"
     )
     return {"max_logit_difference": largest, "first_position": first * stride, "statement": statement}
@@ -155,12 +155,21 @@ def longest_known(model: Model) -> int:
     return max(model.config.trained_length, model.wiring.pattern.span, *named)
 
 
-def why_identical(model: Model) -> str:
-    for part in parts(model.wiring.encoding):
-        for name in ACT_BEYOND:
-            if hasattr(part, name):
-                return f"{type(part).__name__} is defined to be within {name}={getattr(part, name)}"
-    return f"{model.wiring.pattern!r} hides nothing at so short a distance"
+def why_identical(model: Model, original: Model) -> str:
+    """What of that which was plugged in is meant to act further out only."""
+    encoding, pattern = model.wiring.encoding, model.wiring.pattern
+    reasons = []
+    if encoding != original.wiring.encoding:
+        defined = (
+            f"{type(part).__name__} is defined to be within {name}={getattr(part, name)}"
+            for part in parts(encoding)
+            for name in ACT_BEYOND
+            if hasattr(part, name)
+        )
+        reasons.append(next(defined, f"{encoding!r} does nothing at so short a distance"))
+    if pattern != original.wiring.pattern:
+        reasons.append(f"{pattern!r} hides nothing at so short a distance")
+    return " and ".join(reasons)
 
 
 def difference(model: Model, original: Model, probe_1T: np.ndarray, **where: Any) -> tuple[float, int | None]:

@@ -99,6 +99,19 @@ def test_a_pattern_longer_than_the_probe_is_proven_by_spreading_it(pattern: str,
     assert hides_from <= receipt.first_position < 1.1 * hides_from + 100
 
 
+def test_an_encoding_and_a_pattern_are_both_named() -> None:
+    receipt = swapped("ReRoPE(window=600)", "LambdaMask(starting=3, local=600)").receipt()
+    defined = "as ReRoPE is defined to be within window=600 and LambdaMask(starting=3, local=600) hides nothing at"
+    assert defined in receipt.statement
+
+
+def test_the_checkpoint_s_own_encoding_is_no_reason_for_a_pattern() -> None:
+    lab = tiny.lab("yarn_4", tokenizer=True)
+    receipt = lab.swap(pattern="SlidingWindow(window=600)").receipt()
+    assert "YaRN" in receipt.encoding
+    assert "on 256 consecutive tokens, as SlidingWindow(window=600) hides nothing" in receipt.statement
+
+
 @pytest.mark.parametrize(
     ("pattern", "first"), [("Dilated(segments=(512, 1024), rates=(1, 4))", 1), ("Bidirectional", 0)]
 )
