@@ -163,7 +163,7 @@ def crossing(one: Combination) -> Crossing:
 @contextlib.contextmanager
 def precision(dtype: str) -> Iterator[None]:
     """Double precision where it is asked for; float32 as a model has it, with double precision switched off."""
-    before = jax.config.jax_enable_x64
+    before = jax.config.read("jax_enable_x64")
     jax.config.update("jax_enable_x64", dtype == "float64")
     try:
         yield

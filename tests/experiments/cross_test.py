@@ -91,13 +91,13 @@ def test_double_precision_is_on_for_float64_alone(monkeypatch: pytest.MonkeyPatc
     found = {}
 
     def noted(encoding, pattern, dtype):
-        found[dtype] = jax.config.jax_enable_x64
+        found[dtype] = jax.config.read("jax_enable_x64")
         return {"dense": 0.0}
 
     monkeypatch.setattr(cross, "errors", noted)
     assert run("--encodings=ALiBi", "--patterns=Causal") == 0
     assert found == {"float64": True, "float32": False}
-    assert not jax.config.jax_enable_x64
+    assert not jax.config.read("jax_enable_x64")
 
 
 def test_an_example_of_each_class_unless_encodings_are_named():
