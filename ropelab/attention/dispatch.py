@@ -8,7 +8,7 @@ from jax import Array
 from ropelab.attention.blocks import Formula, Operands, Tokens
 from ropelab.attention.dense import dense
 from ropelab.attention.exchange import Exchange
-from ropelab.attention.kernels import Kernel, by_fact, parse
+from ropelab.attention.kernels import FUSED, Kernel, by_fact, parse
 from ropelab.attention.pattern import Pattern
 from ropelab.attention.patterns.causal import Causal
 from ropelab.encodings.base import Context, Encoding, Params
@@ -43,8 +43,8 @@ def attend(
         segments: the document of each token, [T] or [B, T], or a pair of them for queries and for keys.
         length: tokens in context; the largest position plus one if not given.
         heads, num_heads: global numbers of the query heads present, and how many the model has.
-        kernel: "dense", "blockwise", "auto" for the faster of the two, or a function that evaluates the formula; within
-            `jax.shard_map` an exchange.
+        kernel: "dense", "blockwise", "auto" for the faster of the two; "cudnn" or "splash" where they are legal; a
+            function that evaluates the formula; within `jax.shard_map` an exchange.
         layer: which layer, for an encoding that is a schedule over layers.
         sink_logits: float[N], a learned score of each head that belongs to no key (gpt-oss): it takes its share of the
             softmax, and of lse, and brings no value.
@@ -99,12 +99,18 @@ def attend_encoded(
     """
     operands = Operands(params, queries, keys, v_BKSH, ctx.length, ctx.heads)
     formula = Formula(encoding, pattern, ctx.num_heads)
-    run = partial(by_fact, kernel) if isinstance(kernel, str) else kernel
     in_order = in_order and kernel not in ("dense", dense)
+    picked = type(pattern).attend is not Pattern.attend
+    run = named(kernel, in_order and not picked) if isinstance(kernel, str) else kernel
     evaluate = partial(pattern.attend, run, formula, in_order=in_order)
     out_BNTH, lse_BNT = (one_program(evaluate) if encoding.framed else evaluate)(operands)
     found = jnp.swapaxes(out_BNTH, 1, 2), jnp.swapaxes(lse_BNT, 1, 2)
     return found if sink_logits is None else with_sinks(*found, sink_logits)
+
+
+def named(kernel: str, in_order: bool) -> Kernel:
+    """The kernel of this name; a fused one, which counts tokens from 0, must be told whether they stand in order."""
+    return partial(FUSED[kernel], in_order=in_order) if kernel in FUSED else partial(by_fact, kernel)
 
 
 def with_sinks(out_BTNH: Array, lse_BTN: Array, sink_logits_N: Array) -> tuple[Array, Array]:

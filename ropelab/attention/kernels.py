@@ -8,11 +8,17 @@ from ropelab.attention.blocks import Formula, Operands
 from ropelab.attention.blockwise import blockwise
 from ropelab.attention.dense import dense
 from ropelab.attention.exchange import EXCHANGES, Exchange
+from ropelab.attention.fused import cudnn
+from ropelab.attention.splash import splash
 from ropelab.encodings import specs
 from ropelab.encodings.base import Encoding
 
 Kernel = Callable[[Formula, Operands], tuple[Array, Array]]
 KERNELS: dict[str, Kernel] = {"dense": dense, "blockwise": blockwise}
+FUSED: dict[str, Callable[..., tuple[Array, Array]]] = {
+    "cudnn": cudnn,
+    "splash": splash,
+}  # by name alone, until they have run on their hardware
 SMALL = 256 * 1024  # scores per head below which one dense square is faster than a loop over blocks
 
 
@@ -22,11 +28,11 @@ def parse(kernel: str | Exchange) -> str | Exchange:
     Raises:
         ValueError: for anything else.
     """
-    if isinstance(kernel, Exchange) or kernel in (*KERNELS, "auto"):
+    if isinstance(kernel, Exchange) or kernel in (*KERNELS, *FUSED, "auto"):
         return kernel
     if kernel.split("(")[0].strip() in EXCHANGES:
         return specs.parse(kernel, EXCHANGES, kind="exchange")
-    names = ", ".join((*KERNELS, *(f"{name}()" for name in EXCHANGES)))
+    names = ", ".join((*KERNELS, *FUSED, *(f"{name}()" for name in EXCHANGES)))
     raise ValueError(f"unknown kernel {kernel!r}; there are {names} and auto")
 
 
@@ -43,6 +49,6 @@ def choose(kernel: str | Exchange, T: int, S: int, encoding: Encoding | None = N
 
 
 def by_fact(name: str, formula: Formula, operands: Operands) -> tuple[Array, Array]:
-    """The kernel of this name, or for "auto" the faster one for this call."""
+    """The portable kernel of this name, or for "auto" the faster one for this call."""
     T, S = operands.queries.pos.shape[1], operands.keys.pos.shape[1]
     return KERNELS[choose(name, T, S, formula.encoding)](formula, operands)

@@ -157,6 +157,12 @@ def test_auto_is_dense_for_small_squares_and_blockwise_beyond():
     assert choose("blockwise", 1, 1) == "blockwise"
 
 
+@pytest.mark.parametrize("kernel, machine", [("cudnn", "gpu|GPU|residual"), ("splash", "tpu|TPU")])
+def test_a_fused_kernel_without_its_machine_says_so(kernel, machine):
+    with pytest.raises(ValueError, match=machine):
+        attend(*sample(), encoding=ROPE, kernel=kernel)
+
+
 def test_the_named_kernels_agree_and_the_pattern_is_causal_by_default():
     q, k, v = sample()
     results = [attend(q, k, v, encoding=ROPE, pattern=Causal(), kernel=name) for name in ("auto", "dense", "blockwise")]
