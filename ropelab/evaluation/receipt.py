@@ -14,8 +14,10 @@ import jax
 import numpy as np
 
 from ropelab.attention.kernels import choose
+from ropelab.attention.pattern import Pattern
 from ropelab.encodings.base import Encoding
 from ropelab.encodings.rotary import Rotary
+from ropelab.models.config import Wiring
 from ropelab.models.decoding import encodes_once
 from ropelab.models.module import Model
 
@@ -82,7 +84,7 @@ def receipt(model: Model, original: Model, probe_1T: np.ndarray, *, name: str, l
         model=name,
         encoding=repr(wiring.encoding),
         pattern=repr(wiring.pattern),
-        kernel=choose(wiring.kernel, stated, stated, wiring.encoding.kinds()[0]),
+        kernel=kernel_line(wiring, stated),
         head_dim=wiring.config.head_dim,
         trained_length=wiring.config.trained_length,
         length=stated,
@@ -91,6 +93,13 @@ def receipt(model: Model, original: Model, probe_1T: np.ndarray, *, name: str, l
         **frequency_facts(model, stated),
         **proof(model, original, probe_1T),
     )
+
+
+def kernel_line(wiring: Wiring, length: int) -> str:
+    """What evaluates a whole text of this length: the kernel, and the calls that the pattern makes of it."""
+    name = choose(wiring.kernel, length, length, wiring.encoding.kinds()[0])
+    arranges = type(wiring.pattern).attend is not Pattern.attend and wiring.kernel != "dense"
+    return f"{name}, {wiring.pattern.arrangement(wiring.config.heads)}" if arranges else name
 
 
 def frequency_facts(model: Model, length: int) -> dict[str, Any]:

@@ -167,3 +167,12 @@ def test_a_receipt_can_be_written_and_read() -> None:
         again = json.loads(json.dumps(dataclasses.asdict(receipt)))
         assert Receipt(**again) == receipt
         assert all(line.split("  ")[0].strip() in again for line in str(receipt).splitlines())
+
+
+def test_the_kernel_line_says_how_a_pattern_arranges_its_calls() -> None:
+    lab = swapped(pattern="Dilated(segments=(8, 32), rates=(1, 4))")
+    line = "2 branches in 5 calls on the tokens kept, merged by their lse"
+    assert lab.receipt().kernel == f"dense, {line}"
+    assert lab.swap(kernel="blockwise").receipt().kernel == f"blockwise, {line}"
+    assert lab.swap(kernel="dense").receipt().kernel == "dense"
+    assert swapped("PI(factor=2.0)").receipt().kernel == "dense"
