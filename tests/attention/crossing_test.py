@@ -1,0 +1,67 @@
+"""Every pattern on every kernel under encodings of each difficult kind, against the formula written out.
+
+A learned bias that differs between heads, keys encoded for each query, scores that depend on the keys in between; and
+in double precision, where two right programs differ by rounding alone and a forgotten term has nowhere to hide. The
+whole table is `python -m experiments.cross`.
+"""
+
+import dataclasses
+from collections.abc import Iterator
+
+import jax
+import pytest
+
+from ropelab import attention
+from ropelab.attention import Causal, Dilated, FixedSparse, Pattern, ShiftedSparse
+from ropelab.contract.crossing import ARRANGED, errors
+from ropelab.encodings import ALL, ALiBi, CoPE, DynamicNTK, Encoding, RoPE, T5Bias
+
+BOUND = {"float32": 2e-5, "float64": 1e-10}
+BY_QUERY = next(e for e in ALL if isinstance(e, DynamicNTK) and e.framed)
+CONTEXTUAL = next(e for e in ALL if isinstance(e, CoPE))
+ARRANGING = [p for p in attention.ALL if isinstance(p, Dilated | FixedSparse | ShiftedSparse)]
+DILATED = next(p for p in attention.ALL if isinstance(p, Dilated))
+
+
+def agrees(encoding: Encoding, pattern: Pattern, dtype: str) -> None:
+    found = errors(encoding, pattern, dtype)
+    assert (ARRANGED in found) == (pattern in ARRANGING)
+    assert {way: error for way, error in found.items() if not error < BOUND[dtype]} == {}
+
+
+@pytest.mark.parametrize("pattern", attention.ALL, ids=repr)
+def test_a_learned_bias_of_each_head(pattern: Pattern) -> None:
+    agrees(T5Bias(), pattern, "float32")
+
+
+@pytest.mark.parametrize("pattern", ARRANGING, ids=repr)
+@pytest.mark.parametrize("encoding", [BY_QUERY, CONTEXTUAL], ids=repr)
+def test_encodings_that_kernels_treat_in_their_own_way(encoding: Encoding, pattern: Pattern) -> None:
+    agrees(encoding, pattern, "float32")
+
+
+@pytest.fixture
+def float64() -> Iterator[str]:
+    jax.config.update("jax_enable_x64", True)
+    yield "float64"
+    jax.config.update("jax_enable_x64", False)
+
+
+@pytest.mark.parametrize("pattern", [Causal(), DILATED], ids=repr)
+@pytest.mark.parametrize("encoding", [RoPE(base=1e4), ALiBi()], ids=repr)
+def test_in_double_precision(encoding: Encoding, pattern: Pattern, float64: str) -> None:
+    agrees(encoding, pattern, float64)
+
+
+def test_a_branch_that_is_dropped_is_seen() -> None:
+    """In the calls on tokens in order alone: the counts still say what the pattern is."""
+
+    class Shorter(Dilated):
+        def attend(self, kernel, formula, operands, *, in_order):
+            fewer = dataclasses.replace(DILATED, segments=self.segments[:-1], rates=self.rates[:-1])
+            return fewer.attend(kernel, formula, operands, in_order=in_order)
+
+    whole = Shorter(segments=DILATED.segments[:2], rates=DILATED.rates[:2])
+    found = errors(RoPE(base=1e4), whole)
+    assert max(found["dense"], found["blockwise"]) < BOUND["float32"]
+    assert found[ARRANGED] > 0.01
