@@ -2,7 +2,7 @@
 
 Reproduces: the collapse of a plain window when the first tokens leave it, and its cure by a few sinks (StreamingLLM,
 arXiv 2309.17453, figure 3; LM-Infinite, arXiv 2308.16137, whose mask comes with bounded distances); beside them LEX's
-blockwise attention, LongLoRA's shifted groups and LongNet's dilation, which are made to be trained with.
+blockwise attention, and LongLoRA's shifted groups and LongNet's dilation, with which a model is meant to be trained.
 
     python -m experiments.swap --config=configs/patterns_smollm2.py --workdir=runs/patterns_smollm2
 
