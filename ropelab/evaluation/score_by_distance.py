@@ -81,7 +81,7 @@ def sums_of_layers(
         branches = [partial(measure, kind) for kind in range(len(wiring.encoding.kinds()))]
         one = len(branches) == 1
         sums_NT = branches[0](q, k) if one else lax.switch(kinds_of_layers(wiring)[number], branches, q, k)
-        mixed = mix(wiring, tables, q, (k, v), where, where)
+        mixed = mix(wiring, tables, q, (k, v), where, where, layer.get("sink_logits"))
         return by_tokens(partial(config.family.finish_layer, config, layer), x_BTD, mixed), sums_NT
 
     xs = (params["layers"], jnp.arange(config.layers), stacked)
