@@ -16,7 +16,7 @@ from jax import Array, lax
 from ropelab.attention import Pattern
 from ropelab.contract.calls import KERNELS, Arrays, Placement, call, quickly
 from ropelab.contract.kernels import cotangents
-from ropelab.contract.samples import N, T, sample, tables
+from ropelab.contract.samples import K, N, T, sample, tables
 from ropelab.encodings import Encoding, scores
 from ropelab.encodings.base import Params
 
@@ -81,8 +81,49 @@ def errors(encoding: Encoding, pattern: Pattern, dtype: Any = np.float32) -> dic
     """
     given = jax.tree.map(lambda x: np.asarray(x, dtype), (tables(encoding), sample(), cotangents()))
     expected = specified(encoding, *given, counted(pattern).astype(dtype))
-    ways = [way for way in WAYS if way != ARRANGED or type(pattern).attend is not Pattern.attend]
-    return {way: largest_difference(with_gradients(way, encoding, pattern, *given), expected) for way in ways}
+    results = {way: with_gradients(way, encoding, pattern, *given) for way in ways_of(pattern)}
+    return {way: largest_difference(result, expected) for way, result in results.items()}
+
+
+def ways_of(pattern: Pattern) -> list[str]:
+    return [way for way in WAYS if way != ARRANGED or type(pattern).attend is not Pattern.attend]
+
+
+def reads_what_it_counts(encoding: Encoding, pattern: Pattern) -> None:
+    """A value reaches a query exactly where the count is not zero, one query at a time, by gradient: exact zeros.
+
+    Raises:
+        AssertionError: with the first query that reads something else, and the way to compute it.
+    """
+    params, qkv, (dout, dlse) = tables(encoding), sample(), cotangents()
+    seen_KTS = np.any(counted(pattern).reshape(K, N // K, T, T) > 0, axis=1)
+    for way in ways_of(pattern):
+        for t in range(T):
+            alone = np.arange(T) == t
+            given = dout * alone[:, None, None], dlse * alone[:, None]
+            dq, dk, dv = map(np.asarray, with_gradients(way, encoding, pattern, params, qkv, given)[2])
+            where = f"query {t}, {encoding}, {pattern}, {way}"
+            assert np.array_equal(np.any(dv, axis=(0, 3)).T, seen_KTS[:, t]), (
+                f"reads other keys than it counts: {where}"
+            )
+            assert not np.any(dk, axis=(0, 3)).T[~seen_KTS[:, t]].any(), f"depends on hidden keys: {where}"
+            assert not np.delete(dq, t, axis=1).any(), f"depends on other queries: {where}"
+
+
+def sees_no_future(encoding: Encoding, pattern: Pattern) -> None:
+    """Whatever later tokens hold, earlier outputs are the same bits.
+
+    Raises:
+        AssertionError: with the position from which later tokens were changed, and the way to compute it.
+    """
+    params, qkv, given = tables(encoding), sample(), cotangents()
+    for way in ways_of(pattern):
+        whole = with_gradients(way, encoding, pattern, params, qkv, given)[0]
+        for t in (1, T // 2, T - 1):
+            changed = tuple(np.concatenate([x[:, :t], 7 - 3 * x[:, t:]], axis=1) for x in qkv)
+            found = with_gradients(way, encoding, pattern, params, changed, given)[0]
+            same = all(np.array_equal(a[:, :t], b[:, :t]) for a, b in zip(found, whole, strict=True))
+            assert same, f"queries before {t} depend on tokens from {t} on: {encoding}, {pattern}, {way}"
 
 
 def largest_difference(found: Any, expected: Any) -> float:

@@ -13,7 +13,7 @@ import pytest
 
 from ropelab import attention
 from ropelab.attention import Causal, Dilated, FixedSparse, Pattern, ShiftedSparse
-from ropelab.contract.crossing import ARRANGED, errors
+from ropelab.contract.crossing import ARRANGED, errors, reads_what_it_counts, sees_no_future
 from ropelab.encodings import ALL, ALiBi, CoPE, DynamicNTK, Encoding, RoPE, T5Bias
 
 BOUND = {"float32": 2e-5, "float64": 1e-10}
@@ -31,10 +31,19 @@ def agrees(encoding: Encoding, pattern: Pattern, dtype: str) -> None:
 
 @pytest.mark.parametrize("pattern", attention.ALL, ids=repr)
 def test_a_learned_bias_of_each_head(pattern: Pattern) -> None:
+    """And with the same programs what each query reads, and that nothing comes from the future."""
     agrees(T5Bias(), pattern, "float32")
+    reads_what_it_counts(T5Bias(), pattern)
+    if pattern.causal:
+        sees_no_future(T5Bias(), pattern)
 
 
-@pytest.mark.parametrize("pattern", ARRANGING, ids=repr)
+def test_a_pattern_that_looks_ahead_is_seen() -> None:
+    with pytest.raises(AssertionError, match="queries before 1 depend on tokens from 1 on"):
+        sees_no_future(T5Bias(), attention.Bidirectional())
+
+
+@pytest.mark.parametrize("pattern", [p for p in ARRANGING if p in (DILATED, ShiftedSparse(group=6))], ids=repr)
 @pytest.mark.parametrize("encoding", [BY_QUERY, CONTEXTUAL], ids=repr)
 def test_encodings_that_kernels_treat_in_their_own_way(encoding: Encoding, pattern: Pattern) -> None:
     agrees(encoding, pattern, "float32")
