@@ -12,7 +12,7 @@ import jax
 import pytest
 
 from ropelab import attention
-from ropelab.attention import Causal, Dilated, FixedSparse, Pattern, ShiftedSparse
+from ropelab.attention import Causal, Dilated, FixedSparse, LambdaMask, Pattern, ShiftedSparse, SlidingWindow
 from ropelab.contract.crossing import ARRANGED, errors, reads_what_it_counts, sees_no_future
 from ropelab.encodings import ALL, ALiBi, CoPE, DynamicNTK, Encoding, RoPE, T5Bias
 
@@ -29,7 +29,11 @@ def agrees(encoding: Encoding, pattern: Pattern, dtype: str) -> None:
     assert {way: error for way, error in found.items() if not error < BOUND[dtype]} == {}
 
 
-@pytest.mark.parametrize("pattern", attention.ALL, ids=repr)
+# Causal and SlidingWindow are tried under every encoding by the contract; LambdaMask counts as Sinks does.
+OTHERS = [p for p in attention.ALL if not isinstance(p, Causal | SlidingWindow | LambdaMask)]
+
+
+@pytest.mark.parametrize("pattern", OTHERS, ids=repr)
 def test_a_learned_bias_of_each_head(pattern: Pattern) -> None:
     """And with the same programs what each query reads, and that nothing comes from the future."""
     agrees(T5Bias(), pattern, "float32")
@@ -43,10 +47,9 @@ def test_a_pattern_that_looks_ahead_is_seen() -> None:
         sees_no_future(T5Bias(), attention.Bidirectional())
 
 
-@pytest.mark.parametrize("pattern", [p for p in ARRANGING if p in (DILATED, ShiftedSparse(group=6))], ids=repr)
 @pytest.mark.parametrize("encoding", [BY_QUERY, CONTEXTUAL], ids=repr)
-def test_encodings_that_kernels_treat_in_their_own_way(encoding: Encoding, pattern: Pattern) -> None:
-    agrees(encoding, pattern, "float32")
+def test_encodings_that_kernels_treat_in_their_own_way(encoding: Encoding) -> None:
+    agrees(encoding, DILATED, "float32")
 
 
 @pytest.fixture
@@ -56,10 +59,8 @@ def float64() -> Iterator[str]:
     jax.config.update("jax_enable_x64", False)
 
 
-@pytest.mark.parametrize("pattern", [Causal(), DILATED], ids=repr)
-@pytest.mark.parametrize("encoding", [RoPE(base=1e4), ALiBi()], ids=repr)
-def test_in_double_precision(encoding: Encoding, pattern: Pattern, float64: str) -> None:
-    agrees(encoding, pattern, float64)
+def test_in_double_precision(float64: str) -> None:
+    agrees(ALiBi(), DILATED, float64)
 
 
 def test_a_branch_that_is_dropped_is_seen() -> None:

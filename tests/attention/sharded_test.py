@@ -62,11 +62,9 @@ def with_gradients(run, params):
     "exchange, encoding, pattern, placed",
     [
         (AllGather(), CoPE(max_position=9), Causal(), False),
-        (AllGather(), T5Bias(), Sinks(sinks=3, window=11), True),
-        (Ring(), T5Bias(), Causal(), True),
+        (Ring(), T5Bias(), Sinks(sinks=3, window=11), True),
         (Ring(), PER_QUERY, BlockwiseCausal(block=24), False),
         (Ring(layout="natural"), ReRoPE(base=1e4, window=7), ShiftedSparse(group=12), False),
-        (Ring(layout="natural"), XPos(base=1e4), CODE, False),
         (SparseGather(), T5Bias(), LONGNET, False),
         (SparseGather(), XPos(base=1e4), CODE, False),
     ],
