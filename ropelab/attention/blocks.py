@@ -10,6 +10,8 @@ from ropelab.attention.pattern import Pattern
 from ropelab.encodings.base import Context, Encoding, Params
 from ropelab.encodings.scoring import few, joined, key_views, product, query_views
 
+Result = tuple[Array, Array]  # (out_BNTH, lse_BNT)
+
 
 class Formula(NamedTuple):
     """The static part of an attention call: which scores, which counts, how many heads in the model."""

@@ -15,7 +15,16 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from ropelab.attention.blocks import Formula, Operands, Tokens, block_counts, block_scores, mean_of_values, weighted
+from ropelab.attention.blocks import (
+    Formula,
+    Operands,
+    Result,
+    Tokens,
+    block_counts,
+    block_scores,
+    mean_of_values,
+    weighted,
+)
 from ropelab.attention.blockwise_gradient import cotangents
 from ropelab.attention.cutting import MIXED, WHOLE, cut_operands, join, verdicts
 from ropelab.attention.frames import over_frames
@@ -25,7 +34,6 @@ LOWEST = -1e30  # the running maximum before any key: finite, so that exp(m - m'
 
 Block = tuple[int, int]
 Carry = tuple[Array, Array, Array]
-Result = tuple[Array, Array]
 
 
 def blockwise(formula: Formula, operands: Operands, block: Block | None = None) -> Result:

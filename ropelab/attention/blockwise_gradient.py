@@ -19,13 +19,11 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from ropelab.attention.blocks import Formula, Operands, Tokens, block_counts, block_scores, weighted
+from ropelab.attention.blocks import Formula, Operands, Result, Tokens, block_counts, block_scores, weighted
 from ropelab.attention.cutting import MIXED, WHOLE, cut, cut_operands, join, verdicts
 from ropelab.attention.frames import over_frames
 from ropelab.encodings.base import Params
 from ropelab.encodings.scoring import product
-
-Result = tuple[Array, Array]
 
 
 class Row(NamedTuple):

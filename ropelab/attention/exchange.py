@@ -20,8 +20,8 @@ import jax
 import numpy as np
 from jax import Array, lax
 
-from ropelab.attention.blocks import Formula, Operands, Tokens
-from ropelab.attention.blockwise import Result, blockwise
+from ropelab.attention.blocks import Formula, Operands, Result, Tokens
+from ropelab.attention.blockwise import blockwise
 from ropelab.attention.pattern import Pattern
 from ropelab.attention.patterns.dilated import Dilated
 from ropelab.attention.patterns.shifted_sparse import Grouped

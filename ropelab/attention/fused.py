@@ -22,7 +22,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.custom_derivatives import SymbolicZero
 
-from ropelab.attention.blocks import Formula, Operands, Tokens
+from ropelab.attention.blocks import Formula, Operands, Result, Tokens
 from ropelab.attention.blockwise import block_shape, blockwise
 from ropelab.attention.blockwise_gradient import cotangents
 from ropelab.attention.legality import refusal, without_wrapping
@@ -30,7 +30,6 @@ from ropelab.attention.low_rank import with_bias_dimensions
 from ropelab.attention.pattern import Pattern
 from ropelab.attention.patterns.windows import SlidingWindow
 
-Result = tuple[Array, Array]
 Run = Callable[[Pattern, Array, Array, Array], Result]  # (out_BNTH, lse_BNT) of q_BNTH, k_BKSH and v_BKSH
 Pull = Callable[[Array], tuple[Array, Array, Array]]  # (dq, dk, dv) of dout
 

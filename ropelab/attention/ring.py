@@ -15,8 +15,8 @@ import jax.numpy as jnp
 from jax import lax
 
 from ropelab.attention.arranging import merged
-from ropelab.attention.blocks import Formula, Operands, Tokens
-from ropelab.attention.blockwise import Result, block_shape, blockwise
+from ropelab.attention.blocks import Formula, Operands, Result, Tokens
+from ropelab.attention.blockwise import block_shape, blockwise
 from ropelab.attention.blockwise_gradient import cotangents
 
 

@@ -15,8 +15,8 @@ from typing import Any
 import jax
 from jax import Array, lax
 
-from ropelab.attention.blocks import Formula, Operands
-from ropelab.attention.fused import Result, Run, legal
+from ropelab.attention.blocks import Formula, Operands, Result
+from ropelab.attention.fused import Run, legal
 from ropelab.attention.legality import TILE
 from ropelab.attention.pattern import Pattern
 from ropelab.attention.patterns.windows import SlidingWindow

@@ -15,25 +15,24 @@ mixing weights (`mix_gradient=False`); with it the gradients are those of the on
 rate's multiple is refused (the code misaligns it), a text of any length is taken.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 
 from ropelab.attention.arranging import (
     OfHeads,
-    Result,
     blind,
     every,
     merged,
     padded,
-    recomputed,
     side_by_side,
     spread,
     with_heads,
     zero_after,
 )
-from ropelab.attention.blocks import Formula, Operands
+from ropelab.attention.blocks import Formula, Operands, Result
 from ropelab.attention.pattern import Evaluate, Pattern
 from ropelab.attention.patterns.shifted_sparse import Grouped
 from ropelab.encodings.specs import require, spec
@@ -66,8 +65,8 @@ class Dilated(Pattern):
         """`(w, r)` of each."""
         return tuple(zip(self.segments, self.rates, strict=True))
 
-    def offset(self, head: Array, num_heads: int, rate: int) -> Array:
-        """The first token that a head keeps."""
+    def offset(self, head: Any, num_heads: int, rate: int) -> Any:
+        """The first token that a head keeps, or that these heads keep."""
         return head % rate if self.head_offset == "mod" else head // -(-num_heads // rate)
 
     def counts(self, q_pos: Array, k_pos: Array, head: Array, num_heads: int) -> Array:
@@ -94,7 +93,8 @@ class Dilated(Pattern):
                 zero = zero_after(parts[-1])
             offsets = [self.offsets(formula.num_heads, r) for r in self.rates]
             T = operands.queries.pos.shape[1]
-            return recomputed(self.mixed, static_argnums=(1, 2))(parts, tuple(offsets), T)
+            # Made again for the backward pass: cheap, and what it spreads is as large as all tokens.
+            return jax.checkpoint(self.mixed, static_argnums=(1, 2))(parts, tuple(offsets), T)
         if self.mix_gradient:
             return kernel(formula, operands)
         single = [Dilated(segments=(w,), rates=(r,), head_offset=self.head_offset) for w, r in self.branches]
@@ -120,8 +120,7 @@ class Dilated(Pattern):
 
     def offsets(self, num_heads: int, rate: int) -> tuple[int, ...]:
         """The offset of each head, as numbers."""
-        share = -(-num_heads // rate)
-        return tuple(head % rate if self.head_offset == "mod" else head // share for head in range(num_heads))
+        return tuple(self.offset(head, num_heads, rate) for head in range(num_heads))
 
     def sharing(self, num_heads: int, rate: int) -> dict[int, tuple[int, ...]]:
         """Offset → the heads that have it."""

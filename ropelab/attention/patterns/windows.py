@@ -39,22 +39,19 @@ class Lambda(Pattern):
     """The first tokens of the text and a window on the recent past."""
 
     @property
-    def beginning(self) -> int:
-        """How many tokens at the beginning everyone sees."""
-        raise NotImplementedError
-
-    @property
-    def recent(self) -> SlidingWindow:
+    def both(self) -> tuple[int, SlidingWindow]:
+        """How many tokens at the beginning everyone sees, and the window."""
         raise NotImplementedError
 
     def counts(self, q_pos: Array, k_pos: Array, head: Array, num_heads: int) -> Array:
-        near = self.recent.counts(q_pos, k_pos, head, num_heads)
-        return near | ((k_pos < self.beginning) & (k_pos <= q_pos))
+        beginning, recent = self.both
+        return recent.counts(q_pos, k_pos, head, num_heads) | ((k_pos < beginning) & (k_pos <= q_pos))
 
     def reach(self, q_low: Array, q_high: Array, k_low: Array, k_high: Array) -> tuple[Array, Array]:
-        near, all_near = self.recent.reach(q_low, q_high, k_low, k_high)
-        all_early = (k_high < self.beginning) & (k_high <= q_low)
-        return near | ((k_low < self.beginning) & (k_low <= q_high)), all_near | all_early
+        beginning, recent = self.both
+        near, all_near = recent.reach(q_low, q_high, k_low, k_high)
+        all_early = (k_high < beginning) & (k_high <= q_low)
+        return near | ((k_low < beginning) & (k_low <= q_high)), all_near | all_early
 
 
 @spec
@@ -69,12 +66,8 @@ class Sinks(Lambda):
         at_least(1, self, "sinks", "window")
 
     @property
-    def beginning(self) -> int:
-        return self.sinks
-
-    @property
-    def recent(self) -> SlidingWindow:
-        return SlidingWindow(window=self.window)
+    def both(self) -> tuple[int, SlidingWindow]:
+        return self.sinks, SlidingWindow(window=self.window)
 
 
 @spec
@@ -89,12 +82,8 @@ class LambdaMask(Lambda):
         at_least(1, self, "starting", "local")
 
     @property
-    def beginning(self) -> int:
-        return self.starting
-
-    @property
-    def recent(self) -> SlidingWindow:
-        return SlidingWindow(window=self.local)
+    def both(self) -> tuple[int, SlidingWindow]:
+        return self.starting, SlidingWindow(window=self.local)
 
 
 EXAMPLES = (SlidingWindow(window=9), Sinks(sinks=2, window=6), LambdaMask(starting=3, local=5))
