@@ -28,27 +28,21 @@ from ropelab.reporting.contract_table import markdown, print_matrix, print_verdi
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit code; `argv` has the program's name first."""
-    argv = list(sys.argv if argv is None else argv)
     values = flags.FlagValues()
     flags.DEFINE_bool("all", False, "Every encoding of the catalogue.", flag_values=values)
     flags.DEFINE_string("markdown", None, "Write the table encoding x property to this file.", flag_values=values)
-    if "--help" in argv:
-        print(inspect.cleandoc(__doc__ or ""), values.get_help(), sep="\n")
-        return 0
-    try:
-        _, *texts = values(argv)
-        encodings = wanted(texts, everything=values.all)
-        if values.markdown:
-            Path(values.markdown).parent.mkdir(parents=True, exist_ok=True)  # a wrong path says so before the work
-        found = examined(encodings)
-        show(found, matrix=values.all)
-        if values.markdown:
-            files.write(Path(values.markdown), page(found, argv))
-    except (flags.Error, ValueError, RuntimeError, OSError) as error:
-        return launch.fail(" ".join(str(error).split()))
-    except KeyboardInterrupt:
-        print("\ninterrupted", file=sys.stderr)
-        return 130
+    return launch.answer(checked, values, argv)
+
+
+def checked(values: flags.FlagValues, texts: list[str], command: str) -> int:
+    """Examine, show and write what was asked for; the exit code."""
+    encodings = wanted(texts, everything=values.all)
+    if values.markdown:
+        Path(values.markdown).parent.mkdir(parents=True, exist_ok=True)  # a wrong path says so before the work
+    found = examined(encodings)
+    show(found, matrix=values.all)
+    if values.markdown:
+        files.write(Path(values.markdown), page(found, command))
     return int(any(v.result == "FAIL" for verdicts in found.values() for v in verdicts))
 
 
@@ -82,6 +76,7 @@ def examined(encodings: dict[str, Encoding]) -> dict[str, list[Verdict]]:
                 bar.set_description(f"{type(encoding).__name__} {name}")
                 found[text].append(verdict(encoding, name))
                 bar.update()
+            jax.clear_caches()  # each program holds memory maps, of which Linux gives a process 65,530
     return found
 
 
@@ -94,9 +89,8 @@ def show(found: dict[str, list[Verdict]], *, matrix: bool) -> None:
             print_verdicts(text, verdicts)
 
 
-def page(found: dict[str, list[Verdict]], argv: Sequence[str]) -> str:
+def page(found: dict[str, list[Verdict]], command: str) -> str:
     """The table in Markdown."""
-    command = launch.command(main, argv)
     sentences = {name: (inspect.getdoc(p) or "").split("\n\n")[0] for name, p in PROPERTIES.items()}
     return markdown(found, sentences, made_by=f"`{command}` on jax {jax.__version__}, CPU, float32")
 

@@ -12,7 +12,6 @@ input. 130: interrupted. Each combination compiles two programs or three, so the
 """
 
 import contextlib
-import inspect
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -48,7 +47,6 @@ class Combination(NamedTuple):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit code; `argv` has the program's name first."""
-    argv = list(sys.argv if argv is None else argv)
     values = flags.FlagValues()
     text = "{} separated by ;"
     flags.DEFINE_string("encodings", "", text.format("Specs, or all for every example,"), flag_values=values)
@@ -56,19 +54,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags.DEFINE_list("dtypes", list(BOUNDS), "Out of float64 and float32.", flag_values=values)
     flags.DEFINE_string("workdir", "runs/cross", "Folder of what is measured.", flag_values=values)
     flags.DEFINE_string("markdown", None, "Write the tables to this file.", flag_values=values)
-    if "--help" in argv:
-        print(inspect.cleandoc(__doc__ or ""), values.get_help(), sep="\n")
-        return 0
-    try:
-        _, *rest = values(argv)
-        if rest:
-            raise ValueError(f"unexpected argument {rest[0]!r}; name encodings with --encodings=")
-        wanted = combinations(encodings(values.encodings), patterns(values.patterns), dtypes(values.dtypes))
-        for folder in (Path(values.workdir), *([Path(values.markdown).parent] if values.markdown else [])):
-            folder.mkdir(parents=True, exist_ok=True)  # a wrong path says so before the work
-        return crossed(wanted, Path(values.workdir), values.markdown, launch.command(main, argv))
-    except (flags.Error, ValueError, RuntimeError, OSError) as error:
-        return launch.fail(" ".join(str(error).split()))
+    return launch.answer(asked, values, argv)
+
+
+def asked(values: flags.FlagValues, words: list[str], command: str) -> int:
+    launch.no_words(words, "name encodings with --encodings=")
+    wanted = combinations(encodings(values.encodings), patterns(values.patterns), dtypes(values.dtypes))
+    for folder in (Path(values.workdir), *([Path(values.markdown).parent] if values.markdown else [])):
+        folder.mkdir(parents=True, exist_ok=True)  # a wrong path says so before the work
+    return crossed(wanted, Path(values.workdir), values.markdown, command)
 
 
 def encodings(text: str) -> list[Encoding]:
@@ -141,7 +135,7 @@ def measured(missing: Sequence[Combination], total: int) -> Iterator[Crossing]:
     with jax.default_device(host), tqdm(total=total, initial=total - len(missing), dynamic_ncols=True) as bar:
         for one in missing:
             if before not in (None, one.encoding):
-                jax.clear_caches()  # two thousand programs would stay in memory
+                jax.clear_caches()  # each program holds memory maps, of which Linux gives a process 65,530
             before = one.encoding
             bar.set_description(f"{type(one.encoding).__name__} × {type(one.pattern).__name__} {one.dtype}")
             yield crossing(one)

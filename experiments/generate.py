@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from absl import flags
 
 import ropelab
-from experiments.launch import fail
+from experiments import launch
 
 HELP = {
     "model": "smollm2, a .gguf file, a Hugging Face directory or hub id.",
@@ -28,8 +28,8 @@ HELP = {
 }
 
 
-def defined() -> flags.FlagValues:
-    """The flags, none of them read yet."""
+def main(argv: Sequence[str] | None = None) -> int:
+    """The exit code; `argv` has the program's name first."""
     values = flags.FlagValues()
     for name in ("encoding", "pattern", "prompt"):
         flags.DEFINE_string(name, None, HELP[name], flag_values=values)
@@ -39,29 +39,11 @@ def defined() -> flags.FlagValues:
     flags.DEFINE_float("temperature", 0.0, HELP["temperature"], flag_values=values)
     flags.DEFINE_float("top_p", 1.0, HELP["top_p"], flag_values=values)
     flags.DEFINE_integer("seed", 0, HELP["seed"], flag_values=values)
-    return values
+    return launch.answer(generate, values, argv)
 
 
-def main(argv: Sequence[str]) -> int:
-    """Exit code 0, or 2 for bad input."""
-    values = defined()
-    try:
-        if "--help" in argv:
-            print(__doc__, values.get_help(), sep="\n")
-            return 0
-        rest = values(list(argv))
-        if len(rest) > 1:
-            raise ValueError(f"unexpected argument {rest[1]!r}; the prompt is given as --prompt=...")
-        generate(values)
-    except (flags.Error, ValueError, OSError) as error:
-        return fail(str(error))
-    except KeyboardInterrupt:
-        print()
-        return 130
-    return 0
-
-
-def generate(values: flags.FlagValues) -> None:
+def generate(values: flags.FlagValues, words: list[str], command: str) -> int:
+    launch.no_words(words, "the prompt is given as --prompt=...")
     if not values.prompt:
         raise ValueError("--prompt is missing; give a text, or @file")
     prompt = values.prompt
@@ -86,7 +68,8 @@ def generate(values: flags.FlagValues) -> None:
     print()
     if len(times) > 3:  # the first steps read the prompt and compile
         print(f"\n{(len(times) - 3) / (times[-1] - times[2]):.1f} tokens/s", file=sys.stderr)
+    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv))
+    sys.exit(main())

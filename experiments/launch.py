@@ -16,6 +16,7 @@ from ml_collections import config_flags
 ROOT = Path(__file__).parents[1]
 Config = Any  # a ConfigDict, whose fields hold anything
 Main = Callable[[Config, Path, str], None]
+Act = Callable[[flags.FlagValues, list[str], str], int]
 
 
 def run(main: Main, default: str, argv: Sequence[str] | None = None) -> int:
@@ -63,6 +64,32 @@ def guarded(main: Main, config: Config, workdir: Path, command: str) -> int:
         print("\ninterrupted; what was measured is kept, and the same command goes on from there", file=sys.stderr)
         return 130
     return 0
+
+
+def answer(act: Act, values: flags.FlagValues, argv: Sequence[str] | None, *, known_only: bool = False) -> int:
+    """For a command line of flags and words, without a configuration: the exit code of `act(values, words, command)`.
+
+    Args:
+        known_only: a flag that is not in `values` is a word.
+    """
+    argv = list(sys.argv if argv is None else argv)
+    if "--help" in argv:
+        print(inspect.getdoc(inspect.getmodule(act)), values.get_help(), sep="\n")
+        return 0
+    try:
+        _, *words = values(argv, known_only=known_only)
+        return act(values, words, command(act, argv))
+    except (flags.Error, ValueError, OSError) as error:
+        return fail(" ".join(str(error).split()))
+    except KeyboardInterrupt:
+        print("\ninterrupted", file=sys.stderr)
+        return 130
+
+
+def no_words(words: Sequence[str], remedy: str) -> None:
+    """Refuse what is not a flag, where flags are all there is."""
+    if words:
+        raise ValueError(f"unexpected argument {words[0]!r}; {remedy}")
 
 
 def command(main: Callable[..., object], argv: Sequence[str]) -> str:

@@ -10,7 +10,6 @@ and .pdf, resolution.csv, scores.csv, counts.csv, reach.csv, wavelengths.csv, se
 measured.npz with every layer and head. Exit code 0: done. 2: bad input.
 """
 
-import inspect
 import io
 import sys
 from collections.abc import Sequence
@@ -81,8 +80,8 @@ class Asked(NamedTuple):
     protocol: str
 
 
-def defined() -> flags.FlagValues:
-    """The flags, none of them read yet."""
+def main(argv: Sequence[str] | None = None) -> int:
+    """The exit code; `argv` has the program's name first."""
     values = flags.FlagValues()
     for name in ("pattern", "encoding", "model"):
         flags.DEFINE_string(name, None, HELP[name], flag_values=values)
@@ -92,30 +91,11 @@ def defined() -> flags.FlagValues:
         flags.DEFINE_integer(name, default, HELP[name], 1, flag_values=values)
     flags.DEFINE_integer("sinks", 4, HELP["sinks"], 0, flag_values=values)
     flags.DEFINE_list("lengths", ["512", "1024", "2048"], HELP["lengths"], flag_values=values)
-    return values
+    return launch.answer(show, values, argv)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The exit code; `argv` has the program's name first."""
-    argv = list(sys.argv if argv is None else argv)
-    values = defined()
-    if "--help" in argv:
-        print(inspect.cleandoc(__doc__ or ""), values.get_help(), sep="\n")
-        return 0
-    try:
-        _, *rest = values(argv)
-        if rest:
-            raise ValueError(f"unexpected argument {rest[0]!r}; settings are given as --name=value")
-        show(values, launch.command(main, argv))
-    except (flags.Error, ValueError, OSError) as error:
-        return launch.fail(" ".join(str(error).split()))
-    except KeyboardInterrupt:
-        print("\ninterrupted", file=sys.stderr)
-        return 130
-    return 0
-
-
-def show(values: flags.FlagValues, command: str) -> None:
+def show(values: flags.FlagValues, words: list[str], command: str) -> int:
+    launch.no_words(words, "settings are given as --name=value")
     asked, workdir = checked(values), Path(values.workdir)
     workdir.mkdir(parents=True, exist_ok=True)
     for name in OUTPUTS:
@@ -138,6 +118,7 @@ def show(values: flags.FlagValues, command: str) -> None:
     files.write_json(workdir / "settings.json", {"command": command, "protocol": asked.protocol})
     print_resolutions(rows, asked.protocol)
     print(f"written to {workdir}: {', '.join(name for name in OUTPUTS if (workdir / name).exists())}")
+    return 0
 
 
 def checked(values: flags.FlagValues) -> Asked:

@@ -10,7 +10,6 @@ and text-generation-webui, keys of MaxText and ropelab's own specs. What a diale
 reason. Exit code 0: translated. 2: bad input, or the one dialect that was asked for cannot say it.
 """
 
-import inspect
 import sys
 from collections.abc import Sequence
 
@@ -23,22 +22,17 @@ from ropelab.checkpoints.knobs.setting import digits
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit code; `argv` has the program's name first."""
-    argv = list(sys.argv if argv is None else argv)
     values = flags.FlagValues()
     flags.DEFINE_string("to", "all", f"all, or one of {', '.join(DIALECTS)}.", flag_values=values)
     flags.DEFINE_integer("head_dim", 128, "Dimensions of one head.", 2, flag_values=values)
     flags.DEFINE_float("base", None, "The model's own base, where the input leaves it out.", flag_values=values)
-    if "--help" in argv:
-        print(inspect.cleandoc(__doc__ or ""), values.get_help(), sep="\n")
-        return 0
-    try:
-        _, *texts = values(argv, known_only=True)  # an option of llama.cpp is a flag to no one else
-        if not texts:
-            raise ValueError('nothing to translate; give a setting, as "--rope-freq-scale 0.5 -c 8192"')
-        lines = translated(" ".join(texts), values.to, values.head_dim, values.base)
-    except (flags.Error, ValueError) as error:
-        return launch.fail(" ".join(str(error).split()))
-    print("\n".join(lines))
+    return launch.answer(translate, values, argv, known_only=True)  # an option of llama.cpp is a flag to no one else
+
+
+def translate(values: flags.FlagValues, texts: list[str], command: str) -> int:
+    if not texts:
+        raise ValueError('nothing to translate; give a setting, as "--rope-freq-scale 0.5 -c 8192"')
+    print("\n".join(translated(" ".join(texts), values.to, values.head_dim, values.base)))
     return 0
 
 

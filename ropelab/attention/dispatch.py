@@ -12,7 +12,7 @@ from ropelab.attention.kernels import FUSED, Kernel, by_fact, parse
 from ropelab.attention.pattern import Pattern
 from ropelab.attention.patterns.causal import Causal
 from ropelab.encodings.base import Context, Encoding, Params
-from ropelab.encodings.scoring import at_layer, context, key_views, longest, one_program, query_views
+from ropelab.encodings.scoring import at_layer, context, key_side, longest, one_program, query_side
 
 
 def attend(
@@ -63,12 +63,8 @@ def attend(
     q_seg, k_seg = segments if isinstance(segments, tuple) else (segments, segments)
     q_seg, k_seg = widened(q_seg, q_pos_BT.shape), widened(k_seg, k_pos_BS.shape)
     in_order = q_pos is None and heads is None
-    if encoding.framed:
-        q_views, k_views = (jnp.swapaxes(q_BTNH, 1, 2),), (jnp.swapaxes(k_BSKH, 1, 2),)
-    else:
-        q_views = query_views(encoding, params, q_BTNH, q_pos_BT, ctx)
-        k_views = key_views(encoding, params, k_BSKH, k_pos_BS, ctx)
-    queries, keys = Tokens(q_views, q_pos_BT, q_seg), Tokens(k_views, k_pos_BS, k_seg)
+    queries = Tokens(query_side(encoding, params, q_BTNH, q_pos_BT, ctx), q_pos_BT, q_seg)
+    keys = Tokens(key_side(encoding, params, k_BSKH, k_pos_BS, ctx), k_pos_BS, k_seg)
     v_BKSH, seen = jnp.swapaxes(v_BSKH, 1, 2), pattern or Causal()
     kernel = parse(kernel) if isinstance(kernel, str) else kernel
     if length is None and isinstance(kernel, Exchange) and encoding.depends_on_length:

@@ -65,7 +65,7 @@ def examine(encoding: Encoding) -> Iterator[Verdict]:
     """The verdict on every property, in order, one at a time as they are found.
 
     Raises:
-        ValueError, RuntimeError: as `ready`.
+        ValueError: as `ready`.
     """
     ready(encoding)
     yield from (verdict(encoding, name) for name in PROPERTIES)
@@ -75,11 +75,11 @@ def ready(encoding: Encoding) -> None:
     """Whether the contract can be tried at all.
 
     Raises:
-        ValueError: if the encoding is incomplete, or cannot serve the small heads it is tried on.
-        RuntimeError: under `python -O`, which removes every check.
+        ValueError: if the encoding is incomplete or cannot serve the small heads it is tried on, or under `python -O`,
+            which removes every check.
     """
     if not __debug__:
-        raise RuntimeError("python -O removes the checks of the contract; run it without -O")
+        raise ValueError("python -O removes the checks of the contract; run it without -O")
     encoding.check(H)
 
 

@@ -44,6 +44,20 @@ def key_views(encoding: Encoding, params: Params, k_BSKH: Array, pos_BS: Array, 
     return tuple(jnp.swapaxes(k, 1, 2) for k in encoding.encode_k(params, k_BSKH, pos_BS, ctx))
 
 
+def query_side(encoding: Encoding, params: Params, q_BTNH: Array, pos_BT: Array, ctx: Context) -> Views:
+    """What a kernel is handed of the queries: their views, or under a framed encoding themselves, head-major."""
+    if encoding.framed:
+        return (jnp.swapaxes(q_BTNH, 1, 2),)
+    return query_views(encoding, params, q_BTNH, pos_BT, ctx)
+
+
+def key_side(encoding: Encoding, params: Params, k_BSKH: Array, pos_BS: Array, ctx: Context) -> Views:
+    """As `query_side`, of the keys."""
+    if encoding.framed:
+        return (jnp.swapaxes(k_BSKH, 1, 2),)
+    return key_views(encoding, params, k_BSKH, pos_BS, ctx)
+
+
 def product(q_BNTH: Array, k_BKSH: Array) -> Array:
     """q . k as s_BNTS, in float32 or wider; query head n sees key head n // G."""
     B, N, T, H = q_BNTH.shape

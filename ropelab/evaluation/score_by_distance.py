@@ -20,7 +20,7 @@ from ropelab.attention.blockwise import ROW_SCORES
 from ropelab.attention.cutting import cut_operands
 from ropelab.attention.exchange import Exchange
 from ropelab.attention.frames import over_frames
-from ropelab.encodings.scoring import context, key_views, query_views
+from ropelab.encodings.scoring import context, key_side, query_side
 from ropelab.evaluation.resolution import ByDistance
 from ropelab.models.chunks import by_tokens
 from ropelab.models.compiled import placed
@@ -101,13 +101,9 @@ def sums_of_kind(
     """float32[N, T] under one of the model's encodings."""
     encoding, params = wiring.encoding.kinds()[kind], tables.of(kind)
     ctx = context(where.length, wiring.config.heads)
-    if encoding.framed:
-        q_views, k_views = (jnp.swapaxes(q_BTNH, 1, 2),), (jnp.swapaxes(k_BTKH, 1, 2),)
-    else:
-        q_views = query_views(encoding, params, q_BTNH, where.pos, ctx)
-        k_views = key_views(encoding, params, k_BTKH, where.pos, ctx)
-    queries, keys = Tokens(q_views, where.pos, None), Tokens(k_views, where.pos, None)
-    nothing = jnp.zeros((*k_views[0].shape[:3], 0))
+    queries = Tokens(query_side(encoding, params, q_BTNH, where.pos, ctx), where.pos, None)
+    keys = Tokens(key_side(encoding, params, k_BTKH, where.pos, ctx), where.pos, None)
+    nothing = jnp.zeros((*keys.views[0].shape[:3], 0))
     operands = Operands(params, queries, keys, nothing, ctx.length, ctx.heads)
     return sums_by_distance(Formula(encoding, wiring.pattern, ctx.num_heads), operands, block, sinks)
 

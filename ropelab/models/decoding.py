@@ -15,7 +15,7 @@ from jax import Array, lax
 from ropelab.attention.blocks import Tokens
 from ropelab.attention.dispatch import attend_encoded
 from ropelab.encodings.base import Context, Encoding, Params
-from ropelab.encodings.scoring import Views, context, key_views, query_views
+from ropelab.encodings.scoring import Views, context, key_views, query_side
 from ropelab.models import head
 from ropelab.models.config import Wiring
 from ropelab.models.stack import Cache
@@ -104,7 +104,7 @@ def step(
         mine = jax.tree.map(lambda old, x: write(old, rows(x), memory.filled, axis=1), tuple(memory.layers[n]), new)
         queries = Tokens(query_side(encoding, tables, q, pos_BT, ctx), pos_BT, segments_BT)
         views, values = jax.tree.map(lambda x: x.reshape(len(pos_BS), -1, *x.shape[1:]), mine)
-        keys = Tokens(key_side(encoding, tables, views, pos_BS, ctx), pos_BS, segments_BS)
+        keys = Tokens(read_views(encoding, tables, views, pos_BS, ctx), pos_BS, segments_BS)
         sinks = weights.get("sink_logits")
         out, _ = attend_encoded(
             encoding, wiring.pattern, tables, queries, keys, values, ctx, wiring.kernel, sink_logits=sinks
@@ -120,13 +120,7 @@ def rows(x_BKSH: Array) -> Array:
     return x_BKSH.reshape(-1, *x_BKSH.shape[2:])
 
 
-def query_side(encoding: Encoding, tables: Params, q_BTNH: Array, pos_BT: Array, ctx: Context) -> Views:
-    if encoding.framed:
-        return (jnp.swapaxes(q_BTNH, 1, 2),)
-    return query_views(encoding, tables, q_BTNH, pos_BT, ctx)
-
-
-def key_side(encoding: Encoding, tables: Params, cached: Views, pos_BS: Array, ctx: Context) -> Views:
+def read_views(encoding: Encoding, tables: Params, cached: Views, pos_BS: Array, ctx: Context) -> Views:
     """What the kernel reads: the cached views, or cached keys encoded under the length of this step."""
     if encodes_once(encoding) or encoding.framed:
         return cached

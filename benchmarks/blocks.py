@@ -1,0 +1,70 @@
+"""What the shape of a block and the form of a product cost the blockwise kernel on a CPU.
+
+    python -m benchmarks.blocks
+
+Float32, batch 1, 8 heads of 64, ALiBi under Causal. First forward and backward of the whole kernel for each block of
+queries x keys; then, for one block, the backward pass of q . k as jax derives it and as the kernel writes it, per
+score. Runs alternate and the minimum of each is quoted.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from benchmarks.attention import H, N, arrays, fastest
+from ropelab.attention import attend
+from ropelab.attention.blockwise import blockwise
+from ropelab.attention.blockwise_gradient import product_to_differentiate
+from ropelab.encodings import ALiBi
+from ropelab.encodings.scoring import product
+
+SHAPES = ((256, 256), (256, 512), (512, 128), (512, 256), (512, 512), (1024, 256))
+
+
+def kernel(T: int, block: tuple[int, int], *, backward: bool) -> Callable[[], object]:
+    """A compiled call with blocks of this shape."""
+
+    def forward(q: Array, k: Array, v: Array) -> Array:
+        return attend(q, k, v, encoding=ALiBi(), kernel=partial(blockwise, block=block))[0]
+
+    function = jax.grad(lambda *qkv: jnp.sum(forward(*qkv)), (0, 1, 2)) if backward else forward
+    qkv = [jnp.asarray(x) for x in arrays(T)]
+    compiled = jax.jit(function).lower(*qkv).compile()
+    return lambda: jax.block_until_ready(compiled(*qkv))
+
+
+def pull(form: Callable[[Array, Array], Array], rows: int, columns: int) -> Callable[[], object]:
+    """dq and dk of one block's products."""
+    rng = np.random.default_rng(0)
+    q, k, ds = (
+        jnp.asarray(rng.standard_normal((1, N, *shape), np.float32))
+        for shape in ((rows, H), (columns, H), (rows, columns))
+    )
+    compiled = jax.jit(lambda q, k, ds: jax.vjp(form, q, k)[1](ds)).lower(q, k, ds).compile()
+    return lambda: jax.block_until_ready(compiled(q, k, ds))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tokens", type=int, default=4096)
+    parser.add_argument("--repeats", type=int, default=5)
+    args = parser.parse_args()
+    for name, backward in (("forward", False), ("forward and backward", True)):
+        runs = {f"{r} x {c}": kernel(args.tokens, (r, c), backward=backward) for r, c in SHAPES}
+        words = (f"{shape}: {1e3 * s:.0f} ms" for shape, s in fastest(runs, args.repeats).items())
+        print(f"{args.tokens} tokens, {name}: {'; '.join(words)}", flush=True)
+    rows, columns = 512, 256
+    forms = {"as jax derives it": pull(product, rows, columns), "ours": pull(product_to_differentiate, rows, columns)}
+    scores = N * rows * columns
+    words = (f"{name} {1e9 * s / scores:.2f} ns" for name, s in fastest(forms, 20 * args.repeats).items())
+    print(f"dq and dk of a block of {rows} x {columns}, per score: {'; '.join(words)}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
