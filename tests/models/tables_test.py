@@ -65,7 +65,7 @@ def by_hand(lab: object) -> np.ndarray:
         one = wiring._replace(encoding=encoding)
         layer = jax.tree.map(lambda leaf, n=n: leaf[n], params["layers"])
         q, k, v = llama.projections(one.config, layer, x)
-        mixed = stack.mix(one, LayerTables(n, {}, {}), q, (k, v), placed, placed)
+        mixed = stack.mix(one, LayerTables(n, {}, {}), q, (k, v), placed, placed, None)
         x = llama.finish_layer(one.config, layer, x, mixed)
     return np.asarray(head.logits(params, llama.last_norm(wiring.config, params, x)))
 
