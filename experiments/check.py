@@ -76,7 +76,6 @@ def examined(encodings: dict[str, Encoding]) -> dict[str, list[Verdict]]:
                 bar.set_description(f"{type(encoding).__name__} {name}")
                 found[text].append(verdict(encoding, name))
                 bar.update()
-            jax.clear_caches()  # each program holds memory maps, of which Linux gives a process 65,530
     return found
 
 

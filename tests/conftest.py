@@ -1,4 +1,8 @@
-"""Eight host devices and a compilation cache, both settled before jax is imported; and programs let go of in time."""
+"""Eight host devices, quick compilation and a cache, all settled before jax is imported; and programs let go of in time.
+
+XLA compiles at LLVM's first level and without its fusion emitters, in two thirds of the time; a value of XLA_FLAGS from
+outside, empty ones too, has the tests compiled as it says, on as many devices.
+"""
 
 import gc
 import os
@@ -8,22 +12,26 @@ from pathlib import Path
 import pytest
 
 CACHE = Path(__file__).parents[1] / ".cache" / "jax"
+QUICKLY = "--xla_backend_optimization_level=1 --xla_cpu_use_fusion_emitters=false"
+MANY = 20_000
 
-os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8".strip()
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', QUICKLY)} --xla_force_host_platform_device_count=8".strip()
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.05")
 
 
 @pytest.fixture(scope="module", autouse=True)
-def programs_of_one_file_at_a_time() -> Iterator[None]:
-    """Let go of the compiled programs after each file.
+def few_programs() -> Iterator[None]:
+    """Let go of the compiled programs after a file, when they are many.
 
-    Every program holds memory maps: with 34,000 at three quarters of the suite a worker came to Linux's 65,530 before
-    the end, where the next compilation is a segmentation fault.
+    Every program holds memory maps, of which Linux gives a process 65,530: a worker that kept them all came there at
+    the end of the suite, where the next compilation is a segmentation fault.
     """
     import jax
 
     yield
-    jax.clear_caches()
-    gc.collect()
+    maps = Path("/proc/self/maps")
+    if not maps.exists() or maps.read_bytes().count(b"\n") > MANY:
+        jax.clear_caches()
+        gc.collect()
