@@ -1,4 +1,4 @@
-"""Eight host devices, quick compilation and a cache, all settled before jax is imported; and programs let go of in time.
+"""Eight host devices, quick compilation and a cache, settled before jax is imported; and programs let go of in time.
 
 XLA compiles at LLVM's first level and without its fusion emitters, in two thirds of the time; a value of XLA_FLAGS from
 outside, empty ones too, has the tests compiled as it says, on as many devices.
