@@ -119,10 +119,10 @@ def test_what_longnet_receives_does_not_grow_with_the_text():
 
 
 def test_the_compiled_program_holds_no_square():
-    """No device holds a score for each pair of its own queries and all keys: a block of 256 x 512 is the most."""
+    """No device holds a score for each pair of its own queries and all keys: a block of 512 x 256 is the most."""
     text = compiled(Ring(layout="natural"), Causal(), 4096)
     sizes = [math.prod(map(int, filter(None, dims.split(",")))) for _, dims in SHAPE.findall(text)]
-    assert max(sizes) == N * 256 * 512
+    assert max(sizes) == N * 512 * 256
 
 
 def test_zigzag_gives_each_device_a_beginning_and_an_end():
