@@ -50,8 +50,8 @@ def blockwise(formula: Formula, operands: Operands, block: Block | None = None) 
 
 
 def block_shape(T: int, S: int) -> tuple[int, int]:
-    """Measured on two cores, heads of 64, 2048 to 8192 tokens: 512 queries keep the matrix products large, and 256 keys
-    the probabilities of eight heads at 4 MB (4096 tokens: 196 ms, 218 with 256 x 512, 304 with 256 x 256)."""
+    """On two cores 512 queries keep the matrix products large, and 256 keys the probabilities of eight heads at 4 MB:
+    4096 tokens take 250 ms, 274 with 512 x 512, 315 with 256 x 512, 403 with 256 x 256 (`benchmarks.blocks`)."""
     return min(512, T), min(256, S)
 
 
