@@ -29,7 +29,8 @@ def agrees(encoding: Encoding, pattern: Pattern, dtype: str) -> None:
 
 
 # Causal and SlidingWindow are tried under every encoding by the contract; LambdaMask counts as Sinks does.
-OTHERS = {type(p): p for p in attention.ALL if not isinstance(p, Causal | SlidingWindow | LambdaMask)}
+ELSEWHERE = Causal | SlidingWindow | LambdaMask
+OTHERS = {type(p): p for p in (*reversed(attention.ALL), DILATED) if not isinstance(p, ELSEWHERE)}
 
 
 @pytest.mark.parametrize("pattern", OTHERS.values(), ids=repr)

@@ -7,16 +7,10 @@ from ropelab import attention
 from ropelab.contract.calls import KERNELS, differentiated, placed
 from ropelab.contract.kernels import cotangents, scattered
 from ropelab.contract.samples import PATTERNS, T, assert_same, sample, tables
-from ropelab.contract.suite import PROPERTIES
 from ropelab.encodings import scores
 from tests.encodings.user_encoding import LeakyReRoPE, loop_scores
 
 ENCODING = LeakyReRoPE(base=1e4, window=8)
-
-
-@pytest.mark.parametrize("name", PROPERTIES)
-def test_contract(name):
-    PROPERTIES[name](ENCODING)
 
 
 def test_scores_equal_a_float64_loop():
