@@ -25,6 +25,7 @@ from jax import Array
 
 from benchmarks.forward import THREADS
 from ropelab.attention import Causal, Dilated, Pattern, attend
+from ropelab.attention.kernels import Kernel
 from ropelab.encodings import ALiBi, Encoding, NoPE
 
 N, H = 8, 64
@@ -44,11 +45,13 @@ def arrays(T: int) -> tuple[np.ndarray, ...]:
     return tuple(rng.standard_normal((1, T, N, H), np.float32) for _ in range(3))
 
 
-def program(encoding: Encoding, pattern: Pattern, T: int, *, backward: bool) -> Program:
+def program(
+    encoding: Encoding, pattern: Pattern, T: int, *, backward: bool, kernel: str | Kernel = "blockwise"
+) -> Program:
     """Forward, or forward and backward, of `attend`, ready to run."""
 
     def forward(q: Array, k: Array, v: Array) -> Array:
-        return attend(q, k, v, encoding=encoding, pattern=pattern, kernel="blockwise")[0]
+        return attend(q, k, v, encoding=encoding, pattern=pattern, kernel=kernel)[0]
 
     function = jax.grad(lambda *qkv: jnp.sum(forward(*qkv)), (0, 1, 2)) if backward else forward
     qkv = [jnp.asarray(x) for x in arrays(T)]

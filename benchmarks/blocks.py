@@ -17,8 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from benchmarks.attention import H, N, arrays, fastest
-from ropelab.attention import attend
+from benchmarks.attention import H, N, fastest, program
+from ropelab.attention import Causal
 from ropelab.attention.blockwise import blockwise
 from ropelab.attention.blockwise_gradient import product_to_differentiate
 from ropelab.encodings import ALiBi
@@ -27,16 +27,8 @@ from ropelab.encodings.scoring import product
 SHAPES = ((256, 256), (256, 512), (512, 128), (512, 256), (512, 512), (1024, 256))
 
 
-def kernel(T: int, block: tuple[int, int], *, backward: bool) -> Callable[[], object]:
-    """A compiled call with blocks of this shape."""
-
-    def forward(q: Array, k: Array, v: Array) -> Array:
-        return attend(q, k, v, encoding=ALiBi(), kernel=partial(blockwise, block=block))[0]
-
-    function = jax.grad(lambda *qkv: jnp.sum(forward(*qkv)), (0, 1, 2)) if backward else forward
-    qkv = [jnp.asarray(x) for x in arrays(T)]
-    compiled = jax.jit(function).lower(*qkv).compile()
-    return lambda: jax.block_until_ready(compiled(*qkv))
+def with_block(T: int, block: tuple[int, int], *, backward: bool) -> Callable[[], object]:
+    return program(ALiBi(), Causal(), T, backward=backward, kernel=partial(blockwise, block=block)).run
 
 
 def pull(form: Callable[[Array, Array], Array], rows: int, columns: int) -> Callable[[], object]:
@@ -56,7 +48,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     args = parser.parse_args()
     for name, backward in (("forward", False), ("forward and backward", True)):
-        runs = {f"{r} x {c}": kernel(args.tokens, (r, c), backward=backward) for r, c in SHAPES}
+        runs = {f"{r} x {c}": with_block(args.tokens, (r, c), backward=backward) for r, c in SHAPES}
         words = (f"{shape}: {1e3 * s:.0f} ms" for shape, s in fastest(runs, args.repeats).items())
         print(f"{args.tokens} tokens, {name}: {'; '.join(words)}", flush=True)
     rows, columns = 512, 256

@@ -1,6 +1,6 @@
 """Eight host devices, quick compilation and a cache, settled before jax is imported; and programs let go of in time.
 
-XLA compiles at LLVM's first level, in three quarters of the time; a value of XLA_FLAGS from outside, an empty one too,
+XLA compiles at LLVM's first level, which is sooner done; a value of XLA_FLAGS from outside, an empty one too,
 has the tests compiled as it says, on as many devices.
 """
 

@@ -1,6 +1,6 @@
 """Every property of the contract, of every encoding in the catalogue: one line in `listing.py` inherits all of them.
 
-Lengths per query take three times as long to compile, and are one code for the four encodings that have them, for which
+Lengths per query take long to compile, and are one code for the four encodings that have them, for which
 DynamicNTK stands here. All four are in `python -m experiments.check --all` (docs/contract.md) and in decode_test.py.
 """
 
