@@ -8,9 +8,9 @@ from ropelab.models.family import Layer
 
 def to_heads(layer: Layer, h_BTD: Array) -> tuple[Array, Array, Array]:
     """Queries, keys and values, not yet encoded."""
-    q_BTNH = biased(jnp.einsum("BTD,DNH->BTNH", h_BTD, layer["q"]), layer, "q_bias")
-    k_BTKH = biased(jnp.einsum("BTD,DKH->BTKH", h_BTD, layer["k"]), layer, "k_bias")
-    v_BTKH = biased(jnp.einsum("BTD,DKH->BTKH", h_BTD, layer["v"]), layer, "v_bias")
+    q_BTNH = completed(jnp.einsum("BTD,DNH->BTNH", h_BTD, layer["q"]), layer, "q", h_BTD)
+    k_BTKH = completed(jnp.einsum("BTD,DKH->BTKH", h_BTD, layer["k"]), layer, "k", h_BTD)
+    v_BTKH = completed(jnp.einsum("BTD,DKH->BTKH", h_BTD, layer["v"]), layer, "v", h_BTD)
     return q_BTNH, k_BTKH, v_BTKH
 
 
@@ -25,11 +25,20 @@ def joined_heads(mixed_BTNH: Array) -> Array:
 def from_heads(layer: Layer, joined_BTX: Array) -> Array:
     """The output projection of joined heads, [B, T, D]."""
     o_XD = layer["o"].reshape(-1, layer["o"].shape[-1])
-    return biased(joined_BTX @ o_XD, layer, "o_bias")
+    return completed(joined_BTX @ o_XD, layer, "o", joined_BTX)
 
 
-def biased(x: Array, layer: Layer, name: str) -> Array:
-    return x + layer[name] if name in layer else x
+def completed(y: Array, layer: Layer, name: str, x_BTX: Array) -> Array:
+    """What stands beside the matrix of a projection, where a layer has it: y + (x A) B + bias.
+
+    Args:
+        x_BTX: what the matrix was multiplied with, its axes behind T joined.
+    """
+    if f"{name}_a" in layer:
+        a, b = layer[f"{name}_a"], layer[f"{name}_b"]
+        low_BTR = x_BTX @ a.reshape(x_BTX.shape[-1], -1)
+        y = y + (low_BTR @ b.reshape(b.shape[0], -1)).reshape(y.shape)
+    return y + layer[f"{name}_bias"] if f"{name}_bias" in layer else y
 
 
 def rms_norm(x: Array, gain: Array, eps: float) -> Array:

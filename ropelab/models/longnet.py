@@ -20,7 +20,7 @@ from jax import Array
 from ropelab.attention.patterns.dilated import Dilated
 from ropelab.encodings.specs import Spec, at_least, spec
 from ropelab.models.family import Family, Layer, Tree
-from ropelab.models.layer_parts import from_heads, joined_heads, layer_norm, to_heads
+from ropelab.models.layer_parts import completed, from_heads, joined_heads, layer_norm, to_heads
 
 
 @spec
@@ -101,9 +101,9 @@ def finish_layer(config: LongNetConfig, layer: Layer, x_BTD: Array, mixed_BTNH: 
     mixed_BTX = norm(config, layer, "mixed_norm", joined_heads(mixed_BTNH))
     x_BTD = x_BTD + from_heads(layer, mixed_BTX)
     h_BTD = norm(config, layer, "mlp_norm", x_BTD)
-    up_BTF = jnp.einsum("BTD,DF->BTF", h_BTD, layer["up"]) + layer["up_bias"]
+    up_BTF = completed(jnp.einsum("BTD,DF->BTF", h_BTD, layer["up"]), layer, "up", h_BTD)
     up_BTF = norm(config, layer, "up_norm", jax.nn.gelu(up_BTF, approximate=False))
-    return x_BTD + jnp.einsum("BTF,FD->BTD", up_BTF, layer["down"]) + layer["down_bias"]
+    return completed(x_BTD + jnp.einsum("BTF,FD->BTD", up_BTF, layer["down"]), layer, "down", up_BTF)
 
 
 def last_norm(config: LongNetConfig, params: Tree, x_BTD: Array) -> Array:

@@ -16,6 +16,13 @@ TABLE: dict[str, tuple[str | None, ...]] = {
     "gate": (None, "fsdp", "tensor"),
     "up": (None, "fsdp", "tensor"),
     "down": (None, "tensor", "fsdp"),
+    "o_a": (None, "tensor", None, None),
+    "o_b": (None, None, "fsdp"),
+    "down_a": (None, "tensor", None),
+    "down_b": (None, None, "fsdp"),
+    **{f"{name}_a": (None, "fsdp", None) for name in ("q", "k", "v", "gate", "up")},
+    **{f"{name}_b": (None, None, "tensor", None) for name in ("q", "k", "v")},
+    **{f"{name}_b": (None, None, "tensor") for name in ("gate", "up")},
 }
 
 
