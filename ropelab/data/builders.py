@@ -1,0 +1,63 @@
+"""Text datasets of TensorFlow Datasets, made from files that are here and without TensorFlow: array_record files.
+
+    python_stdlib   every .py file of the running Python's standard library, site-packages left out
+    python_docs     the topics of Python's own help, `pydoc_data.topics`
+    local_text      a user's file, or all UTF-8 files of a folder
+
+A dataset is named after what it was made from (`python_stdlib/3.11.7-5f0c…`): other contents are another dataset, so
+that nothing stale is ever read. Train and test share no file (`ropelab.data.files`).
+
+This module imports TensorFlow Datasets, half a second; `ropelab.data.documents` imports it when there is need.
+"""
+
+from collections.abc import Iterator
+
+import tensorflow_datasets as tfds
+
+from ropelab.data.files import Document
+
+VERSION = tfds.core.Version("1.0.0")
+ARRAY_RECORD = "array_record"
+
+
+class Texts(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    """Documents that are already split, each a text and where it came from."""
+
+    VERSION = VERSION
+
+    def __init__(self, splits: dict[str, list[Document]], label: str, data_dir: str | None) -> None:
+        self.documents = splits
+        config = tfds.core.BuilderConfig(name=label, description="the files that were there")
+        super().__init__(data_dir=data_dir, config=config, file_format=ARRAY_RECORD)
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        texts = tfds.features.FeaturesDict({"text": tfds.features.Text(), "name": tfds.features.Text()})
+        return tfds.core.DatasetInfo(builder=self, description=type(self).__doc__, features=texts)
+
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:
+        del dl_manager
+        return {split: self._generate_examples(split) for split in self.documents}
+
+    def _generate_examples(self, split: str) -> Iterator[tuple[str, dict[str, str]]]:
+        for document in self.documents[split]:
+            text = document.read()
+            if text is not None:
+                yield document.name, {"text": text, "name": document.name}
+
+
+class PythonStdlib(Texts, skip_registration=True):
+    """Python's standard library, a document a file."""
+
+    name = "python_stdlib"
+
+
+class PythonDocs(Texts, skip_registration=True):
+    """Python's help, a document a topic."""
+
+    name = "python_docs"
+
+
+class LocalText(Texts, skip_registration=True):
+    """A user's own text."""
+
+    name = "local_text"

@@ -1,0 +1,117 @@
+"""Where the tokens of a training window are said to stand: as they do, or at places that a longer text would have.
+
+    Consecutive   0, 1, ..., T - 1
+    PerDocument   0, 1, ... from each document's beginning in the window
+    Randomised    T of the numbers 0, ..., length - 1, drawn without replacement, in ascending order
+    PoSE          0, ..., c - 1, c + u, ..., T - 1 + u    with c ~ U{1, ..., (T + 1) // 2}, u ~ U{0, ..., length - T}
+
+A model trained on T tokens then meets the distances of `length`. Positions alone are drawn: the tokens are consecutive
+in the text, as in the authors' code for Randomised; PoSE's text before its second chunk is the same.
+
+Sources: Ruoss et al., arXiv 2305.16843, section 3; Zhu et al., arXiv 2309.10400, section 3.2, with the two chunks of
+dwzhu-pku/PoSE, the first of which is at most half the window.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from ropelab.encodings import specs
+from ropelab.encodings.specs import Spec, at_least, require, spec
+
+Generators = Callable[[int], np.random.Generator]
+
+
+@spec
+class Positions(Spec):
+    """A way to place the tokens of windows."""
+
+    def place(self, segments: np.ndarray, generator: Generators) -> np.ndarray:
+        """i32[B, T], ascending within a document.
+
+        Args:
+            segments: i32[B, T], each token's document.
+            generator: the random numbers of row b.
+
+        Raises:
+            ValueError: if the window is longer than the text it is to stand in.
+        """
+        raise NotImplementedError
+
+    def check(self, tokens: int) -> None:
+        """Raise `ValueError` if windows of so many tokens cannot be placed."""
+
+
+@spec
+class Consecutive(Positions):
+    """Each token where it stands in the window; nothing is drawn."""
+
+    def place(self, segments: np.ndarray, generator: Generators) -> np.ndarray:
+        del generator
+        rows, tokens = segments.shape
+        return np.tile(np.arange(tokens, dtype=np.int32), (rows, 1))
+
+
+@spec
+class PerDocument(Positions):
+    """Each token where it stands in its document, or in as much of it as the window holds; nothing is drawn."""
+
+    def place(self, segments: np.ndarray, generator: Generators) -> np.ndarray:
+        del generator
+        at = np.tile(np.arange(segments.shape[1], dtype=np.int32), (len(segments), 1))
+        begins = np.diff(segments, axis=1, prepend=segments[:, :1] - 1) != 0
+        return at - np.maximum.accumulate(np.where(begins, at, 0), axis=1)
+
+
+@spec
+class Drawn(Positions):
+    """What Randomised and PoSE share: a text of `length` tokens, of which a window has some."""
+
+    length: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least(1, self, "length")
+
+    def check(self, tokens: int) -> None:
+        require(1 <= tokens <= self.length, self, f"a window of {tokens} tokens does not fit; give 1 to {self.length}")
+
+    def place(self, segments: np.ndarray, generator: Generators) -> np.ndarray:
+        rows, tokens = segments.shape
+        self.check(tokens)
+        return np.stack([self.sample(generator(b), tokens) for b in range(rows)])
+
+    def sample(self, rng: np.random.Generator, tokens: int) -> np.ndarray:
+        """The positions i32[tokens] of one window."""
+        raise NotImplementedError
+
+
+@spec
+class Randomised(Drawn):
+    """Any places, each as likely as any other."""
+
+    def sample(self, rng: np.random.Generator, tokens: int) -> np.ndarray:
+        return np.sort(rng.choice(self.length, tokens, replace=False, shuffle=False)).astype(np.int32)
+
+
+@spec
+class PoSE(Drawn):
+    """Two chunks with a gap between them: neighbours stay neighbours, and every distance up to `length` occurs."""
+
+    def sample(self, rng: np.random.Generator, tokens: int) -> np.ndarray:
+        first = rng.integers(1, (tokens + 1) // 2, endpoint=True)
+        gap = rng.integers(0, self.length - tokens, endpoint=True)
+        at = np.arange(tokens, dtype=np.int32)
+        return np.where(at < first, at, at + gap).astype(np.int32)
+
+
+SAMPLERS: dict[str, type[Positions]] = {kind.__name__: kind for kind in (Consecutive, PerDocument, Randomised, PoSE)}
+
+
+def parse(text: str) -> Positions:
+    """The sampler that a spec such as "PoSE(length=4096)" means.
+
+    Raises:
+        ValueError: for another name or other fields.
+    """
+    return specs.parse(text, SAMPLERS, kind="position sampler")

@@ -1,0 +1,62 @@
+"""What to train on and how its documents become windows, as one value that is written as it is called.
+
+`DataSettings(source="local_text:/books", packing="first_fit", positions=PoSE(length=8192))`
+"""
+
+from typing import Literal
+
+from ropelab.data.positions import SAMPLERS, Consecutive, Positions
+from ropelab.encodings import specs
+from ropelab.encodings.specs import Spec, at_least, spec
+
+CONCATENATE, FIRST_FIT = "concatenate", "first_fit"
+BYTES, MODEL = "bytes", "model"
+
+
+@spec
+class DataSettings(Spec):
+    """The data of a run.
+
+    Attributes:
+        source: "python_stdlib", "python_docs", "local_text:/a/file/or/folder", the name of a text dataset of
+            TensorFlow Datasets ("pg19", "wikipedia/20230601.en"), or a task such as "Copy(symbols=16)".
+        split: what is trained on, in TFDS's words: "train", "train[:10%]".
+        test_split: what is measured on.
+        tokenizer: "bytes" (a token a byte of UTF-8, byte 0 ends a text) or "model" (the model's own).
+        packing: "concatenate" fills each window, and cuts documents where it ends; "first_fit" keeps each document
+            that fits into a window whole, and pads.
+        positions: where the tokens are said to stand.
+        separate_documents: whether a document is to know nothing of those before it in its window: no loss on its
+            first token, and `segments` is meant for attention.
+        lanes: how many independent streams a batch is made of, each with its share of the documents. A process then
+            reads only those of its own rows.
+        data_dir: where prepared datasets lie; TFDS's own place, ~/tensorflow_datasets, if empty.
+        feature: which text of a dataset that has several; chosen by its name if empty.
+    """
+
+    source: str
+    split: str = "train"
+    test_split: str = "test"
+    tokenizer: Literal["bytes", "model"] = "bytes"
+    packing: Literal["concatenate", "first_fit"] = "concatenate"
+    positions: Positions = Consecutive()
+    separate_documents: bool = False
+    lanes: int = 1
+    data_dir: str = ""
+    feature: str = ""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least(1, self, "lanes")
+
+
+KNOWN = {"DataSettings": DataSettings, **SAMPLERS}
+
+
+def parse(text: str) -> DataSettings:
+    """The settings a spec string means: `parse(repr(s)) == s`.
+
+    Raises:
+        ValueError: for an unknown name or field, with the nearest right one, or a refused value.
+    """
+    return specs.parse(text, KNOWN, kind="data settings")
