@@ -1,6 +1,7 @@
 """What every command line shares: flags that are checked, one message for bad input, exit codes that mean something.
 
-0: done. 2: bad input, nothing measured. 130: interrupted, what was measured is kept.
+0: done. 1: a training that came to nothing. 2: bad input, nothing measured. 130, 143: asked to stop (SIGINT, SIGTERM),
+what was done is kept.
 """
 
 import inspect
@@ -15,19 +16,20 @@ from ml_collections import config_flags
 
 ROOT = Path(__file__).parents[1]
 Config = Any  # a ConfigDict, whose fields hold anything
-Main = Callable[[Config, Path, str], None]
+Main = Callable[[Config, Path, str], int | None]
 Act = Callable[[flags.FlagValues, list[str], str], int]
 
 
-def run(main: Main, default: str, argv: Sequence[str] | None = None) -> int:
-    """Read the flags, call `main(config, workdir, command)`, and return the exit code.
+def run(main: Main, default: str, argv: Sequence[str] | None = None, *, options: flags.FlagValues | None = None) -> int:
+    """Read the flags, call `main(config, workdir, command)`, and return the exit code, main's own if it has one.
 
     Args:
         default: the configuration file used without --config, relative to the repository.
         argv: the command line, the program's name first.
+        options: flags besides --config and --workdir, which main knows of.
     """
     argv = list(sys.argv if argv is None else argv)
-    values = flags.FlagValues()
+    values = flags.FlagValues() if options is None else options
     try:
         # Overrides of the default file are read when the flag is defined, so their errors come from here too.
         flags.DEFINE_string("workdir", None, "Folder for everything the run writes.", flag_values=values)
@@ -36,7 +38,7 @@ def run(main: Main, default: str, argv: Sequence[str] | None = None) -> int:
             sys_argv=argv,
         )  # fmt: skip
         if "--help" in argv:
-            print(inspect.getdoc(inspect.getmodule(main)), values.get_help(), sep="\n")
+            print(inspect.getdoc(inspect.getmodule(unwrapped(main))), values.get_help(), sep="\n")
             return 0
         rest = values(argv)
         config, workdir = values.config, values.workdir
@@ -49,21 +51,37 @@ def run(main: Main, default: str, argv: Sequence[str] | None = None) -> int:
     if not workdir:
         return fail("--workdir is missing; name a folder for everything the run writes")
     try:
-        Path(workdir).mkdir(parents=True, exist_ok=True)
+        folder = made(workdir)
     except OSError as error:
         return fail(f"--workdir={workdir} cannot be made a folder: {error.strerror}")
-    return guarded(main, config, Path(workdir), command(main, argv))
+    return guarded(main, config, folder, command(main, argv))
+
+
+def made(workdir: str) -> Path:
+    """The folder, made if it is not there; one in a bucket is etils's, which behaves as a Path."""
+    if "://" not in workdir:
+        folder = Path(workdir).expanduser()
+    else:
+        from etils import epath
+
+        folder = epath.Path(workdir)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def unwrapped(main: Callable[..., object]) -> Callable[..., object]:
+    """The function itself, where some of its arguments are given already."""
+    return getattr(main, "func", main)
 
 
 def guarded(main: Main, config: Config, workdir: Path, command: str) -> int:
     try:
-        main(config, workdir, command)
+        return main(config, workdir, command) or 0
     except ValueError as error:
         return fail(str(error))
     except KeyboardInterrupt:
         print("\ninterrupted; what was measured is kept, and the same command goes on from there", file=sys.stderr)
         return 130
-    return 0
 
 
 def answer(act: Act, values: flags.FlagValues, argv: Sequence[str] | None, *, known_only: bool = False) -> int:
@@ -95,7 +113,7 @@ def no_words(words: Sequence[str], remedy: str) -> None:
 def command(main: Callable[..., object], argv: Sequence[str]) -> str:
     """The command line that does the same again."""
     plain = (f'"{a}"' if shlex.quote(a) != a and not set(a) & set('"$`\\!') else shlex.quote(a) for a in argv[1:])
-    return f"python -m experiments.{Path(inspect.getfile(main)).stem} " + " ".join(plain)
+    return f"python -m experiments.{Path(inspect.getfile(unwrapped(main))).stem} " + " ".join(plain)
 
 
 def integers(config: Config, name: str) -> tuple[int, ...]:
@@ -106,6 +124,6 @@ def integers(config: Config, name: str) -> tuple[int, ...]:
     return tuple(values)
 
 
-def fail(message: str) -> int:
+def fail(message: str, code: int = 2) -> int:
     print(f"error: {message}", file=sys.stderr)
-    return 2
+    return code

@@ -6,15 +6,29 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ropelab import attention, checkpoints, contract, encodings, evaluation, models
     from ropelab.lab import Lab, load
+    from ropelab.training.distributed import init_distributed
 
 __version__ = "0.1.0"
-__all__ = ["Lab", "__version__", "attention", "checkpoints", "contract", "encodings", "evaluation", "load", "models"]
+__all__ = [
+    "Lab",
+    "__version__",
+    "attention",
+    "checkpoints",
+    "contract",
+    "encodings",
+    "evaluation",
+    "init_distributed",
+    "load",
+    "models",
+]
 
 
 def __getattr__(name: str) -> Any:
     """Import on first use, so that reading records or drawing figures does not start jax."""
     if name in ("Lab", "load"):
         return getattr(importlib.import_module("ropelab.lab"), name)
+    if name == "init_distributed":
+        return importlib.import_module("ropelab.training.distributed").init_distributed
     if name in __all__:
         return importlib.import_module(f"ropelab.{name}")
     raise AttributeError(f"module 'ropelab' has no attribute {name!r}")

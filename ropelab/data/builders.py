@@ -1,33 +1,32 @@
-"""Text datasets of TensorFlow Datasets, made from files that are here and without TensorFlow: array_record files.
+"""Text datasets of TensorFlow Datasets, made from files that are here: array_record files, without TensorFlow.
 
-    python_stdlib   every .py file of the running Python's standard library, site-packages left out
+    python_stdlib   every .py file of the running Python's standard library, installed packages left out
     python_docs     the topics of Python's own help, `pydoc_data.topics`
     local_text      a user's file, or all UTF-8 files of a folder
 
-A dataset is named after what it was made from (`python_stdlib/3.11.7-5f0c…`): other contents are another dataset, so
-that nothing stale is ever read. Train and test share no file (`ropelab.data.files`).
+A dataset is named after what it was made of (`python_stdlib/3.11.7-29924d58ddda`): other contents are another dataset,
+so that nothing stale is ever read. Train and test share no file (`ropelab.data.files`).
 
-This module imports TensorFlow Datasets, half a second; `ropelab.data.documents` imports it when there is need.
+This module imports TensorFlow Datasets, about a second; `ropelab.data.documents` imports it when there is need.
 """
 
 from collections.abc import Iterator
 
 import tensorflow_datasets as tfds
 
-from ropelab.data.files import Document
+from ropelab.data.files import Document, Library
 
-VERSION = tfds.core.Version("1.0.0")
 ARRAY_RECORD = "array_record"
 
 
 class Texts(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """Documents that are already split, each a text and where it came from."""
+    """Documents that are divided already, each a text and where it came from."""
 
-    VERSION = VERSION
+    VERSION = tfds.core.Version("1.0.0")
 
-    def __init__(self, splits: dict[str, list[Document]], label: str, data_dir: str | None) -> None:
-        self.documents = splits
-        config = tfds.core.BuilderConfig(name=label, description="the files that were there")
+    def __init__(self, library: Library, data_dir: str | None) -> None:
+        self.library = library
+        config = tfds.core.BuilderConfig(name=library.label)
         super().__init__(data_dir=data_dir, config=config, file_format=ARRAY_RECORD)
 
     def _info(self) -> tfds.core.DatasetInfo:
@@ -36,13 +35,18 @@ class Texts(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:
         del dl_manager
-        return {split: self._generate_examples(split) for split in self.documents}
+        return {"train": examples(self.library.train), "test": examples(self.library.test)}
 
-    def _generate_examples(self, split: str) -> Iterator[tuple[str, dict[str, str]]]:
-        for document in self.documents[split]:
-            text = document.read()
-            if text is not None:
-                yield document.name, {"text": text, "name": document.name}
+    def _generate_examples(self, documents: list[Document]) -> Iterator[tuple[str, dict[str, str]]]:
+        return examples(documents)
+
+
+def examples(documents: list[Document]) -> Iterator[tuple[str, dict[str, str]]]:
+    """A key and a record a document; those that are not UTF-8 are passed over."""
+    for document in documents:
+        text = document.read()
+        if text is not None:
+            yield document.name, {"text": text, "name": document.name}
 
 
 class PythonStdlib(Texts, skip_registration=True):

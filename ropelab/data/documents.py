@@ -1,62 +1,75 @@
 """The one door to documents: by name, prepared when they are not yet, read at random.
 
-Documents lie in array_record files of TensorFlow Datasets, which needs no TensorFlow for them. Its tfrecord files
-would, and its parquet files lose rows (of 500 written, 200 are read), so that neither is read here.
+They lie in array_record files of TensorFlow Datasets, which needs no TensorFlow for those. Its tfrecord files would,
+and its parquet files lose rows (of 500 written, 200 are read): neither is read here.
 """
 
-import contextlib
-import io
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ropelab.data import files
 from ropelab.data.settings import DataSettings
 
-OWN = {"python_stdlib": files.python_stdlib, "python_docs": files.python_docs}
+LOCAL = "local_text"
+OWN = ("python_stdlib", "python_docs", f"{LOCAL}:/path")
+LIKELY = ("text", "document", "article", "reports", "description", "input")
 
 
 class Documents(NamedTuple):
     """Texts of a split.
 
     Attributes:
-        records: each a mapping of which `feature` is the text, as UTF-8 bytes.
-        identity: names the data, its version and its contents.
+        records: each a mapping of which `feature` is the text, in UTF-8.
+        identity: names the data, its version or contents, and the split.
     """
 
     records: Sequence[Any]
     feature: str
     identity: str
 
+    def text(self, index: int) -> bytes:
+        return self.records[index][self.feature]
+
 
 def open_documents(settings: DataSettings, split: str) -> Documents:
-    """The documents of a split, prepared first if need be.
+    """The documents of a split, prepared first if need be: a few seconds for files, a download for TFDS's own.
 
     Raises:
-        ValueError: if there is no such data or split, with the nearest right name.
+        ValueError: if there is no such data, split or text, with the nearest right name.
     """
-    from ropelab.data import builders
+    from ropelab.data import builders, preparing
 
-    data_dir = settings.data_dir or None
-    library = OWN[settings.source]()
-    kind = {"python_stdlib": builders.PythonStdlib, "python_docs": builders.PythonDocs}[settings.source]
-    with quietly():
-        builder = kind(library.splits, label=library.label, data_dir=data_dir)
-        builder.download_and_prepare()
-        records = builder.as_data_source(split)
-    return Documents(records, "text", f"{builder.info.full_name}[{split}]")
+    data_dir = os.path.expanduser(settings.data_dir) or None
+    kind, colon, place = settings.source.partition(":")
+    with preparing.quietly():
+        if settings.source == "python_stdlib":
+            builder = builders.PythonStdlib(files.python_stdlib(), data_dir)
+        elif settings.source == "python_docs":
+            builder = builders.PythonDocs(files.python_docs(), data_dir)
+        elif kind == LOCAL:
+            builder = builders.LocalText(files.local_text(place), data_dir)
+        else:
+            builder = preparing.by_name(settings.source, data_dir, OWN)
+    builder = preparing.prepared(builder, quiet=isinstance(builder, builders.Texts))
+    records = preparing.records(builder, split)
+    feature = text_feature(builder.info, settings.feature)
+    return Documents(records, feature, f"{builder.info.full_name}[{split}].{feature}")
 
 
-@contextlib.contextmanager
-def quietly() -> Iterator[None]:
-    """Without TFDS's progress bars, lines on standard output and warnings about names it does not know."""
-    from absl import logging
-    from tensorflow_datasets.core import utils
+def text_feature(info: Any, wanted: str) -> str:
+    """The feature of a dataset that is its text: the one that is wanted, the only one, or the likeliest.
 
-    verbosity = logging.get_verbosity()
-    logging.set_verbosity(logging.ERROR)
-    utils.disable_progress_bar()
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            yield
-    finally:
-        logging.set_verbosity(verbosity)
+    Raises:
+        ValueError: if there is none, or no telling which.
+    """
+    import tensorflow_datasets as tfds
+
+    texts = [name for name, kind in info.features.items() if isinstance(kind, tfds.features.Text)]
+    if wanted in texts:
+        return wanted
+    likely = texts if len(texts) == 1 else [name for name in LIKELY if name in texts]
+    if wanted or not likely:
+        which = f"it has {', '.join(texts)}; name one by feature=" if texts else "it has none"
+        raise ValueError(f"{info.full_name}: no text {wanted!r}; {which}")
+    return likely[0]

@@ -9,9 +9,15 @@ from ropelab.models.family import Config
 
 
 class Wiring(NamedTuple):
-    """What may be plugged into any weights of a given shape: the static half of every compiled function."""
+    """What may be plugged into any weights of a given shape: the static half of every compiled function.
+
+    Attributes:
+        kernel: by name, or an exchange between the shards of a sequence.
+        remat: what the backward pass computes again instead of remembering, a name in `remat.POLICIES`.
+    """
 
     config: Config
     encoding: Encoding
     pattern: Pattern
     kernel: str | Exchange = "auto"
+    remat: str = "nothing"

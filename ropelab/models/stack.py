@@ -14,6 +14,7 @@ from ropelab.attention.exchange import Exchange
 from ropelab.models.chunks import by_tokens
 from ropelab.models.config import Wiring
 from ropelab.models.family import Layer
+from ropelab.models.remat import remembered
 from ropelab.models.tables import LayerTables, divided, embedded, kinds_of_layers
 
 
@@ -65,7 +66,7 @@ def hidden_states(wiring: Wiring, params: dict[str, Any], tokens_BT: Array, plac
         return by_tokens(partial(family.finish_layer, config, layer), x_BTD, mixed), None
 
     xs = (params["layers"], jnp.arange(config.layers), stacked)
-    x_BTD, _ = lax.scan(body, embedded(wiring, params, tokens_BT, placed.pos), xs)
+    x_BTD, _ = lax.scan(remembered(wiring.remat, body), embedded(wiring, params, tokens_BT, placed.pos), xs)
     return family.last_norm(config, params, x_BTD)
 
 

@@ -1,0 +1,124 @@
+"""Train a model from random parameters, or extend a pretrained one.
+
+    python -m experiments.train --config=configs/smoke.py --workdir=runs/smoke
+    python -m experiments.train --config=configs/lex.py:rope --config.optimizer.lr=1e-3 --workdir=runs/lex_rope
+
+The same command goes on where it was stopped or killed. Written to the workdir, which may be a bucket (gs://...):
+plan.json, metrics.csv, evaluations.csv, speed.csv, skipped.csv (each also as .jsonl), tensorboard/, checkpoints/.
+On several machines, start it on each: TPU pods, Slurm and Kubernetes are recognised.
+"""
+
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+from rich.console import Console
+from rich.table import Table
+
+import ropelab
+from experiments import launch
+from experiments.launch import Config
+from ropelab.attention import patterns
+from ropelab.data.positions import SAMPLERS
+from ropelab.data.settings import DataSettings
+from ropelab.encodings import specs
+from ropelab.encodings.outside import parse_from
+from ropelab.training import adaptation, plan
+from ropelab.training.loop import train
+from ropelab.training.manifest import DamagedError
+from ropelab.training.plan import Plan
+from ropelab.training.reporter import Diverged
+from ropelab.training.signals import Stopped
+
+SECTIONS = {
+    "optimizer": plan.Optimizer,
+    "compute": plan.Compute,
+    "guard": plan.Guard,
+    "saving": plan.Saving,
+    "mesh": plan.MeshShape,
+}
+
+
+def main(config: Config, workdir: Path, command: str, options: flags.FlagValues) -> int:
+    wanted = plan_of(config.to_dict())
+    ropelab.init_distributed(options.coordinator, options.processes, options.process)
+    try:
+        rows = train(wanted, workdir, accept=options.accept, command=command)
+    except (Diverged, DamagedError) as end:
+        return launch.fail(str(end), code=1)
+    except Stopped as end:
+        print(end, file=sys.stderr)
+        return end.code
+    show(rows)
+    print(f"written to {workdir}: plan.json, metrics.csv, evaluations.csv, speed.csv, checkpoints/")
+    return 0
+
+
+def plan_of(fields: dict[str, Any]) -> Plan:
+    """The plan that a configuration means.
+
+    Raises:
+        ValueError: for a field that does not exist or cannot be, with the nearest right name.
+    """
+    read = dict(fields)
+    parts = {name: section(name, made, read.pop(name, {})) for name, made in SECTIONS.items()}
+    held, data = read.pop("held", {}), read.pop("data", {})
+    seen = tuple(patterns.parse(text) for text in specs.split(held.pop("patterns", ""), ";"))
+    placed = specs.parse(data.pop("positions", "Consecutive()"), SAMPLERS, kind="position sampler")
+    encoding = read.pop("encoding", "")
+    return section(
+        "",
+        Plan,
+        read
+        | parts
+        | {
+            "held": section("held", plan.Held, held | {"patterns": seen}),
+            "data": section("data", DataSettings, data | {"positions": placed}),
+            "encoding": parse_from(encoding) if encoding else None,
+            "pattern": patterns.parse(read.get("pattern", "Causal()")),
+            "phases": plan.phases(read.get("phases", "")),
+            "adaptation": adaptation.parse(read.get("adaptation", "Full()")),
+        },
+    )
+
+
+def section(name: str, made: Any, fields: dict[str, Any]) -> Any:
+    """One part of a plan from its fields."""
+    try:
+        return specs.call(made, fields, name or "the configuration")
+    except ValueError as error:
+        raise ValueError(f"config{'.' if name else ''}{name}: {error}") from None
+
+
+def show(rows: list[dict[str, Any]]) -> None:
+    """The last measurement as a table: a line a pattern, a column a length."""
+    if not rows:
+        return
+    lengths = sorted({row["length"] for row in rows})
+    table = Table(title=f"perplexity of held-out text after step {rows[0]['step']}, windows that do not overlap")
+    table.add_column("pattern")
+    for length in lengths:
+        table.add_column(str(length), justify="right")
+    for pattern in dict.fromkeys(row["pattern"] for row in rows):
+        found = {row["length"]: row["perplexity"] for row in rows if row["pattern"] == pattern}
+        table.add_row(pattern, *(f"{found[n]:.4g}" for n in lengths))
+    Console().print(table)
+
+
+def run(argv: Sequence[str] | None = None) -> int:
+    """The exit code of a command line."""
+    options = flags.FlagValues()
+    flags.DEFINE_list(
+        "accept", [], "Settings that may differ from those the workdir was begun with.", flag_values=options
+    )
+    flags.DEFINE_string("coordinator", None, "host:port of process 0, where nothing else says it.", flag_values=options)
+    flags.DEFINE_integer("processes", None, "How many processes there are.", flag_values=options)
+    flags.DEFINE_integer("process", None, "Which of them this is, from 0.", flag_values=options)
+    return launch.run(partial(main, options=options), "configs/smoke.py", argv, options=options)
+
+
+if __name__ == "__main__":
+    sys.exit(run())

@@ -1,0 +1,110 @@
+"""Datasets of TensorFlow Datasets, found by name and prepared when they are not yet, as array_record files.
+
+TFDS writes a dataset into a folder of its own and renames that at the end. So a process that is killed leaves nothing
+that could be taken for a dataset; of several that prepare the same at once the first to rename wins, and the others
+find a folder in the way and read what is in it.
+"""
+
+import contextlib
+import importlib
+import io
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from ropelab.encodings.specs import nearest
+
+# TFDS finds its older datasets by importing these after others, and stops at the first that wants TensorFlow:
+# gov_report, wikipedia and 80 more would not be found.
+TEXT_MODULES = ("text", "summarization", "question_answering", "text_simplification", "translate")
+NAME = re.compile(r"\w+(/[\w.+\-]+)?(:[\d.*]+)?", re.ASCII)  # without namespaces, whose code comes from elsewhere
+
+
+def by_name(source: str, data_dir: str | None, own: tuple[str, ...]) -> Any:
+    """TFDS's builder of a dataset that it knows, or that lies prepared in `data_dir`.
+
+    Raises:
+        ValueError: for a name that means nothing, with the nearest that does.
+    """
+    import tensorflow_datasets as tfds
+
+    for module in TEXT_MODULES:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(f"tensorflow_datasets.{module}")
+    if NAME.fullmatch(source):
+        try:
+            return tfds.builder(source, data_dir=data_dir, file_format="array_record")
+        except tfds.core.DatasetNotFoundError:
+            pass
+        except (ValueError, AssertionError, RuntimeError) as error:
+            raise ValueError(f"source={source!r}: {short(error)}") from error
+    known = (*own, *tfds.list_builders(with_community_datasets=False))
+    raise ValueError(
+        f"unknown source {source!r}.{nearest(re.split('[/:(]', source)[0], known)} It is {', '.join(own)}, "
+        'the name of a text dataset of TensorFlow Datasets, or a task such as "Copy(symbols=16)"'
+    )
+
+
+def prepared(builder: Any, *, quiet: bool) -> Any:
+    """A builder of the same data, its files written first if they are not there.
+
+    Raises:
+        ValueError: if they cannot be had, or what is in their place is none.
+    """
+    import tensorflow_datasets as tfds
+
+    name = builder.info.full_name
+    with quietly() if quiet else contextlib.nullcontext():
+        if not builder.is_prepared():
+            try:
+                builder.download_and_prepare(download_config=tfds.download.DownloadConfig(try_download_gcs=False))
+            except ImportError as error:
+                raise ValueError(f"TFDS prepares {name} with {error.name}, which is not here: {short(error)}") from error
+            except OSError as error:
+                if not builder.is_prepared():
+                    raise ValueError(f"cannot prepare {name}: {short(error)}") from error
+        if not builder.is_prepared():
+            raise ValueError(f"{builder.data_path} is in the way and is no dataset; remove it")
+        return tfds.builder_from_directory(builder.data_path)
+
+
+def records(builder: Any, split: str) -> Any:
+    """The records of a split, read at random.
+
+    Raises:
+        ValueError: if there is no such split, it is empty, or its files are of a kind that is not read.
+    """
+    name, kind, splits = builder.info.full_name, builder.info.file_format, builder.info.splits
+    if kind is None or kind.value != "array_record":
+        raise ValueError(
+            f"{name} lies in {builder.data_path} as {kind and kind.value}, of which rows are lost or which needs "
+            "TensorFlow; give another data_dir to prepare it in as array_record"
+        )
+    if split.partition("[")[0].partition("+")[0] not in splits:
+        raise ValueError(f"{name} has no split {split!r}; it has {', '.join(splits)}, and parts like train[:90%]")
+    try:
+        found = builder.as_data_source(split)
+    except (ValueError, AssertionError) as error:
+        raise ValueError(f"split {split!r} of {name}: {short(error)}") from error
+    if not len(found):
+        raise ValueError(f"split {split!r} of {name} has no documents")
+    return found
+
+
+def short(error: BaseException) -> str:
+    """The first line of a message; TFDS's go on with all the datasets there are."""
+    return str(error).strip().partition("\n")[0]
+
+
+@contextlib.contextmanager
+def quietly() -> Iterator[None]:
+    """Without TFDS's progress bars, what it prints, and its warnings about names that it does not know."""
+    from absl import logging
+
+    verbosity, nowhere = logging.get_verbosity(), io.StringIO()
+    logging.set_verbosity(logging.ERROR)
+    try:
+        with contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+            yield
+    finally:
+        logging.set_verbosity(verbosity)

@@ -1,0 +1,89 @@
+"""The folder of a run: whose it is, what was asked for, and what each start of it ran on."""
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import jax
+from etils import epath
+
+from ropelab import __version__
+from ropelab.training.plan import Plan, settings_of
+from ropelab.training.saving import first_process
+
+PLAN = "plan.json"
+
+
+def is_run(folder: str | os.PathLike[str]) -> bool:
+    """Whether a training wrote there."""
+    return (epath.Path(os.fspath(folder)).expanduser() / PLAN).exists()
+
+
+@contextmanager
+def held_alone(folder: epath.Path) -> Iterator[None]:
+    """Hold a folder on a disk for this process alone, as long as it lives.
+
+    Raises:
+        ValueError: if another training is at work there.
+    """
+    if "://" in os.fspath(folder) or not first_process():
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / "lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ValueError(f"another training is at work in {folder}; give it a folder of its own") from None
+        yield
+
+
+def agreed(folder: epath.Path, plan: Plan, accept: Sequence[str]) -> None:
+    """Write the plan down, or find that it is the one that stands there.
+
+    Args:
+        accept: names of settings that may differ; they are then written down as they are now.
+
+    Raises:
+        ValueError: naming each setting that differs and was not declared, or that was declared and does not exist.
+    """
+    settings = settings_of(plan)
+    unknown = sorted(set(accept) - set(settings))
+    if unknown:
+        raise ValueError(f"--accept names {', '.join(unknown)}; there are {', '.join(sorted(settings))}")
+    path = folder / PLAN
+    before = json.loads(path.read_text())["settings"] if path.exists() else settings
+    names = sorted(set(before) | set(settings))
+    changed = {n: (before.get(n), settings.get(n)) for n in names if before.get(n) != settings.get(n)}
+    refused = [f"{n} was {old} and is {new}" for n, (old, new) in changed.items() if n not in accept]
+    if refused:
+        names = ",".join(n for n in changed if n not in accept)
+        raise ValueError(
+            f"{folder} holds a training with other settings: {'; '.join(refused)}. "
+            f"Take another --workdir, or declare the change: --accept={names}"
+        )
+    if first_process() and (changed or not path.exists()):
+        unfinished = folder / f"{PLAN}.unfinished"
+        unfinished.write_text(json.dumps({"plan": repr(plan), "settings": settings}, indent=1) + "\n")
+        unfinished.rename(path)
+
+
+def note_start(folder: epath.Path, **facts: Any) -> None:
+    """Append a line about this start: when, where from, on which machine and versions."""
+    if not first_process():
+        return
+    devices = jax.devices()
+    line = {
+        "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        **facts,
+        "ropelab": __version__,
+        "jax": jax.__version__,
+        "devices": f"{len(devices)} x {devices[0].device_kind}",
+        "processes": jax.process_count(),
+    }
+    path = folder / "starts.jsonl"
+    path.write_text((path.read_text() if path.exists() else "") + json.dumps(line) + "\n")

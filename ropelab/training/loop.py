@@ -1,0 +1,202 @@
+"""The loop: batches in, steps made, measured, written down and saved, until the plan is done or somebody asks to stop.
+
+    train(plan, "runs/first")
+
+The same call on the same folder goes on where it was, to the last bit: a checkpoint holds the state and the position
+in the data, and whatever was written down after it is dropped.
+"""
+
+import os
+import signal
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+from etils import epath
+from jax.sharding import Mesh
+from tqdm import tqdm
+
+from ropelab.data.stream import Stream, open_stream
+from ropelab.training import evaluate, flops
+from ropelab.training.distributed import any_of, told_by_all
+from ropelab.training.folder import agreed, held_alone, note_start
+from ropelab.training.mesh import make_mesh, own_rows, placed_batch
+from ropelab.training.plan import Plan, Stage
+from ropelab.training.records import Records, Row, rows_of
+from ropelab.training.reporter import Reporter
+from ropelab.training.saving import Checkpoints, first_process
+from ropelab.training.setup import Setup, like
+from ropelab.training.signals import Listening, Stopped
+from ropelab.training.step import train_step
+
+Tree = dict[str, Any]
+
+
+def train(
+    plan: Plan, folder: str | os.PathLike[str], *, accept: Sequence[str] = (), command: str = "", show: bool = True
+) -> list[Row]:
+    """Train, or go on training, and return the rows of `evaluations` of the last step.
+
+    Args:
+        folder: everything that the run writes: plan.json, metrics.csv, evaluations.csv, speed.csv (each also as
+            .jsonl), tensorboard/, checkpoints/; may be a bucket, "gs://...".
+        accept: settings that may differ from those the folder was begun with.
+        command: what was typed, for the record.
+        show: whether to draw a bar.
+
+    Raises:
+        ValueError: for a plan that cannot run, before anything is compiled, or a folder of another training.
+        Stopped: after SIGTERM or SIGINT, when the last finished step is saved.
+        Diverged: if the guard gave up; what was saved stays.
+        DamagedError: if there are checkpoints and none is whole.
+    """
+    where = epath.Path(os.fspath(folder))
+    mesh = make_mesh(plan.mesh)
+    with jax.set_mesh(mesh), held_alone(where), Listening() as heard:
+        agreed(where, plan, accept)
+        run = Run(plan, where, mesh)
+        note_start(where, step=run.step, command=command)
+        try:
+            run.go(heard, show=show and first_process())
+        finally:
+            run.close()
+    return [row for row in rows_of(where / "evaluations.jsonl") if row["step"] == plan.steps]
+
+
+class Run:
+    """A training under way.
+
+    Attributes:
+        step: steps done.
+        stage: what held in the last of them.
+    """
+
+    def __init__(self, plan: Plan, folder: epath.Path, mesh: Mesh):
+        self.plan, self.mesh = plan, mesh
+        self.setup = Setup(plan, mesh)
+        self.stages, self.step, self.tokens = self.setup.stages, 0, 0
+        self.stage = self.stages[0]
+        self.stream = self.open(self.stage)
+        self.exams = self.open_exams()
+        self.state, self.frozen = self.setup.begin(self.stage)
+        self.checkpoints = Checkpoints(folder / "checkpoints", plan.saving, said=say)
+        self.restore()
+        self.records = Records(folder, up_to=self.step, writes=first_process())
+        self.saved_at = self.step
+        self.measured_at = max((row["step"] for row in rows_of(folder / "evaluations.jsonl")), default=-1)
+        self.peak, _ = flops.peak()
+
+    def open(self, stage: Stage) -> Stream:
+        """The batches of a stage, those rows of them that devices of this process hold."""
+        rows, number = own_rows(stage.batch, self.mesh), self.stages.index(stage)
+        sizes = {"length": stage.length, "batch": stage.batch, "seed": self.plan.seed + 1_000_003 * number}
+        return open_stream(self.plan.data, **sizes, rows=rows, tokenizer=self.setup.tokenizer)
+
+    def open_exams(self) -> list[evaluate.Exam]:
+        held = self.plan.held
+        if not held.tokens:
+            return []
+        lengths = held.lengths or (self.stages[-1].length,)
+        patterns = held.patterns or (None,)
+        source = {"settings": self.plan.data, "tokenizer": self.setup.tokenizer}
+        exams = evaluate.exams(lengths, patterns, held.tokens, self.mesh, **source)
+        for exam in exams:
+            self.setup.check_tokens(exam.rows)
+        return exams
+
+    def restore(self) -> None:
+        """Take up the newest good checkpoint, if there is one."""
+        if not self.checkpoints.steps():
+            return
+        templates = [like(self.setup.carried(self.state, self.stage, stage)) for stage in self.stages]
+        del self.state  # before the other is read: one state in memory at a time
+        found = self.checkpoints.restore(lambda step: templates[self.stages.index(self.setup.stage_before(step))])
+        assert found is not None
+        self.setup.check_base(found.facts["base"])
+        self.state, self.step, self.tokens = found.state, found.step, found.data["tokens"]
+        self.stage = self.setup.stage_before(self.step)
+        self.stream = self.open(self.stage)
+        self.stream.restore(found.data["stream"])
+
+    def go(self, heard: Listening, *, show: bool) -> None:
+        """Steps until the end."""
+        begun = {"initial": self.step, "total": self.plan.steps, "disable": not show, "unit": "step"}
+        with tqdm(**begun, dynamic_ncols=True) as bar:
+            reporter = Reporter(self.records, self.plan.guard, bar, tokens=self.tokens, peak=self.peak)
+            self.measure_and_save(reporter)
+            while self.step < self.plan.steps:
+                if any_of(heard.signal is not None):
+                    self.save(reporter, loss=None)
+                    raise Stopped(heard.signal or signal.SIGTERM, self.step)
+                self.one_step(reporter)
+                self.measure_and_save(reporter)
+        self.checkpoints.finish()
+
+    def one_step(self, reporter: Reporter) -> None:
+        """The next batch, under what holds from here on."""
+        stage = self.setup.stage_before(self.step + 1)
+        if stage is not self.stage:
+            self.state = self.setup.carried(self.state, self.stage, stage)
+            self.stage, self.stream = stage, self.open(stage)
+        local = next(self.stream)
+        self.setup.check_tokens(local)
+        recipe = self.setup.recipe(stage)
+        batch = placed_batch(local, stage.batch, self.mesh)
+        self.state, figures = train_step(recipe, self.state, self.frozen, batch)
+        self.step += 1
+        work = flops.per_token(recipe.wiring, stage.length, frozen=bool(self.frozen))
+        reporter.happened(self.step, figures, local, work)
+
+    def measure_and_save(self, reporter: Reporter) -> None:
+        """What is due after this step: a measurement, a checkpoint, both at the end."""
+        held, saving, last = self.plan.held, self.plan.saving, self.step == self.plan.steps
+        loss = None
+        if self.step > self.measured_at and (last or due(self.step, held.every)):
+            reporter.flush()
+            loss = self.measure(self.step)
+            reporter.rest()
+        if self.step > self.saved_at and self.step and (last or due(self.step, saving.every)):
+            self.save(reporter, loss)
+
+    def measure(self, step: int) -> float | None:
+        """Every exam; the loss of the first."""
+        recipe = self.setup.recipe(self.stage)
+        losses = []
+        for exam in self.exams:
+            row = evaluate.measured(exam, recipe, self.state.trainable, self.frozen, self.mesh)
+            self.records.add("evaluations", {"step": step} | row)
+            losses.append(row["nll"])
+        self.measured_at = step
+        return losses[0] if losses else None
+
+    def save(self, reporter: Reporter, loss: float | None) -> None:
+        """Begin a checkpoint of the steps done, when all that came before is written down."""
+        if self.step == self.saved_at or not self.step:
+            return
+        reporter.flush()
+        self.records.sync()
+        data = {"stream": together(told_by_all(self.stream.state())), "tokens": reporter.tokens}
+        self.checkpoints.save(self.step, self.state, data, {"base": self.setup.base, "loss": loss})
+        self.saved_at = self.step
+        reporter.rest()
+
+    def close(self) -> None:
+        """End the background work; what was begun is finished."""
+        try:
+            self.checkpoints.close()
+        finally:
+            self.records.close()
+
+
+def due(step: int, every: int) -> bool:
+    return bool(every) and step % every == 0
+
+
+def together(states: list[dict[str, Any]]) -> dict[str, Any]:
+    """The position in the data of all processes: each knows the lanes that it runs."""
+    lanes = {name: lane for state in states for name, lane in state["lanes"].items()}
+    return states[0] | {"lanes": lanes}
+
+
+def say(line: str) -> None:
+    tqdm.write(line)

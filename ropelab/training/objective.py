@@ -1,0 +1,49 @@
+"""What training minimises: the weighted mean of -log p(target | tokens before it).
+
+    loss = sum_bt w_bt nll_bt / sum_bt w_bt
+
+The sum is float32 whatever the model computes in, and the head never holds [T, V] (`models.head`).
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from ropelab.data.batch import Batch
+from ropelab.models import head
+from ropelab.models.compiled import placed
+from ropelab.models.config import Wiring
+from ropelab.models.sequence import whole_text
+
+Tree = dict[str, Any]
+
+
+class Given(NamedTuple):
+    """What of a batch the model is told, besides tokens: the rest is in order, in one document.
+
+    Consecutive positions that are not given are known when the program is compiled, and a pattern may then arrange
+    its tokens.
+    """
+
+    positions: bool = False
+    segments: bool = False
+
+
+def weighted_nll(wiring: Wiring, params: Tree, batch: Batch, given: Given, dtype: str) -> Array:
+    """w * nll, float32[B, T]. Parameters are rounded to `dtype` but for an encoding's tables."""
+    tokens_BT, targets_BT, weights_BT, pos_BT, segments_BT = (jnp.asarray(part) for part in batch)
+    where = placed(tokens_BT, pos_BT if given.positions else None, segments_BT if given.segments else None, None)
+    rounded = computed_in(params, dtype)
+    x_BTD = whole_text(wiring, rounded, tokens_BT, where)
+    return head.negative_log_likelihood(rounded, x_BTD, targets_BT) * weights_BT
+
+
+def computed_in(params: Tree, dtype: str) -> Tree:
+    """The parameters as the forward pass takes them."""
+    wanted = jnp.dtype(dtype)
+    return {
+        name: value if name == "encoding" else jax.tree.map(lambda x: x.astype(wanted), value)
+        for name, value in params.items()
+    }

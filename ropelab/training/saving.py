@@ -1,0 +1,180 @@
+"""Checkpoints of a run: written while training goes on, sealed, kept, and the newest good one found again.
+
+    <folder>/120/state/…, data/…    Orbax's, in the background
+    <folder>/120/manifest.json      ours, last: a step without it was never finished
+
+A step that was damaged since is set aside as `damaged-120` and the one before it restored. Orbax waits for all
+processes; the manifest and the removal of old steps are the first process's.
+"""
+
+import threading
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import orbax.checkpoint as ocp
+from etils import epath
+from jax.experimental import multihost_utils
+
+from ropelab.encodings.specs import Spec, at_least, spec
+from ropelab.training import manifest
+from ropelab.training.manifest import DamagedError
+
+
+@spec
+class Saving(Spec):
+    """When to save and what to keep.
+
+    Attributes:
+        every: steps; 0 saves at the end alone.
+        keep: the last so many.
+        best: and the so many with the lowest loss on held-out text.
+    """
+
+    every: int = 1000
+    keep: int = 2
+    best: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least(0, self, "every", "best")
+        at_least(1, self, "keep")
+
+
+class Restored(NamedTuple):
+    """A checkpoint read back: the state, the position in the data, what else was said of it."""
+
+    step: int
+    state: Any
+    data: dict[str, Any]
+    facts: dict[str, Any]
+
+
+class Checkpoints:
+    """The checkpoints in a folder.
+
+    Args:
+        said: called with a line about a damaged step.
+        writes: whether the folder may be changed; what is only read is left as it is, damaged or not.
+    """
+
+    def __init__(self, folder: epath.Path, saving: Saving, *, said: Any = print, writes: bool = True):
+        self.folder, self.saving, self.said, self.writes = folder, saving, said, writes
+        self._orbax = ocp.AsyncCheckpointer(ocp.CompositeCheckpointHandler())
+        self._sealing: threading.Thread | None = None
+        self._failure: BaseException | None = None
+        if first_process() and writes:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            for path in self.folder.iterdir():
+                if not sealed(path) and not path.name.startswith("damaged-"):
+                    path.rmtree()
+        together("ropelab-checkpoints")
+
+    def save(self, step: int, state: Any, data: dict[str, Any], facts: dict[str, Any]) -> None:
+        """Begin to save; returns when the arrays may change again.
+
+        Raises:
+            OSError: if this or the save before it could not be written.
+        """
+        self.finish()
+        told = facts | {"step": step, "arrays": manifest.array_sums(state)}
+        items = ocp.args.Composite(state=ocp.args.StandardSave(state), data=ocp.args.JsonSave(data))
+        self._orbax.save(self.folder / str(step), args=items)
+        if first_process():
+            self._sealing = threading.Thread(target=self._seal, args=(step, told))
+            self._sealing.start()
+
+    def _seal(self, step: int, facts: dict[str, Any]) -> None:
+        try:
+            self._orbax.wait_until_finished()
+            manifest.write(self.folder / str(step), facts)
+            self._remove_old()
+        except BaseException as failure:  # of the thread; `finish` raises it where the training sees it
+            self._failure = failure
+
+    def finish(self) -> None:
+        """Wait until what was begun is on disk and sealed."""
+        self._orbax.wait_until_finished()
+        if self._sealing is not None:
+            self._sealing.join()
+            self._sealing = None
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise OSError(f"the checkpoint in {self.folder} could not be written: {failure}") from failure
+
+    def steps(self) -> list[int]:
+        """The sealed steps, ascending."""
+        inside = self.folder.iterdir() if self.folder.exists() else ()
+        return sorted(int(path.name) for path in inside if sealed(path))
+
+    def restore(self, like: Callable[[int], Any]) -> Restored | None:
+        """The newest step that is what was saved; None if nothing was saved.
+
+        Args:
+            like: the shapes, types and places of the state after so many steps.
+
+        Raises:
+            DamagedError: if no step is.
+        """
+        steps = self.steps()
+        for step in reversed(steps):
+            try:
+                return self._read(step, like(step))
+            except DamagedError as damage:
+                self._set_aside(step, damage)
+        if steps:
+            raise DamagedError(f"no checkpoint in {self.folder} is whole; remove the folder to begin anew")
+        return None
+
+    def _read(self, step: int, abstract: Any) -> Restored:
+        path = self.folder / str(step)
+        facts = manifest.read(path)
+        items = ocp.args.Composite(state=ocp.args.StandardRestore(abstract), data=ocp.args.JsonRestore())
+        found = self._orbax.restore(path, args=items)
+        manifest.check_sums(found.state, facts["arrays"], path)
+        return Restored(step, found.state, found.data, facts)
+
+    def _set_aside(self, step: int, damage: DamagedError) -> None:
+        self.said(f"{damage}; going back to the checkpoint before it")
+        together(f"ropelab-damaged-{step}")
+        if first_process() and self.writes:
+            aside = self.folder / f"damaged-{step}"
+            if aside.exists():
+                aside.rmtree()
+            (self.folder / str(step)).rename(aside)
+        together(f"ropelab-set-aside-{step}")
+
+    def _remove_old(self) -> None:
+        steps = self.steps()
+        losses = {step: self._loss(step) for step in steps} if self.saving.best else {}
+        ranked = sorted((loss, step) for step, loss in losses.items() if loss is not None)
+        kept = {*steps[-self.saving.keep :], *(step for _, step in ranked[: self.saving.best])}
+        for step in steps:
+            if step not in kept:
+                # Unsealed first: a removal that is cut short leaves a step that was never finished, not a damaged one.
+                (self.folder / str(step) / manifest.NAME).unlink()
+                (self.folder / str(step)).rmtree()
+
+    def _loss(self, step: int) -> float | None:
+        try:
+            return manifest.said_of(self.folder / str(step)).get("loss")
+        except DamagedError:
+            return None
+
+    def close(self) -> None:
+        self.finish()
+        self._orbax.close()
+
+
+def sealed(path: epath.Path) -> bool:
+    return path.name.isdigit() and (path / manifest.NAME).exists()
+
+
+def first_process() -> bool:
+    return jax.process_index() == 0
+
+
+def together(name: str) -> None:
+    """Wait for all processes."""
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices(name)

@@ -1,0 +1,156 @@
+"""From a plan to what the steps of each stage are compiled for, and to the state that they begin from."""
+
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding
+
+from ropelab.attention.exchange import Exchange
+from ropelab.attention.sharded import check as check_exchange
+from ropelab.data.batch import Batch
+from ropelab.data.positions import Consecutive
+from ropelab.encodings.base import Encoding
+from ropelab.models.config import Wiring
+from ropelab.models.parameters import fingerprint
+from ropelab.training import start
+from ropelab.training.adaptation import Full
+from ropelab.training.mesh import check_batch, made_on, shardings
+from ropelab.training.objective import Given
+from ropelab.training.plan import Plan, Stage
+from ropelab.training.step import Recipe, State, first_state
+
+Tree = dict[str, Any]
+
+
+class Setup:
+    """A plan on a mesh, its parameters loaded.
+
+    Attributes:
+        base: fingerprint of the weights that the training begins from.
+
+    Raises:
+        ValueError: for what cannot go together, before anything is compiled.
+    """
+
+    def __init__(self, plan: Plan, mesh: Mesh):
+        self.plan, self.mesh, self.stages = plan, mesh, plan.stages()
+        for stage in self.stages:
+            check_batch(stage.batch, plan.compute.accumulate, mesh)
+        config = start.sizes(plan.model)
+        if config is not None and plan.encoding is None:
+            raise ValueError("a model from random parameters has no encoding of its own; name one")
+        self.origin = start.origin(plan.model, seed=plan.seed, mesh=mesh)
+        self.config, self.tokenizer = self.origin.config, self.origin.tokenizer
+        self.base = fingerprint(self.origin.weights)
+        for stage in self.stages:
+            self.check(stage)
+
+    def check(self, stage: Stage) -> None:
+        """Raise `ValueError` unless this model can run this stage on this mesh, with this data."""
+        encoding, kernel = self.encoding(stage), self.plan.kernel()
+        encoding.check(self.config.head_dim)
+        longest = max((*self.plan.held.lengths, stage.length))
+        limit = encoding.position_limit
+        if limit is not None and longest > limit:
+            raise ValueError(f"{encoding!r} has {limit} positions and a window of {longest} tokens is wanted; cut it")
+        if isinstance(kernel, Exchange):
+            for kind in encoding.kinds():
+                check_exchange(kernel, self.mesh, kind, stage.pattern, stage.length)
+        elif self.mesh.shape["sequence"] > 1:
+            raise ValueError("mesh.sequence cuts the tokens; attention then needs an exchange: compute.kernel=Ring()")
+
+    def check_tokens(self, batch: Batch) -> None:
+        """Raise `ValueError` for ids that the embedding has no row for: a gather would take another without a word."""
+        top = max(int(batch.tokens.max()), int(batch.targets.max()))
+        if top >= self.config.vocabulary:
+            raise ValueError(
+                f"{self.plan.data.source!r} as {self.plan.data.tokenizer} has the token {top}, the model a vocabulary "
+                f"of {self.config.vocabulary}; give the model more, or take another tokenizer"
+            )
+
+    def check_base(self, base: str) -> None:
+        """Raise `ValueError` unless a checkpoint was trained from these weights."""
+        if base != self.base:
+            raise ValueError(
+                f"the checkpoint was trained from weights {base}, and {self.plan.model!r} now has {self.base}; "
+                "take another folder, or bring the old weights back"
+            )
+
+    def stage_before(self, step: int) -> Stage:
+        """What held in the last of so many steps."""
+        return [stage for stage in self.stages if stage.start <= max(step - 1, 0)][-1]
+
+    def encoding(self, stage: Stage) -> Encoding:
+        """What is plugged in, complete: what is left out is the checkpoint's."""
+        own = self.origin.encoding
+        if own is None:
+            assert stage.encoding is not None
+            return stage.encoding
+        return own if stage.encoding is None else stage.encoding.inherit(own)
+
+    def recipe(self, stage: Stage) -> Recipe:
+        plan, compute = self.plan, self.plan.compute
+        wiring = Wiring(self.config, self.encoding(stage), stage.pattern, plan.kernel(), compute.remat)
+        drawn = not isinstance(plan.data.positions, Consecutive)
+        given = Given(positions=drawn, segments=plan.data.separate_documents)
+        return Recipe(
+            wiring,
+            plan.adaptation,
+            plan.optimizer,
+            plan.guard,
+            given,
+            plan.steps,
+            compute.accumulate,
+            compute.dtype,
+        )
+
+    def begin(self, stage: Stage) -> tuple[State, Tree]:
+        """`(state, frozen)` before the first step. The weights of the origin belong to them from then on."""
+        params = self.origin.weights | self.tables(stage)
+        adaptation = self.plan.adaptation
+        key = jax.random.fold_in(jax.random.key(self.plan.seed), 1)
+        trainable, frozen = adaptation.split(key, params)
+        if not isinstance(adaptation, Full):
+            trainable = made_on(self.mesh, lambda params: adaptation.split(key, params)[0], params)
+            frozen = jax.tree.map(lambda x: x if isinstance(x.sharding, NamedSharding) else np.asarray(x), frozen)
+        self.origin = self.origin._replace(weights={}, tables={})
+        return self.state(stage, trainable), frozen
+
+    def state(self, stage: Stage, trainable: Tree) -> State:
+        """A state with fresh moments; the trainable parameters are used up."""
+        first = partial(first_state, self.recipe(stage))
+        places = shardings(jax.eval_shape(first, trainable), self.mesh)
+        return jax.jit(first, out_shardings=places, donate_argnums=0)(trainable)
+
+    def tables(self, stage: Stage) -> Tree:
+        """An encoding's tables: those that came with the weights, if they are of this encoding, or fresh ones."""
+        encoding = self.encoding(stage)
+        if self.origin.tables and encoding == self.origin.encoding:
+            return {"encoding": self.origin.tables}
+        made = start.tables(encoding, self.config, seed=self.plan.seed, mesh=self.mesh)
+        return {"encoding": made} if made else {}
+
+    def carried(self, state: State, before: Stage, stage: Stage) -> State:
+        """The state as it goes on in a later stage: another encoding begins with tables and moments of its own."""
+        if self.encoding(before) == self.encoding(stage):
+            return state
+        tables = self.tables(stage)
+        if not tables and "encoding" not in state.trainable:
+            return state
+        weights = {name: leaf for name, leaf in state.trainable.items() if name != "encoding"}
+        kept = {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree.leaves_with_path(state)}
+        fresh = self.state(stage, jax.tree.map(lambda x: x.copy(), weights | tables))
+
+        def older(path: tuple, leaf: Any) -> Any:
+            name = jax.tree_util.keystr(path)
+            same = name in kept and kept[name].shape == leaf.shape and "['encoding']" not in name
+            return kept[name] if same else leaf
+
+        return jax.tree.map_with_path(older, fresh)
+
+
+def like(state: State) -> State:
+    """The shapes, types and places of a state, without its values."""
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), state)
