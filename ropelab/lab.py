@@ -3,6 +3,7 @@
 import dataclasses
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -14,7 +15,9 @@ from jax.sharding import Mesh
 from ropelab.attention import patterns
 from ropelab.attention.exchange import Exchange
 from ropelab.attention.patterns import Causal, Pattern
+from ropelab.checkpoints.adapter_reading import read_adapter
 from ropelab.checkpoints.assemble import assemble
+from ropelab.checkpoints.hugging_face_export import export, extended_length
 from ropelab.checkpoints.locate import open_source
 from ropelab.checkpoints.prompts import Written, prompt_ids
 from ropelab.checkpoints.tokenizer import Tokenizer
@@ -26,6 +29,7 @@ from ropelab.models import generation
 from ropelab.models.config import Wiring
 from ropelab.models.family import Config
 from ropelab.models.module import Model, Parameters, Tokens
+from ropelab.training.adaptation import LoRA
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,6 +86,48 @@ class Lab:
         kernel = kernel or wiring.kernel
         new = new.inherit(self.original.wiring.encoding)
         return dataclasses.replace(self, model=self.original.rewired(new, seen, kernel))
+
+    def adapted(self, directory: str | os.PathLike[str], *, merge: bool = True) -> "Lab":
+        """The model with an adapter of PEFT's, under the encoding it was trained under where the directory names one.
+
+        Args:
+            merge: add the low-rank terms to the matrices; otherwise they stay beside them.
+
+        Raises:
+            ValueError: for an adapter of another model, or one that is not read.
+        """
+        adapter = read_adapter(directory, self.config)
+        lora = LoRA(**vars(adapter.terms))
+        params = (lora.merge if merge else lora.join)(adapter.trainable, self.params)
+        original = Model(self.original.wiring, Parameters(params))
+        name = f"{self.name} with {os.fspath(directory)}"
+        lab = dataclasses.replace(
+            self, name=name, original=original, model=Model(self.model.wiring, original.parameters)
+        )
+        return lab.swap(adapter.encoding) if adapter.encoding else lab
+
+    def export(self, directory: str | os.PathLike[str], *, context_length: int | None = None) -> Path:
+        """Write a directory that transformers loads, with the same logits; it appears when it is whole.
+
+        Args:
+            context_length: tokens of context that the model is meant for; if nothing is said, the trained length as
+                the encoding extends it.
+
+        Raises:
+            ValueError: for an encoding or a pattern that transformers' Llama cannot say.
+        """
+        length = context_length or extended_length(
+            self.config.trained_length, self.original.wiring.encoding, self.encoding
+        )
+        return export(
+            directory,
+            self.params,
+            self.config,
+            self.encoding,
+            self.tokenizer,
+            pattern=self.pattern,
+            context_length=length,
+        )
 
     def logits(self, tokens: Tokens, *, positions: Any = None, segments: Any = None) -> Array:
         """float32[B, T, V].

@@ -75,6 +75,11 @@ def stored_as(name: str, shape: Shape) -> tuple[Shape, Callable[[np.ndarray], np
     return (int(np.prod(shape)),), lambda w: w.reshape(shape)
 
 
+def as_stored(leaf: Leaf, values: np.ndarray) -> np.ndarray:
+    """Values of one layer of the tree as Hugging Face stores them: the inverse of `arrange`."""
+    return values if len(leaf.path) == 1 else values.reshape(leaf.stored[::-1]).T
+
+
 def check_tensors(source: Source) -> None:
     """Every tensor is there with the right shape, and none is there that would be left out.
 
