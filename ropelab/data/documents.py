@@ -41,7 +41,7 @@ def open_documents(settings: DataSettings, split: str) -> Documents:
     from ropelab.data import builders, preparing
 
     data_dir = os.path.expanduser(settings.data_dir) or None
-    kind, colon, place = settings.source.partition(":")
+    kind, _, place = settings.source.partition(":")
     with preparing.quietly():
         if settings.source == "python_stdlib":
             builder = builders.PythonStdlib(files.python_stdlib(), data_dir)

@@ -43,12 +43,12 @@ class Pieces(experimental.FlatMapTransform):
 
 
 def lane_windows(
-    documents: Documents, settings: DataSettings, *, window: int, rows: int, lane: int, seed: int, coder: Coder
+    documents: Documents, settings: DataSettings, *, window: int, rows: int, lane: int, seed: int, text: Coder
 ) -> grain.DatasetIterator:
     """An iterator over the windows of a lane, `rows` at a time if they are concatenated and one by one if not."""
 
     def tokens(record: Any) -> dict[str, np.ndarray]:
-        return {TOKENS: coder.document(record[documents.feature])}
+        return {TOKENS: text.document(record[documents.feature])}
 
     order = grain.MapDataset.source(documents.records).shuffle(seed=drawn(seed, SHUFFLE))
     texts = order[lane :: settings.lanes].repeat().map(tokens)

@@ -59,7 +59,9 @@ def prepared(builder: Any, *, quiet: bool) -> Any:
             try:
                 builder.download_and_prepare(download_config=tfds.download.DownloadConfig(try_download_gcs=False))
             except ImportError as error:
-                raise ValueError(f"TFDS prepares {name} with {error.name}, which is not here: {short(error)}") from error
+                raise ValueError(
+                    f"TFDS prepares {name} with {error.name}, which is not here: {short(error)}"
+                ) from error
             except OSError as error:
                 if not builder.is_prepared():
                     raise ValueError(f"cannot prepare {name}: {short(error)}") from error
