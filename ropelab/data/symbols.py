@@ -8,9 +8,8 @@
 Ids: 0 is the end of an example, 1 the sign `|` (or what stands between questions), symbols come from 2 on; those of
 Counting are told there.
 
-Sources: AssociativeRecall is Arora et al., arXiv 2312.04927, section 4 (multi-query), each key asked once and the
-questions at places drawn uniformly; Counting is the task of Golovneva et al., arXiv 2405.18719, section 5.2, a token an
-operation.
+Sources: AssociativeRecall is the multi-query task of Arora et al., arXiv 2312.04927, with each key asked once and the
+questions at places drawn uniformly; Counting is that of Golovneva et al., arXiv 2405.18719, a token an operation.
 """
 
 import numpy as np

@@ -1,0 +1,63 @@
+"""The test split's first tokens: each predicted once, whatever the length of the windows."""
+
+import numpy as np
+import pytest
+
+from ropelab.data.documents import open_documents
+from ropelab.data.held_out import held_out
+from ropelab.data.positions import PerDocument, PoSE
+
+
+def text_of(settings):
+    found = open_documents(settings, settings.test_split)
+    return np.concatenate([np.append(np.frombuffer(found.text(i), np.uint8), 0) for i in range(len(found.records))])
+
+
+@pytest.mark.parametrize("length", [1, 7, 16, 50, 64])
+def test_each_token_but_the_first_is_a_target_once(settings, length):
+    given = settings(test_split="train")
+    text = text_of(given)[:301]
+    rows = held_out(given, length=length, tokens=301)
+    assert rows.tokens.shape == (-(-300 // length), length)
+    asked = rows.weights == 1
+    assert rows.weights.sum() == 300
+    assert (rows.targets[asked] == text[1:]).all()
+    assert (rows.tokens[asked] == text[:-1]).all()
+    assert (rows.positions == np.arange(length)).all()
+    assert ((rows.segments < 0) <= ~asked).all()
+
+
+def test_a_short_split_gives_what_it_has(settings):
+    text = text_of(settings())
+    rows = held_out(settings(), length=64, tokens=10**6)
+    assert rows.weights.sum() == len(text) - 1
+
+
+def test_separate_documents_are_not_asked_for_their_first_token(settings):
+    given = settings(test_split="train", separate_documents=True, positions=PerDocument())
+    text = text_of(given)[:500]
+    rows = held_out(given, length=40, tokens=500)
+    follows = (text[:-1] != 0).astype(np.float32)
+    assert (rows.weights.ravel()[:499] == follows).all()
+    begins = np.diff(rows.segments, axis=1, prepend=-2) != 0
+    assert ((rows.positions == 0) == begins).all()
+
+
+def test_measuring_places_tokens_where_they_stand(settings):
+    drawn = held_out(settings(positions=PoSE(length=1000)), length=16, tokens=60)
+    assert (drawn.positions == np.arange(16)).all()
+
+
+def test_tasks_are_measured_on_examples_of_their_own(settings):
+    given = settings(source="Copy()")
+    rows = held_out(given, length=32, tokens=320)
+    assert rows.tokens.shape == (10, 32)
+    assert len({row.tobytes() for row in rows.tokens}) == 10
+    assert (held_out(given, length=32, tokens=320).tokens == rows.tokens).all()
+
+
+def test_what_is_too_little_is_refused(settings):
+    with pytest.raises(ValueError, match="at least 2 tokens"):
+        held_out(settings(), length=16, tokens=1)
+    with pytest.raises(ValueError, match="has no split 'validation'; it has train, test"):
+        held_out(settings(test_split="validation"), length=16, tokens=100)
