@@ -21,8 +21,8 @@ from ropelab.attention.pattern import Pattern
 from ropelab.data.batch import Batch, in_batches
 from ropelab.data.held_out import held_out
 from ropelab.data.positions import PerDocument
+from ropelab.training import objective
 from ropelab.training.mesh import own_rows, placed_batch
-from ropelab.training.objective import weighted_nll
 from ropelab.training.step import Recipe
 
 Tree = dict[str, Any]
@@ -91,6 +91,6 @@ def batches(exam: Exam, mesh: Mesh) -> Iterator[Batch]:
 def row_sums(recipe: Recipe, trainable: Tree, frozen: Tree, batch: Batch) -> Array:
     """float32[2, B]: of each row, the sum of w * nll and of w."""
     params = recipe.adaptation.join(trainable, frozen)
-    nll_BT = weighted_nll(recipe.wiring, params, batch, recipe.given, recipe.dtype)
-    sums = jnp.stack([jnp.sum(nll_BT, axis=1), jnp.sum(batch.weights, axis=1)])
+    nll_B = objective.row_sums(recipe.wiring, params, batch, recipe.given, recipe.dtype)
+    sums = jnp.stack([nll_B, jnp.sum(batch.weights, axis=1)])
     return lax.with_sharding_constraint(sums, P())  # whole on every process, which sums on in float64

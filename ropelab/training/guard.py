@@ -50,8 +50,8 @@ class Watch(NamedTuple):
 
 
 def first_watch() -> Watch:
-    zero = jnp.zeros((), jnp.int32)
-    return Watch(zero, zero, zero, jnp.zeros((), jnp.float32))
+    # Each an array of its own: a step is handed them to use up.
+    return Watch(*(jnp.zeros((), jnp.int32) for _ in range(3)), jnp.zeros((), jnp.float32))
 
 
 def acceptable(guard: Guard, watch: Watch, loss: Array, norm: Array) -> Array:

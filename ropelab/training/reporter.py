@@ -77,7 +77,7 @@ class Reporter:
         self._since, self._steps, self._tokens, self._flops = time.perf_counter(), 0, 0, 0.0
 
     def clock(self, step: int, tokens: int, flops: float) -> None:
-        self._steps, self._tokens, self._flops = self._steps + 1, self._tokens + tokens, self._flops + flops
+        self._steps, self._tokens, self._flops = self._steps + 1, self._tokens + tokens, self._flops + flops * tokens
         if self._steps < SPEED_EVERY:
             return
         seconds = time.perf_counter() - self._since

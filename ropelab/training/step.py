@@ -13,7 +13,7 @@ from ropelab.data.batch import Batch
 from ropelab.models.config import Wiring
 from ropelab.training.adaptation import Adaptation
 from ropelab.training.guard import Guard, Watch, acceptable, first_watch, watched
-from ropelab.training.objective import Given, weighted_nll
+from ropelab.training.objective import Given, weighted_sum
 from ropelab.training.optimizer import Optimizer, learning_rate, transformation
 
 Tree = dict[str, Any]
@@ -108,7 +108,7 @@ def loss_and_gradient(recipe: Recipe, trainable: Tree, frozen: Tree, batch: Batc
 
     def share(trainable: Tree, part: Batch) -> Array:
         params = recipe.adaptation.join(trainable, frozen)
-        return jnp.sum(weighted_nll(recipe.wiring, params, part, recipe.given, recipe.dtype)) / total
+        return weighted_sum(recipe.wiring, params, part, recipe.given, recipe.dtype) / total
 
     return in_parts(jax.value_and_grad(share), recipe.accumulate, trainable, batch)
 
