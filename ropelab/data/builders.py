@@ -16,8 +16,6 @@ import tensorflow_datasets as tfds
 
 from ropelab.data.files import Document, Library
 
-ARRAY_RECORD = "array_record"
-
 
 class Texts(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """Documents that are divided already, each a text and where it came from."""
@@ -26,8 +24,7 @@ class Texts(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     def __init__(self, library: Library, data_dir: str | None) -> None:
         self.library = library
-        config = tfds.core.BuilderConfig(name=library.label)
-        super().__init__(data_dir=data_dir, config=config, file_format=ARRAY_RECORD)
+        super().__init__(data_dir=data_dir, config=tfds.core.BuilderConfig(name=library.label))
 
     def _info(self) -> tfds.core.DatasetInfo:
         texts = tfds.features.FeaturesDict({"text": tfds.features.Text(), "name": tfds.features.Text()})

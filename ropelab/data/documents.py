@@ -6,6 +6,7 @@ and its parquet files lose rows (of 500 written, 200 are read): neither is read 
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from ropelab.data import files
@@ -49,12 +50,19 @@ def open_documents(settings: DataSettings, split: str) -> Documents:
             builder = builders.PythonDocs(files.python_docs(), data_dir)
         elif kind == LOCAL:
             builder = builders.LocalText(files.local_text(place), data_dir)
+            check_apart(Path(place), Path(builder.data_path))
         else:
             builder = preparing.by_name(settings.source, data_dir, OWN)
     builder = preparing.prepared(builder, quiet=isinstance(builder, builders.Texts))
     records = preparing.records(builder, split)
     feature = text_feature(builder.info, settings.feature)
     return Documents(records, feature, f"{builder.info.full_name}[{split}].{feature}")
+
+
+def check_apart(place: Path, prepared: Path) -> None:
+    """Raise `ValueError` if prepared files lie among those they are made of: each time there would be more."""
+    if place.expanduser().resolve() in prepared.resolve().parents:
+        raise ValueError(f"what is made of {place} would lie in it, at {prepared}; give a data_dir outside")
 
 
 def text_feature(info: Any, wanted: str) -> str:

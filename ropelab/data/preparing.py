@@ -17,6 +17,7 @@ from ropelab.encodings.specs import nearest
 # TFDS finds its older datasets by importing these after others, and stops at the first that wants TensorFlow:
 # gov_report, wikipedia and 80 more would not be found.
 TEXT_MODULES = ("text", "summarization", "question_answering", "text_simplification", "translate")
+ARRAY_RECORD = "array_record"
 NAME = re.compile(r"\w+(/[\w.+\-]+)?(:[\d.*]+)?", re.ASCII)  # without namespaces, whose code comes from elsewhere
 
 
@@ -33,7 +34,7 @@ def by_name(source: str, data_dir: str | None, own: tuple[str, ...]) -> Any:
             importlib.import_module(f"tensorflow_datasets.{module}")
     if NAME.fullmatch(source):
         try:
-            return tfds.builder(source, data_dir=data_dir, file_format="array_record")
+            return tfds.builder(source, data_dir=data_dir)
         except tfds.core.DatasetNotFoundError:
             pass
         except (ValueError, AssertionError, RuntimeError) as error:
@@ -53,44 +54,46 @@ def prepared(builder: Any, *, quiet: bool) -> Any:
     """
     import tensorflow_datasets as tfds
 
-    name = builder.info.full_name
     with quietly() if quiet else contextlib.nullcontext():
         if not builder.is_prepared():
-            try:
-                builder.download_and_prepare(download_config=tfds.download.DownloadConfig(try_download_gcs=False))
-            except ImportError as error:
-                raise ValueError(
-                    f"TFDS prepares {name} with {error.name}, which is not here: {short(error)}"
-                ) from error
-            except OSError as error:
-                if not builder.is_prepared():
-                    raise ValueError(f"cannot prepare {name}: {short(error)}") from error
+            write(builder)
         if not builder.is_prepared():
             raise ValueError(f"{builder.data_path} is in the way and is no dataset; remove it")
         return tfds.builder_from_directory(builder.data_path)
+
+
+def write(builder: Any) -> None:
+    """Download if need be and write a dataset, unless another process was sooner."""
+    import tensorflow_datasets as tfds
+
+    name, options = builder.info.full_name, tfds.download.DownloadConfig(try_download_gcs=False)
+    try:
+        builder.download_and_prepare(download_config=options, file_format=ARRAY_RECORD)
+    except ImportError as error:
+        raise ValueError(f"TFDS prepares {name} with what is not here: {short(error)}; prepare it elsewhere") from error
+    except OSError as error:
+        if not builder.is_prepared():
+            raise ValueError(f"cannot prepare {name}: {short(error)}") from error
 
 
 def records(builder: Any, split: str) -> Any:
     """The records of a split, read at random.
 
     Raises:
-        ValueError: if there is no such split, it is empty, or its files are of a kind that is not read.
+        ValueError: if there is no such split, or its files are of a kind that is not read.
     """
     name, kind, splits = builder.info.full_name, builder.info.file_format, builder.info.splits
-    if kind is None or kind.value != "array_record":
+    if kind is None or kind.value != ARRAY_RECORD:
         raise ValueError(
-            f"{name} lies in {builder.data_path} as {kind and kind.value}, of which rows are lost or which needs "
-            "TensorFlow; give another data_dir to prepare it in as array_record"
+            f"{name} lies in {builder.data_path} as {kind and kind.value}, which needs TensorFlow or loses rows; give "
+            f"another data_dir, and it is prepared there as {ARRAY_RECORD}"
         )
     if split.partition("[")[0].partition("+")[0] not in splits:
         raise ValueError(f"{name} has no split {split!r}; it has {', '.join(splits)}, and parts like train[:90%]")
     try:
-        found = builder.as_data_source(split)
+        return builder.as_data_source(split)
     except (ValueError, AssertionError) as error:
         raise ValueError(f"split {split!r} of {name}: {short(error)}") from error
-    if not len(found):
-        raise ValueError(f"split {split!r} of {name} has no documents")
-    return found
 
 
 def short(error: BaseException) -> str:

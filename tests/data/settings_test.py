@@ -1,0 +1,37 @@
+"""Data settings are written as they are called, and refuse what they cannot mean."""
+
+import pytest
+
+from ropelab.data import settings
+from ropelab.data.positions import PerDocument, PoSE
+from ropelab.data.settings import DataSettings
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        DataSettings(source="python_stdlib"),
+        DataSettings(source="local_text:/a/folder", packing="first_fit", positions=PoSE(length=4096), lanes=4),
+        DataSettings(source="Copy(symbols=16)", separate_documents=True, positions=PerDocument(), split="train[:9%]"),
+    ],
+    ids=repr,
+)
+def test_settings_print_as_their_spec(value):
+    assert settings.parse(repr(value)) == value
+
+
+@pytest.mark.parametrize(
+    "text, told",
+    [
+        ("DataSettings()", "needs source="),
+        ("DataSettings(source='python_docs', packing='best_fit')", '"concatenate" or "first_fit"'),
+        ("DataSettings(source='python_docs', tokenizer='byte')", '"bytes" or "model"'),
+        ("DataSettings(source='python_docs', lanes=0)", "lanes=0 must be at least 1"),
+        ("DataSettings(source='python_docs', lane=2)", r"no field 'lane'\. Did you mean lanes\?"),
+        ("DataSettings(source='python_docs', positions=PoSE())", "PoSE needs length="),
+        ("DataSettings(source='python_docs', positions='PoSE')", "takes Positions"),
+    ],
+)
+def test_wrong_settings_are_refused(text, told):
+    with pytest.raises(ValueError, match=told):
+        settings.parse(text)
