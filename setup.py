@@ -37,6 +37,15 @@ setup(
     extras_require={
         "hf": ["huggingface_hub>=0.30", "jinja2>=3.1"],
         "gguf": ["gguf>=0.17", "jinja2>=3.1"],
+        "train": [
+            "optax>=0.2.5",
+            "orbax-checkpoint>=0.11.33",
+            "grain>=0.2.13",
+            "tensorflow-datasets>=4.9.9",
+            "array_record>=0.7",
+            "importlib_resources>=6.0",
+            "tensorboardX>=2.6",
+        ],
         "eval": ["lm-eval>=0.4.9"],
         "report": ["matplotlib>=3.8"],
         "cuda": ["jax[cuda12]>=0.7.2"],
