@@ -1,8 +1,10 @@
-"""What is measured on: the first tokens of the test split, each of them predicted once.
+"""What is measured on: tokens of the test split, each of them predicted once at every length.
 
-    row k: tokens x_{kT}, ..., x_{kT + T - 1}, targets x_{kT + 1}, ..., x_{kT + T}
+    row k of a block: tokens x_{kT}, ..., x_{kT + T - 1}, targets x_{kT + 1}, ..., x_{kT + T}
 
-The windows lie one after another; every token but the first is a target once, whatever the length.
+A block is a stretch of text that the windows cut without a gap, so every token of it but the first is a target once,
+whatever T. The blocks lie evenly over the split, whose first tokens may well be one odd file: of Python's standard
+library they are the numbers of test_statistics.py, 121 kB of them.
 """
 
 import numpy as np
@@ -14,13 +16,22 @@ from ropelab.data.settings import DataSettings
 from ropelab.data.synthetic import TEST, examples, task_of
 from ropelab.data.tokens import Coder, Tokenizer, coder
 
+SPREAD = 32  # times as much text is looked at as is measured on, at most
 
-def held_out(settings: DataSettings, *, length: int, tokens: int, tokenizer: Tokenizer | None = None) -> Batch:
-    """The first `tokens` tokens of the test split as rows of `length` predictions.
+
+def held_out(
+    settings: DataSettings, *, length: int, tokens: int, block: int = 0, tokenizer: Tokenizer | None = None
+) -> Batch:
+    """`tokens` tokens of the test split as rows of `length` predictions.
+
+    Args:
+        block: predictions in each stretch of text, the same at all lengths that are compared: the longest of them.
+            0 takes the first tokens of the split as one stretch.
 
     Returns:
-        a batch of ceil((tokens - 1) / length) rows, of fewer if the split is shorter; the last row is filled up with
-        weight 0 and segment -1. Positions are those of the text: drawn ones are for training alone.
+        ceil(block / length) rows of each of tokens // block blocks, of fewer blocks if the split is shorter; the last
+        row of a block is filled up with weight 0 and segment -1. Positions are those of the text: drawn ones are for
+        training alone.
 
     Raises:
         ValueError: if there is no such data, or fewer than two tokens of it, or fewer are asked for.
@@ -32,16 +43,31 @@ def held_out(settings: DataSettings, *, length: int, tokens: int, tokenizer: Tok
         task.check(length + 1, text)
         return examples(task, placed(settings), range(-(-tokens // length)), length, (0, TEST), text)
     documents = open_documents(settings, settings.test_split)
-    ids, owner = beginning(documents, tokens, text)
+    ids, owner = beginning(documents, tokens * (SPREAD if block else 1), text)
     if len(ids) < 2:
         raise ValueError(f"{documents.identity} has {len(ids)} tokens, none of which follows another; give more text")
-    count = -(-(len(ids) - 1) // length)
-    missing = count * length + 1 - len(ids)
-    ids, owner = np.pad(ids, (0, missing)), np.pad(owner, (0, missing), constant_values=-1)
-    starts = np.arange(count)[:, None] * length + np.arange(length + 1)
-    segments = owner[starts] - np.where(owner[starts] < 0, 0, owner[starts][:, :1])
+    stretches = spread(len(ids), tokens // block, block) if block else np.arange(min(tokens, len(ids)))[None]
+    windows, segments = cut(ids[stretches], length, 0), cut(owner[stretches], length, -1)
+    segments = segments - np.where(segments < 0, 0, segments[:, :1])
     positions = placed(settings).place(segments[:, :-1], np.random.default_rng)
-    return from_windows(ids[starts], segments, positions, settings.separate_documents)
+    return from_windows(windows, segments, positions, settings.separate_documents)
+
+
+def spread(found: int, count: int, block: int) -> np.ndarray:
+    """[blocks, block + 1]: which of the tokens found each block has, evenly spaced and without overlap."""
+    block = min(block, found - 1)
+    fitting = max(1, min(count, found // (block + 1)))
+    starts = np.linspace(0, found - block - 1, fitting).astype(np.int64)
+    return starts[:, None] + np.arange(block + 1)
+
+
+def cut(blocks: np.ndarray, length: int, filling: int) -> np.ndarray:
+    """[rows, length + 1] windows of [blocks, n + 1], neighbours sharing a token; the last of a block filled up."""
+    count = -(-(blocks.shape[1] - 1) // length)
+    missing = count * length + 1 - blocks.shape[1]
+    padded = np.pad(blocks, ((0, 0), (0, missing)), constant_values=filling)
+    places = np.arange(count)[:, None] * length + np.arange(length + 1)
+    return padded[:, places].reshape(-1, length + 1)
 
 
 def placed(settings: DataSettings) -> Positions:

@@ -35,8 +35,10 @@ def _forward(table_VD: Array, x_BTD: Array, targets_BT: Array, weights_BT: Array
     B, T, _ = x_BTD.shape
     size = min(T, max(FEWEST, SCORES // (B * table_VD.shape[0])))
     missing = -T % size
-    padded = (jnp.pad(a, ((0, 0), (0, missing), *[(0, 0)] * (a.ndim - 2))) for a in (x_BTD, targets_BT, weights_BT))
-    chunks = tuple(jnp.moveaxis(a.reshape(B, -1, size, *a.shape[2:]), 1, 0) for a in padded)
+
+    def cut(a: Array) -> Array:
+        padded = jnp.pad(a, ((0, 0), (0, missing), *[(0, 0)] * (a.ndim - 2)))
+        return jnp.moveaxis(padded.reshape(B, -1, size, *a.shape[2:]), 1, 0)
 
     def chunk(carry: tuple[Array, Array], xs: tuple[Array, Array, Array]) -> tuple[tuple[Array, Array], Array]:
         total, d_table = carry
@@ -45,10 +47,10 @@ def _forward(table_VD: Array, x_BTD: Array, targets_BT: Array, weights_BT: Array
         return (total + loss, d_table), d_x
 
     first = (jnp.zeros((), jnp.float32), jnp.zeros(table_VD.shape, jnp.float32))
-    if len(chunks[0]) == 1:
-        (total, d_table), d_x = chunk(first, tuple(a[0] for a in chunks))
+    if size == T:
+        (total, d_table), d_x = chunk(first, (x_BTD, targets_BT, weights_BT))
         return total, (d_table.astype(table_VD.dtype), d_x, weights_BT)
-    (total, d_table), d_x = lax.scan(chunk, first, chunks)
+    (total, d_table), d_x = lax.scan(chunk, first, (cut(x_BTD), cut(targets_BT), cut(weights_BT)))
     d_x = jnp.moveaxis(d_x, 0, 1).reshape(B, -1, x_BTD.shape[-1])[:, :T]
     return total, (d_table.astype(table_VD.dtype), d_x, weights_BT)
 

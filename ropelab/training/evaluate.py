@@ -56,7 +56,7 @@ def exams(
     restarts = isinstance(source["settings"].positions, PerDocument)
     found = []
     for length in lengths:
-        rows = held_out(length=length, tokens=tokens, **source)
+        rows = held_out(length=length, tokens=tokens, block=max(lengths), **source)
         size = math.ceil(max(1, TOKENS_AT_ONCE // length) / shards) * shards
         found += [Exam(length, pattern, rows, size, restarts) for pattern in patterns]
     return found

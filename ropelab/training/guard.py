@@ -51,7 +51,8 @@ class Watch(NamedTuple):
 
 def first_watch() -> Watch:
     # Each an array of its own: a step is handed them to use up.
-    return Watch(*(jnp.zeros((), jnp.int32) for _ in range(3)), jnp.zeros((), jnp.float32))
+    taken, skipped, in_a_row = (jnp.zeros((), jnp.int32) for _ in range(3))
+    return Watch(taken, skipped, in_a_row, jnp.zeros((), jnp.float32))
 
 
 def acceptable(guard: Guard, watch: Watch, loss: Array, norm: Array) -> Array:

@@ -27,6 +27,23 @@ def test_each_token_but_the_first_is_a_target_once(settings, length):
     assert ((rows.segments < 0) <= ~asked).all()
 
 
+@pytest.mark.parametrize("length", [5, 8, 32])
+def test_blocks_lie_evenly_over_the_split_and_are_the_same_at_every_length(settings, length):
+    given = settings(test_split="train")
+    text = text_of(given)
+    rows = held_out(given, length=length, tokens=128, block=32)
+    starts = np.linspace(0, len(text) - 33, 4).astype(int)
+    asked = rows.weights == 1
+    assert (rows.targets[asked] == np.concatenate([text[s + 1 : s + 33] for s in starts])).all()
+    assert rows.tokens.shape == (4 * -(-32 // length), length)
+
+
+def test_blocks_never_overlap(settings):
+    text = text_of(settings(test_split="train"))
+    rows = held_out(settings(test_split="train"), length=32, tokens=10**6, block=32)
+    assert 0 <= len(text) - 33 * len(rows.tokens) < 33
+
+
 def test_a_short_split_gives_what_it_has(settings):
     text = text_of(settings())
     rows = held_out(settings(), length=64, tokens=10**6)
