@@ -12,9 +12,8 @@ This module imports TensorFlow Datasets, about a second; `ropelab.data.documents
 
 from collections.abc import Iterator
 
-import tensorflow_datasets as tfds
-
 from ropelab.data.files import Document, Library
+from ropelab.data.tfds_import import tfds
 
 
 class Texts(tfds.core.GeneratorBasedBuilder, skip_registration=True):

@@ -71,7 +71,7 @@ def text_feature(info: Any, wanted: str) -> str:
     Raises:
         ValueError: if there is none, or no telling which.
     """
-    import tensorflow_datasets as tfds
+    from ropelab.data.tfds_import import tfds
 
     texts = [name for name, kind in info.features.items() if isinstance(kind, tfds.features.Text)]
     if wanted in texts:

@@ -27,7 +27,7 @@ def by_name(source: str, data_dir: str | None, own: tuple[str, ...]) -> Any:
     Raises:
         ValueError: for a name that means nothing, with the nearest that does.
     """
-    import tensorflow_datasets as tfds
+    from ropelab.data.tfds_import import tfds
 
     for module in TEXT_MODULES:
         with contextlib.suppress(ImportError):
@@ -52,7 +52,7 @@ def prepared(builder: Any, *, quiet: bool) -> Any:
     Raises:
         ValueError: if they cannot be had, or what is in their place is none.
     """
-    import tensorflow_datasets as tfds
+    from ropelab.data.tfds_import import tfds
 
     with quietly() if quiet else contextlib.nullcontext():
         if not builder.is_prepared():
@@ -64,7 +64,7 @@ def prepared(builder: Any, *, quiet: bool) -> Any:
 
 def write(builder: Any) -> None:
     """Download if need be and write a dataset, unless another process was sooner."""
-    import tensorflow_datasets as tfds
+    from ropelab.data.tfds_import import tfds
 
     name, options = builder.info.full_name, tfds.download.DownloadConfig(try_download_gcs=False)
     try:

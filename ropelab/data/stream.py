@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from ropelab.data.batch import Batch
 from ropelab.data.documents import open_documents
+from ropelab.data.preparing import quietly
 from ropelab.data.resuming import wanted
 from ropelab.data.settings import DataSettings
 from ropelab.data.synthetic import TaskStream, task_of
@@ -60,6 +61,8 @@ def open_stream(
     task = task_of(settings.source)
     if task is not None:
         return TaskStream(task, settings, want, text)
-    from ropelab.data.lanes import TextStream
+    documents = open_documents(settings, settings.split)
+    with quietly():  # Grain warns about what it would profile with another jaxlib
+        from ropelab.data.lanes import TextStream
 
-    return TextStream(open_documents(settings, settings.split), settings, want, text)
+    return TextStream(documents, settings, want, text)

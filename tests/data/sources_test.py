@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tensorflow_datasets as tfds
 
 from ropelab.data import builders, files, preparing
 from ropelab.data.documents import open_documents
 from ropelab.data.settings import DataSettings
 from ropelab.data.stream import open_stream
+from ropelab.data.tfds_import import tfds
 
 HERE = Path(__file__).parents[2]
 SIZES = {"length": 32, "batch": 2, "seed": 0}
