@@ -4,7 +4,7 @@ Of a batch of B rows lane l of n gives rows l B / n up to (l + 1) B / n. A proce
 they lie in, so that the batch is the same for any number of processes.
 """
 
-import copy
+import json
 from typing import Any
 
 import numpy as np
@@ -56,7 +56,8 @@ class TextStream(Resumable):
 
     def state(self) -> dict[str, Any]:
         """Where each lane that runs here stands."""
-        return super().state() | {"lanes": {str(n): copy.deepcopy(lane.state()) for n, lane in self.lanes.items()}}
+        lanes = {str(number): lane.state() for number, lane in self.lanes.items()}
+        return super().state() | {"lanes": json.loads(json.dumps(lanes))}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go to where a stream of the same settings stood.
