@@ -104,7 +104,7 @@ class Lab:
         lab = dataclasses.replace(
             self, name=name, original=original, model=Model(self.model.wiring, original.parameters)
         )
-        return lab.swap(adapter.encoding) if adapter.encoding else lab
+        return lab if adapter.encoding in (None, repr(lab.encoding)) else lab.swap(adapter.encoding)
 
     def export(self, directory: str | os.PathLike[str], *, context_length: int | None = None) -> Path:
         """Write a directory that transformers loads, with the same logits; it appears when it is whole.

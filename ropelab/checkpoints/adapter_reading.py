@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ropelab.checkpoints.adapters import BESIDE, CONFIG, PREFIX, WEIGHTS, Entry, entries, module_of
+from ropelab.checkpoints.adapters import BESIDE, CONFIG, PREFIX, WEIGHTS, Entry, entries, module_of, with_names
 from ropelab.checkpoints.errors import CheckpointError
 from ropelab.checkpoints.hugging_face import open_weights, read_json
 from ropelab.checkpoints.knobs.setting import real, whole
@@ -59,8 +59,7 @@ def read_adapter(directory: str | os.PathLike[str], config: Config) -> Adapter:
             or a model that is no Llama.
     """
     folder = Path(directory).expanduser()
-    if not isinstance(config, LlamaConfig):
-        raise CheckpointError(f"{folder}: PEFT's names are a Llama's, not those of {type(config).__name__}")
+    config = with_names(config)
     if not (folder / CONFIG).is_file():
         raise CheckpointError(f"{folder} has no {CONFIG}; an adapter of PEFT's has that and {WEIGHTS}")
     settings = read_json(folder / CONFIG)
@@ -73,8 +72,15 @@ def read_adapter(directory: str | os.PathLike[str], config: Config) -> Adapter:
     wanted = list(entries(terms, config))
     check_tensors(folder / WEIGHTS, found, wanted, base)
     trainable = tree_of(folder / WEIGHTS, file, wanted, terms, config)
-    beside = read_json(folder / BESIDE) if (folder / BESIDE).is_file() else {}
-    return Adapter(terms, trainable, beside.get("encoding"), base)
+    return Adapter(terms, trainable, encoding_of(folder / BESIDE), base)
+
+
+def encoding_of(path: Path) -> str | None:
+    """The spec in `ropelab.json`; PEFT itself writes no such file."""
+    spec = read_json(path).get("encoding") if path.is_file() else None
+    if not isinstance(spec, str | None):
+        raise CheckpointError(f"{path}: encoding={spec!r} is not the text of a spec")
+    return spec
 
 
 def check_settings(path: Path, settings: Mapping[str, Any]) -> None:

@@ -87,8 +87,7 @@ def save_adapter(
     Raises:
         CheckpointError: for a model that PEFT has no names for, or a directory that is there already.
     """
-    if not isinstance(config, LlamaConfig):
-        raise CheckpointError(f"PEFT's names are a Llama's, not those of {type(config).__name__}: keep ropelab's run")
+    config = with_names(config)
     if "encoding" in trainable:
         raise CheckpointError(f"PEFT has no place for the tables that {encoding!r} learns: keep ropelab's run")
     found = [Tensor(e.name, e.shape, partial(values, e, trainable)) for e in entries(terms, config)]
@@ -97,6 +96,16 @@ def save_adapter(
         write_json(folder / BESIDE, {"encoding": repr(encoding)})
         write_json(folder / CONFIG, peft_config(terms, config, base))
     return Path(directory)
+
+
+def with_names(config: Config) -> LlamaConfig:
+    """The configuration, if PEFT has names for the parameters of such a model."""
+    if not isinstance(config, LlamaConfig) or config.sink_logits:
+        what = type(config).__name__.removesuffix("Config")
+        raise CheckpointError(
+            f"PEFT's names are those of a Llama without sink_logits, and this is a {what}: {config!r}"
+        )
+    return config
 
 
 def values(entry: Entry, trainable: Mapping[str, Any]) -> np.ndarray:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from ropelab.attention.patterns import Causal, Pattern
@@ -60,7 +61,7 @@ def export(
     settings = settings_of(params, config, encoding, tokenizer, context_length, version)
     check_params(params, config)
     with whole_folder(directory) as folder:
-        write(folder / WEIGHTS, list(tensors(params, config)), params["embedding"].dtype)
+        write(folder / WEIGHTS, list(tensors(params, config)), settings["dtype"])
         if tokenizer is not None:
             write_tokenizer(folder, tokenizer, settings["max_position_embeddings"])
         write_json(folder / "config.json", settings)
@@ -112,7 +113,7 @@ def settings_of(
         counts = f"{tokenizer.vocabulary} tokens and the model {config.vocabulary}"
         raise CheckpointError(f"the tokenizer has {counts}: this is not its tokenizer")
     rope = knobs.to_hf(encoding, head_dim=config.head_dim, context_length=length, model_type="llama", version=version)
-    dtype = str(params["embedding"].dtype)
+    dtype = jnp.result_type(*jax.tree.leaves(params)).name
     return {"architectures": ["LlamaForCausalLM"]} | sizes(config) | special_ids(tokenizer) | rope | {"dtype": dtype}
 
 
