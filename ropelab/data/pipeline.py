@@ -70,14 +70,16 @@ class Lane:
         self.iterator, self.rows, self.window = windows, rows, window
 
     def __next__(self) -> tuple[np.ndarray, np.ndarray]:
-        """Tokens and segments i32[rows, window]; segments from 0 in each row, padding -1."""
+        """Tokens and segments i32[rows, window]; segments from 0 in each row, padding -1.
+
+        Grain counts from 1 and pads with 0; a row that has padding begins with its first document.
+        """
         parts = []
         while sum(tokens.size for tokens, _ in parts) < self.rows * self.window:
             element = next(self.iterator)
             parts.append((element[TOKENS], element[f"{TOKENS}_segment_ids"]))
         tokens, segments = (np.concatenate(p).reshape(self.rows, self.window) for p in zip(*parts, strict=True))
-        first = np.maximum(segments[:, :1], 1)
-        return tokens, np.where(segments > 0, segments - first, -1).astype(np.int32)
+        return tokens, segments - segments[:, :1]
 
     def state(self) -> dict[str, Any]:
         return self.iterator.get_state()

@@ -8,7 +8,7 @@ import pytest
 
 from ropelab.data.documents import open_documents
 from ropelab.data.lanes import TextStream
-from ropelab.data.positions import PoSE
+from ropelab.data.positions import PoSE, Randomised
 from ropelab.data.stream import open_stream
 from tests.data.texts import same, windows
 
@@ -82,6 +82,16 @@ def test_first_fit_keeps_documents_whole_and_leaves_none_out(settings):
     rounds = [found[piece] / times for piece, times in pieces.items()]
     assert min(rounds) > 3
     assert max(rounds) - min(rounds) <= 1
+
+
+def test_each_row_of_each_batch_of_each_lane_has_positions_of_its_own(settings):
+    """But for lane 0 of four, whose 32 rows are drawn as the first 32 of the only lane are."""
+    found = set()
+    for lanes, seed in ((1, 7), (4, 7), (1, 8)):
+        given = settings(lanes=lanes, positions=Randomised(length=1000))
+        for batch in islice(open_stream(given, **SIZES | {"batch": 8, "seed": seed}), 16):
+            found.update(row.tobytes() for row in batch.positions)
+    assert len(found) == 3 * 128 - 32
 
 
 def test_neighbouring_seeds_have_different_orders(settings):
