@@ -82,7 +82,7 @@ def first_state(recipe: Recipe, trainable: Tree) -> State:
 def train_step(recipe: Recipe, state: State, frozen: Tree, batch: Batch) -> tuple[State, Happened]:
     """The state after one batch. The state that is handed in is used up."""
     loss, gradient = loss_and_gradient(recipe, state.trainable, frozen, batch)
-    norm = optax.global_norm(gradient)
+    norm = optax.tree_utils.tree_norm(gradient)
     good = acceptable(recipe.guard, state.watch, loss, norm)
     rule = transformation(recipe.optimizer, recipe.steps)
 

@@ -1,0 +1,32 @@
+"""A training of seconds: two layers of width 16 that copy strings."""
+
+from ropelab.attention.patterns import Causal
+from ropelab.data.settings import DataSettings
+from ropelab.encodings import RoPE
+from ropelab.training.adaptation import Full
+from ropelab.training.optimizer import Optimizer
+from ropelab.training.plan import Held, Plan
+from ropelab.training.saving import Saving
+
+MODEL = (
+    "LlamaConfig(vocabulary=32, width=16, layers=2, heads=2, key_heads=2, head_dim=8, feed_forward=32, "
+    "norm_eps=1e-5, trained_length=16, tied_head=True)"
+)
+
+
+def tiny_plan(**changes) -> Plan:
+    """Ten steps of 8 x 16, a checkpoint after 5, a measurement before, in the middle and at the end."""
+    fields = {
+        "model": MODEL,
+        "encoding": RoPE(base=100.0),
+        "pattern": Causal(),
+        "length": 16,
+        "batch": 8,
+        "steps": 10,
+        "optimizer": Optimizer(lr=1e-2, warmup=2),
+        "adaptation": Full(),
+        "data": DataSettings(source="Copy(symbols=16)"),
+        "held": Held(every=5, lengths=(16, 24), tokens=256),
+        "saving": Saving(every=5),
+    }
+    return Plan(**(fields | changes))
