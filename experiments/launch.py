@@ -9,7 +9,7 @@ import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from absl import flags
 from ml_collections import config_flags
@@ -64,7 +64,7 @@ def made(workdir: str) -> Path:
     else:
         from etils import epath
 
-        folder = epath.Path(workdir)
+        folder = cast(Path, epath.Path(workdir))
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 

@@ -30,6 +30,7 @@ from ropelab.models.config import Wiring
 from ropelab.models.family import Config
 from ropelab.models.module import Model, Parameters, Tokens
 from ropelab.training.adaptation import LoRA
+from ropelab.training.objective import computed_in
 
 
 @dataclasses.dataclass(frozen=True)
@@ -192,24 +193,41 @@ def continuations(
 
 
 def load(source: str | os.PathLike[str], *, dtype: Any = "float32", mesh: Mesh | None = None) -> Lab:
-    """A pretrained Llama on the bench.
+    """A pretrained Llama on the bench, or what a training has made.
 
     Args:
-        source: "smollm2", a Hugging Face directory or hub id, or a .gguf file.
+        source: "smollm2", a Hugging Face directory or hub id, a .gguf file, or the folder of a training: its newest
+            whole checkpoint, an adapter merged, under the encoding and the pattern that it was trained under last.
         dtype: of the parameters and of the computation between the float32 parts.
         mesh: devices to shard the parameters over, with axes among "fsdp" and "tensor".
 
     Raises:
         CheckpointError: if there is no such checkpoint, or it cannot be read as a Llama.
-        ValueError: for a dtype that no model here computes in.
+        ValueError: for a dtype that no model here computes in, or a training that has saved nothing.
     """
+    from ropelab.training import folder
+
     known = ("float32", "bfloat16", "float16", *(("float64",) if jax.config.read("jax_enable_x64") else ()))
     if getattr(dtype, "__name__", str(dtype)) not in known:
         raise ValueError(f"dtype={dtype!r} is not one of {', '.join(known)}")
+    if folder.is_run(source):
+        return of_run(source, dtype, mesh)
     opened = open_source(source)
     params = assemble(opened, dtype=jnp.dtype(dtype), mesh=mesh)
     model = Model(Wiring(opened.config, opened.encoding, Causal()), Parameters(params))
     return Lab(str(source), model, model, opened.tokenizer)
+
+
+def of_run(folder: str | os.PathLike[str], dtype: Any, mesh: Mesh | None) -> Lab:
+    """What a training has made, on the bench."""
+    from ropelab.training import runs
+
+    run = runs.open_run(folder, mesh=mesh)
+    params = computed_in(runs.merged(run), dtype)
+    if mesh is None:
+        params = jax.device_put(params, jax.devices()[0])  # as any other checkpoint's
+    model = Model(run.wiring, Parameters(params))
+    return Lab(str(folder), model, model, run.tokenizer)
 
 
 def tokens_of(lab: Lab, text: str) -> np.ndarray:

@@ -153,10 +153,10 @@ def extended_length(trained_length: int, was: Encoding, now: Encoding) -> int:
     An encoding that names its original length reaches `factor` times that; PI and NTK stretch what was there. Dynamic
     NTK has no end: transformers' `max_position_embeddings` is the original length to it.
     """
-    if now == was:
-        return trained_length
     if isinstance(now, DynamicNTK):
         return now.original_length
+    if now == was:
+        return trained_length
     original, factor = getattr(now, "original_length", None), getattr(now, "factor", None)
     if original and factor:
         return round(original * factor)

@@ -21,9 +21,11 @@ def write_tokenizer(folder: Path, tokenizer: Tokenizer, context_length: int) -> 
         "model_max_length": context_length,
         "clean_up_tokenization_spaces": False,
         "add_bos_token": tokenizer.add_bos,
-        "bos_token": token(tokenizer, tokenizer.bos_id),
-        "eos_token": token(tokenizer, tokenizer.eos_id),
     }
+    for kind, number in (("bos", tokenizer.bos_id), ("eos", tokenizer.eos_id)):
+        # transformers would take the letter of a plain token for a special one wherever a text has it.
+        if number is None or number in tokenizer.core.get_added_tokens_decoder():
+            settings[f"{kind}_token"] = token(tokenizer, number)
     if tokenizer.chat_template is not None:
         settings["chat_template"] = tokenizer.chat_template
     write_json(folder / "tokenizer_config.json", settings)

@@ -25,7 +25,7 @@ from ropelab.training.plan import Plan, Stage
 from ropelab.training.records import Records, Row, rows_of
 from ropelab.training.reporter import Reporter
 from ropelab.training.saving import Checkpoints, first_process
-from ropelab.training.setup import Setup, like
+from ropelab.training.setup import Setup
 from ropelab.training.signals import Listening, Stopped
 from ropelab.training.step import train_step
 
@@ -74,10 +74,12 @@ class Run:
     def __init__(self, plan: Plan, folder: epath.Path, mesh: Mesh):
         self.plan, self.mesh = plan, mesh
         self.setup = Setup(plan, mesh)
+        self.setup.check()
         self.stages, self.step, self.tokens = self.setup.stages, 0, 0
         self.stage = self.stages[0]
         self.stream = self.open(self.stage)
         self.exams = self.open_exams()
+        self.setup.read()
         self.state, self.frozen = self.setup.begin(self.stage)
         self.checkpoints = Checkpoints(folder / "checkpoints", plan.saving, said=say)
         self.restore()
@@ -108,9 +110,8 @@ class Run:
         """Take up the newest good checkpoint, if there is one."""
         if not self.checkpoints.steps():
             return
-        templates = [like(self.setup.carried(self.state, self.stage, stage)) for stage in self.stages]
         del self.state  # before the other is read: one state in memory at a time
-        found = self.checkpoints.restore(lambda step: templates[self.stages.index(self.setup.stage_before(step))])
+        found = self.checkpoints.restore(lambda step: self.setup.like(self.setup.stage_before(step)))
         assert found is not None
         self.setup.check_base(found.facts["base"])
         self.state, self.step, self.tokens = found.state, found.step, found.data["tokens"]

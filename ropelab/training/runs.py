@@ -1,43 +1,60 @@
 """A folder that a training wrote, as something to begin from: to measure, to extend, to export."""
 
+import dataclasses
 import json
 import os
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 from etils import epath
 from jax.sharding import Mesh
 
+from ropelab.checkpoints.byte_tokenizer import byte_tokenizer
+from ropelab.checkpoints.hugging_face_export import extended_length
 from ropelab.checkpoints.tokenizer import Tokenizer
+from ropelab.data.passkey import Passkey
+from ropelab.data.synthetic import task_of
 from ropelab.encodings.base import Encoding
 from ropelab.models.config import Wiring
 from ropelab.training import plan as plans
 from ropelab.training.folder import PLAN
 from ropelab.training.mesh import MeshShape, make_mesh
 from ropelab.training.plan import Plan
-from ropelab.training.saving import Checkpoints, Saving
-from ropelab.training.setup import Setup, like
+from ropelab.training.saving import Checkpoints, Saving, sealed_steps
+from ropelab.training.setup import Setup
 from ropelab.training.step import State
 
 Tree = dict[str, Any]
 
 
-class Trained(NamedTuple):
-    """What a run has come to.
+class Outline(NamedTuple):
+    """A run, before any array of it is read.
 
     Attributes:
-        step: of the checkpoint that was read.
+        step: of the newest checkpoint.
+        wiring: what the last of so many steps were made under, by any kernel. Its `trained_length` is what the run has
+            come to: see `trained_length`.
         original: the encoding that the training began from; None if it began from random parameters.
-        tokenizer: that of the checkpoint that the training began from, if there was one.
+        tokenizer: what the model reads text with, None if it reads none: see `tokenizer_of`.
     """
 
     plan: Plan
     step: int
     wiring: Wiring
-    trainable: Tree
-    frozen: Tree
     original: Encoding | None
     tokenizer: Tokenizer | None
+
+
+class Trained(NamedTuple):
+    """What a run has come to: all that an `Outline` has, and the arrays."""
+
+    plan: Plan
+    step: int
+    wiring: Wiring
+    original: Encoding | None
+    tokenizer: Tokenizer | None
+    trainable: Tree
+    frozen: Tree
 
 
 def plan_of(folder: str | os.PathLike[str]) -> Plan:
@@ -46,7 +63,19 @@ def plan_of(folder: str | os.PathLike[str]) -> Plan:
     Raises:
         ValueError: if it was made with an encoding that is not in the catalogue.
     """
-    return plans.parse(json.loads((epath.Path(os.fspath(folder)).expanduser() / PLAN).read_text())["plan"])
+    return plans.parse(json.loads((place(folder) / PLAN).read_text())["plan"])
+
+
+def outline(folder: str | os.PathLike[str]) -> Outline:
+    """What a run has come to, so far as its folder says without an array.
+
+    Raises:
+        ValueError: if the run saved nothing, or what it began from is gone.
+    """
+    steps = sealed_steps(place(folder) / "checkpoints")
+    if not steps:
+        raise ValueError(f"{folder} has no checkpoint yet; train first")
+    return described(Setup(plan_of(folder), one_device()), steps[-1])
 
 
 def open_run(folder: str | os.PathLike[str], *, mesh: Mesh | None = None) -> Trained:
@@ -56,19 +85,56 @@ def open_run(folder: str | os.PathLike[str], *, mesh: Mesh | None = None) -> Tra
         ValueError: if the run saved nothing, or what it began from has changed since.
         DamagedError: if there are checkpoints and none is whole.
     """
-    plan = plan_of(folder)
-    mesh = make_mesh(MeshShape(data=1), jax.devices()[:1]) if mesh is None else mesh
-    checkpoints = Checkpoints(epath.Path(os.fspath(folder)).expanduser() / "checkpoints", Saving(), writes=False)
+    checkpoints = Checkpoints(place(folder) / "checkpoints", Saving(), writes=False)
     if not checkpoints.steps():
         raise ValueError(f"{folder} has no checkpoint yet; train first")
-    setup = Setup(plan, mesh)
-    original = setup.origin.encoding
-    state, frozen = setup.begin(setup.stages[0])
-    templates = [like(setup.carried(state, setup.stages[0], stage)) for stage in setup.stages]
-    del state
-    found = checkpoints.restore(lambda step: templates[setup.stages.index(setup.stage_before(step))])
+    setup = Setup(plan_of(folder), one_device() if mesh is None else mesh)
+    found = checkpoints.restore(lambda step: setup.like(setup.stage_before(step)))
     assert found is not None
-    setup.check_base(found.facts["base"])
-    state: State = found.state
-    wiring = setup.recipe(setup.stage_before(found.step)).wiring
-    return Trained(plan, found.step, wiring, state.trainable, frozen, original, setup.tokenizer)
+    frozen, state = setup.frozen(found.facts["base"]), cast(State, found.state)
+    return Trained(*described(setup, found.step), state.trainable, frozen)
+
+
+def merged(run: Trained) -> Tree:
+    """The parameters, float32, an adapter merged."""
+    return run.plan.adaptation.merge(run.trainable, run.frozen)
+
+
+def described(setup: Setup, step: int) -> Outline:
+    """The outline of a run after so many steps."""
+    stage = setup.stage_before(step)
+    config = dataclasses.replace(cast(Any, setup.config), trained_length=trained_length(setup, step))
+    wiring = Wiring(config, setup.encoding(stage), stage.pattern)
+    return Outline(setup.plan, step, wiring, setup.origin.encoding, tokenizer_of(setup))
+
+
+def trained_length(setup: Setup, step: int) -> int:
+    """Tokens of context after so many steps.
+
+    The longest window, or the text that drawn positions stand in; of an extended model, at least as much as its
+    encoding makes of what it had.
+    """
+    lengths = [stage.length for stage in setup.stages if stage.start <= max(step - 1, 0)]
+    drawn_from = getattr(setup.plan.data.positions, "length", 0)
+    was, now = setup.origin.encoding, setup.encoding(setup.stage_before(step))
+    extended = 0 if was is None else extended_length(setup.config.trained_length, was, now)
+    return max(*lengths, drawn_from, extended)
+
+
+def tokenizer_of(setup: Setup) -> Tokenizer | None:
+    """What its training has read text with: bytes, or the tokenizer of what it began from.
+
+    A task on symbols is no text, and leaves that of what it began from.
+    """
+    data = setup.plan.data
+    task = task_of(data.source)
+    text = task is None or isinstance(task, Passkey)
+    return byte_tokenizer() if text and data.tokenizer == "bytes" else setup.tokenizer
+
+
+def place(folder: str | os.PathLike[str]) -> epath.Path:
+    return epath.Path(os.fspath(folder)).expanduser()
+
+
+def one_device() -> Mesh:
+    return make_mesh(MeshShape(data=1), jax.devices()[:1])

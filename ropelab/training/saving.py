@@ -104,8 +104,7 @@ class Checkpoints:
 
     def steps(self) -> list[int]:
         """The sealed steps, ascending."""
-        inside = self.folder.iterdir() if self.folder.exists() else ()
-        return sorted(int(path.name) for path in inside if sealed(path))
+        return sealed_steps(self.folder)
 
     def restore(self, like: Callable[[int], Any]) -> Restored | None:
         """The newest step that is what was saved; None if nothing was saved.
@@ -164,6 +163,12 @@ class Checkpoints:
     def close(self) -> None:
         self.finish()
         self._orbax.close()
+
+
+def sealed_steps(folder: epath.Path) -> list[int]:
+    """The steps that were finished, ascending; none if there is no such folder."""
+    inside = folder.iterdir() if folder.exists() else ()
+    return sorted(int(path.name) for path in inside if sealed(path))
 
 
 def sealed(path: epath.Path) -> bool:

@@ -13,7 +13,8 @@ from ropelab.data.batch import Batch
 from ropelab.data.positions import Consecutive
 from ropelab.encodings.base import Encoding
 from ropelab.models.config import Wiring
-from ropelab.models.parameters import fingerprint
+from ropelab.models.parameters import fingerprint, initialise
+from ropelab.models.tables import with_tables
 from ropelab.training import start
 from ropelab.training.adaptation import Full
 from ropelab.training.mesh import check_batch, made_on, shardings
@@ -25,29 +26,41 @@ Tree = dict[str, Any]
 
 
 class Setup:
-    """A plan on a mesh, its parameters loaded.
+    """A plan on a mesh.
 
     Attributes:
-        base: fingerprint of the weights that the training begins from.
+        arrays: what the training begins from, once they are read.
+        base: fingerprint of its weights.
 
     Raises:
-        ValueError: for what cannot go together, before anything is compiled.
+        ValueError: if what the plan begins from is not there.
     """
+
+    arrays: start.Arrays
+    base: str
 
     def __init__(self, plan: Plan, mesh: Mesh):
         self.plan, self.mesh, self.stages = plan, mesh, plan.stages()
-        for stage in self.stages:
-            check_batch(stage.batch, plan.compute.accumulate, mesh)
-        config = start.sizes(plan.model)
-        if config is not None and plan.encoding is None:
-            raise ValueError("a model from random parameters has no encoding of its own; name one")
-        self.origin = start.origin(plan.model, seed=plan.seed, mesh=mesh)
+        self.origin = start.origin(plan.model, seed=plan.seed)
         self.config, self.tokenizer = self.origin.config, self.origin.tokenizer
-        self.base = fingerprint(self.origin.weights)
-        for stage in self.stages:
-            self.check(stage)
 
-    def check(self, stage: Stage) -> None:
+    def check(self) -> None:
+        """Raise `ValueError` for what cannot go together, before anything is read or compiled."""
+        if self.origin.encoding is None and self.plan.encoding is None:
+            raise ValueError("a model from random parameters has no encoding of its own; name one")
+        for stage in self.stages:
+            check_batch(stage.batch, self.plan.compute.accumulate, self.mesh)
+            self.check_stage(stage)
+
+    def read(self) -> None:
+        """Read the weights that the training begins from."""
+        self.arrays = self.origin.read(self.mesh)
+        self.base = fingerprint(self.arrays.weights)
+        if self.arrays.encoding != self.origin.encoding:  # of a run that went back behind a damaged checkpoint
+            self.origin = self.origin._replace(encoding=self.arrays.encoding)
+            self.check()
+
+    def check_stage(self, stage: Stage) -> None:
         """Raise `ValueError` unless this model can run this stage on this mesh, with this data."""
         encoding, kernel = self.encoding(stage), self.plan.kernel()
         encoding.check(self.config.head_dim)
@@ -107,16 +120,40 @@ class Setup:
         )
 
     def begin(self, stage: Stage) -> tuple[State, Tree]:
-        """`(state, frozen)` before the first step. The weights of the origin belong to them from then on."""
-        params = self.origin.weights | self.tables(stage)
+        """`(state, frozen)` before the first step. The weights that were read belong to them from then on."""
+        params = self.arrays.weights | self.tables(stage)
         adaptation = self.plan.adaptation
         key = jax.random.fold_in(jax.random.key(self.plan.seed), 1)
         trainable, frozen = adaptation.split(key, params)
         if not isinstance(adaptation, Full):
             trainable = made_on(self.mesh, lambda params: adaptation.split(key, params)[0], params)
             frozen = jax.tree.map(lambda x: x if isinstance(x.sharding, NamedSharding) else np.asarray(x), frozen)
-        self.origin = self.origin._replace(weights={}, tables={})
+        self.arrays = self.arrays._replace(weights={}, tables={})
         return self.state(stage, trainable), frozen
+
+    def like(self, stage: Stage) -> State:
+        """The shapes, types and places of the state in a stage, nothing of it computed."""
+        encoding, adaptation = self.encoding(stage), self.plan.adaptation
+
+        def first(key: jax.Array) -> State:
+            params = with_tables(initialise(key, self.config), key, encoding, self.config)
+            return first_state(self.recipe(stage), adaptation.split(key, params)[0])
+
+        state = jax.eval_shape(first, jax.random.key(0))
+        placed = partial(jax.tree.map, lambda x, to: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=to))
+        return placed(state, shardings(state, self.mesh))
+
+    def frozen(self, base: str) -> Tree:
+        """What stays as it was, of weights with this fingerprint; nothing of it is read if everything is trained.
+
+        Raises:
+            ValueError: if the weights are others now.
+        """
+        if isinstance(self.plan.adaptation, Full):
+            return {}
+        self.read()
+        self.check_base(base)
+        return self.plan.adaptation.split(jax.random.key(0), self.arrays.weights)[1]
 
     def state(self, stage: Stage, trainable: Tree) -> State:
         """A state with fresh moments; the trainable parameters are used up."""
@@ -127,8 +164,8 @@ class Setup:
     def tables(self, stage: Stage) -> Tree:
         """An encoding's tables: those that came with the weights, if they are of this encoding, or fresh ones."""
         encoding = self.encoding(stage)
-        if self.origin.tables and encoding == self.origin.encoding:
-            return {"encoding": self.origin.tables}
+        if self.arrays.tables and encoding == self.arrays.encoding:
+            return {"encoding": self.arrays.tables}
         made = start.tables(encoding, self.config, seed=self.plan.seed, mesh=self.mesh)
         return {"encoding": made} if made else {}
 
@@ -149,8 +186,3 @@ class Setup:
             return kept[name] if same else leaf
 
         return jax.tree.map_with_path(older, fresh)
-
-
-def like(state: State) -> State:
-    """The shapes, types and places of a state, without its values."""
-    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), state)

@@ -1,5 +1,6 @@
 """Where a training begins: random parameters, a checkpoint's, or those of another run."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ from jax.sharding import Mesh
 from ropelab import models
 from ropelab.checkpoints.assemble import assemble
 from ropelab.checkpoints.locate import open_source
+from ropelab.checkpoints.source import Source
 from ropelab.checkpoints.tokenizer import Tokenizer
 from ropelab.encodings.base import Encoding
 from ropelab.models.family import Config
@@ -21,21 +23,48 @@ from ropelab.training.mesh import made_on
 Tree = dict[str, Any]
 
 
-class Origin(NamedTuple):
-    """What a training begins from.
+class Arrays(NamedTuple):
+    """What a training begins from, on a mesh.
 
     Attributes:
         encoding: that the parameters were trained under; None for random ones.
-        weights: without an encoding's tables.
+        weights: float32, without an encoding's tables.
         tables: an encoding's tables that came with the weights.
-        tokenizer: None for random parameters, which have none.
+    """
+
+    encoding: Encoding | None
+    weights: Tree
+    tables: Tree
+
+
+class Origin(NamedTuple):
+    """What a training begins from, before any of it is read.
+
+    Attributes:
+        encoding: as of the arrays.
+        tokenizer: what the model reads text with; None for random parameters.
+        read: the arrays, each where the mesh wants it.
     """
 
     config: Config
     encoding: Encoding | None
-    weights: Tree
-    tables: Tree
     tokenizer: Tokenizer | None
+    read: Callable[[Mesh], Arrays]
+
+
+def origin(model: str, *, seed: int) -> Origin:
+    """What `model` names.
+
+    Raises:
+        ValueError: if there is no such checkpoint, or it cannot be read.
+    """
+    config = sizes(model)
+    if config is not None:
+        return Origin(config, None, None, partial(drawn, config, seed))
+    if is_run(model):
+        return of_run(model)
+    opened = open_source(model)
+    return Origin(opened.config, opened.encoding, opened.tokenizer, partial(read, opened))
 
 
 def sizes(model: str) -> Config | None:
@@ -47,35 +76,29 @@ def sizes(model: str) -> Config | None:
     return models.parse(model) if model.split("(")[0].strip() in models.CLASSES or "(" in model else None
 
 
-def origin(model: str, *, seed: int, mesh: Mesh) -> Origin:
-    """The parameters, float32, where the mesh wants them.
+def drawn(config: Config, seed: int, mesh: Mesh) -> Arrays:
+    def draw(key: jax.Array) -> Tree:
+        return initialise(key, config, jnp.float32)
 
-    Raises:
-        ValueError: if there is no such checkpoint, or it cannot be read.
-    """
-    config = sizes(model)
-    if config is not None:
-        key, _ = keys(seed)
-        return Origin(config, None, made_on(mesh, partial(drawn, config), key), {}, None)
-    if is_run(model):
-        return of_run(model, mesh)
-    opened = open_source(model)
-    weights = assemble(opened, dtype=jnp.float32, mesh=mesh)
-    return Origin(opened.config, opened.encoding, weights, {}, opened.tokenizer)
+    return Arrays(None, made_on(mesh, draw, keys(seed)[0]), {})
 
 
-def of_run(folder: str, mesh: Mesh) -> Origin:
+def read(opened: Source, mesh: Mesh) -> Arrays:
+    return Arrays(opened.encoding, assemble(opened, dtype=jnp.float32, mesh=mesh), {})
+
+
+def of_run(folder: str) -> Origin:
     """What another run has come to, its adapter merged."""
-    from ropelab.training.runs import open_run  # a run begins from something itself
+    from ropelab.training import runs  # a run begins from something itself
 
-    run = open_run(folder, mesh=mesh)
-    params = run.plan.adaptation.merge(run.trainable, run.frozen)
-    weights = {name: leaf for name, leaf in params.items() if name != "encoding"}
-    return Origin(run.wiring.config, run.wiring.encoding, weights, params.get("encoding", {}), run.tokenizer)
+    def read_run(mesh: Mesh) -> Arrays:
+        run = runs.open_run(folder, mesh=mesh)
+        params = runs.merged(run)
+        weights = {name: leaf for name, leaf in params.items() if name != "encoding"}
+        return Arrays(run.wiring.encoding, weights, params.get("encoding", {}))
 
-
-def drawn(config: Config, key: jax.Array) -> Tree:
-    return initialise(key, config, jnp.float32)
+    run = runs.outline(folder)
+    return Origin(run.wiring.config, run.wiring.encoding, run.tokenizer, read_run)
 
 
 def keys(seed: int) -> tuple[jax.Array, jax.Array]:

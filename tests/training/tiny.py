@@ -1,12 +1,19 @@
 """A training of seconds: two layers of width 16 that copy strings."""
 
+from pathlib import Path
+
+from etils import epath
+
 from ropelab.attention.patterns import Causal
 from ropelab.data.settings import DataSettings
 from ropelab.encodings import RoPE
 from ropelab.training.adaptation import Full
+from ropelab.training.folder import agreed
+from ropelab.training.mesh import make_mesh
 from ropelab.training.optimizer import Optimizer
 from ropelab.training.plan import Held, Plan
-from ropelab.training.saving import Saving
+from ropelab.training.saving import Checkpoints, Saving
+from ropelab.training.setup import Setup
 
 MODEL = (
     "LlamaConfig(vocabulary=32, width=16, layers=2, heads=2, key_heads=2, head_dim=8, feed_forward=32, "
@@ -30,3 +37,18 @@ def tiny_plan(**changes) -> Plan:
         "saving": Saving(every=5),
     }
     return Plan(**(fields | changes))
+
+
+def untrained(plan: Plan, folder: Path) -> Path:
+    """A run whose first checkpoint has the parameters that it began with: nothing is compiled for a step."""
+    where = epath.Path(folder)
+    where.mkdir(parents=True)
+    agreed(where, plan, ())
+    setup = Setup(plan, make_mesh(plan.mesh))
+    setup.check()
+    setup.read()
+    state, _ = setup.begin(setup.stages[0])
+    checkpoints = Checkpoints(where / "checkpoints", plan.saving)
+    checkpoints.save(1, state, {"stream": {}, "tokens": 0}, {"base": setup.base, "loss": None})
+    checkpoints.close()
+    return folder
