@@ -4,13 +4,14 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from ropelab.models.family import Layer
+from ropelab.models.product import product
 
 
 def to_heads(layer: Layer, h_BTD: Array) -> tuple[Array, Array, Array]:
     """Queries, keys and values, not yet encoded."""
-    q_BTNH = completed(jnp.einsum("BTD,DNH->BTNH", h_BTD, layer["q"]), layer, "q", h_BTD)
-    k_BTKH = completed(jnp.einsum("BTD,DKH->BTKH", h_BTD, layer["k"]), layer, "k", h_BTD)
-    v_BTKH = completed(jnp.einsum("BTD,DKH->BTKH", h_BTD, layer["v"]), layer, "v", h_BTD)
+    q_BTNH = completed(product(h_BTD, layer["q"]), layer, "q", h_BTD)
+    k_BTKH = completed(product(h_BTD, layer["k"]), layer, "k", h_BTD)
+    v_BTKH = completed(product(h_BTD, layer["v"]), layer, "v", h_BTD)
     return q_BTNH, k_BTKH, v_BTKH
 
 
@@ -25,7 +26,7 @@ def joined_heads(mixed_BTNH: Array) -> Array:
 def from_heads(layer: Layer, joined_BTX: Array) -> Array:
     """The output projection of joined heads, [B, T, D]."""
     o_XD = layer["o"].reshape(-1, layer["o"].shape[-1])
-    return completed(joined_BTX @ o_XD, layer, "o", joined_BTX)
+    return completed(product(joined_BTX, o_XD), layer, "o", joined_BTX)
 
 
 def completed(y: Array, layer: Layer, name: str, x_BTX: Array) -> Array:

@@ -15,6 +15,7 @@ from jax import Array
 from ropelab.encodings.specs import Spec, at_least, require, spec
 from ropelab.models.family import Family, Layer, Tree
 from ropelab.models.layer_parts import completed, from_heads, joined_heads, rms_norm, to_heads
+from ropelab.models.product import product
 
 
 @spec
@@ -101,10 +102,10 @@ def finish_layer(config: LlamaConfig, layer: Layer, x_BTD: Array, mixed_BTNH: Ar
     """Output projection, then the gated feed-forward, each added to the stream."""
     x_BTD = x_BTD + from_heads(layer, joined_heads(mixed_BTNH))
     h_BTD = rms_norm(x_BTD, layer["mlp_norm"], config.norm_eps)
-    gate_BTF = completed(jnp.einsum("BTD,DF->BTF", h_BTD, layer["gate"]), layer, "gate", h_BTD)
-    up_BTF = completed(jnp.einsum("BTD,DF->BTF", h_BTD, layer["up"]), layer, "up", h_BTD)
+    gate_BTF = completed(product(h_BTD, layer["gate"]), layer, "gate", h_BTD)
+    up_BTF = completed(product(h_BTD, layer["up"]), layer, "up", h_BTD)
     inner_BTF = jax.nn.silu(gate_BTF) * up_BTF
-    return x_BTD + completed(jnp.einsum("BTF,FD->BTD", inner_BTF, layer["down"]), layer, "down", inner_BTF)
+    return x_BTD + completed(product(inner_BTF, layer["down"]), layer, "down", inner_BTF)
 
 
 def last_norm(config: LlamaConfig, params: Tree, x_BTD: Array) -> Array:

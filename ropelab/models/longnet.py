@@ -21,6 +21,7 @@ from ropelab.attention.patterns.dilated import Dilated
 from ropelab.encodings.specs import Spec, at_least, spec
 from ropelab.models.family import Family, Layer, Tree
 from ropelab.models.layer_parts import completed, from_heads, joined_heads, layer_norm, to_heads
+from ropelab.models.product import product
 
 
 @spec
@@ -101,9 +102,9 @@ def finish_layer(config: LongNetConfig, layer: Layer, x_BTD: Array, mixed_BTNH: 
     mixed_BTX = norm(config, layer, "mixed_norm", joined_heads(mixed_BTNH))
     x_BTD = x_BTD + from_heads(layer, mixed_BTX)
     h_BTD = norm(config, layer, "mlp_norm", x_BTD)
-    up_BTF = completed(jnp.einsum("BTD,DF->BTF", h_BTD, layer["up"]), layer, "up", h_BTD)
+    up_BTF = completed(product(h_BTD, layer["up"]), layer, "up", h_BTD)
     up_BTF = norm(config, layer, "up_norm", jax.nn.gelu(up_BTF, approximate=False))
-    return completed(x_BTD + jnp.einsum("BTF,FD->BTD", up_BTF, layer["down"]), layer, "down", up_BTF)
+    return completed(x_BTD + product(up_BTF, layer["down"]), layer, "down", up_BTF)
 
 
 def last_norm(config: LongNetConfig, params: Tree, x_BTD: Array) -> Array:

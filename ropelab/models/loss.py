@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from ropelab.models import head
+from ropelab.models.product import gathered
 
 SCORES = 2**24  # scores that are held at a time: 64 MiB
 FEWEST = 64  # tokens of a row at a time, or the products become thin
@@ -43,7 +44,7 @@ def _forward(table_VD: Array, x_BTD: Array, targets_BT: Array, weights_BT: Array
     def chunk(carry: tuple[Array, Array], xs: tuple[Array, Array, Array]) -> tuple[tuple[Array, Array], Array]:
         total, d_table = carry
         loss, d_scores, d_x = of_tokens(table_VD, *xs)
-        d_table += jnp.einsum("BTV,BTD->VD", d_scores, xs[0], preferred_element_type=jnp.float32)
+        d_table += gathered(d_scores, xs[0])
         return (total + loss, d_table), d_x
 
     first = (jnp.zeros((), jnp.float32), jnp.zeros(table_VD.shape, jnp.float32))
@@ -59,10 +60,11 @@ def of_tokens(table_VD: Array, x_BTD: Array, targets_BT: Array, weights_BT: Arra
     """`(loss, dL/ds, dL/dx)` of some tokens."""
     scores = jnp.einsum("BTD,VD->BTV", x_BTD, table_VD, preferred_element_type=jnp.float32)
     lse_BT = jax.nn.logsumexp(scores, axis=-1)
+    picked_BT = jnp.einsum("BTD,BTD->BT", x_BTD, table_VD[targets_BT], preferred_element_type=jnp.float32)
     hit_BTV = targets_BT[..., None] == jnp.arange(table_VD.shape[0])
-    picked_BT = jnp.sum(jnp.where(hit_BTV, scores, 0.0), axis=-1)
     d_scores = (jnp.exp(scores - lse_BT[..., None]) - hit_BTV) * weights_BT[..., None]
-    d_scores = d_scores.astype(x_BTD.dtype)
+    # Written once: each of the two products would have it made anew, one of them transposed.
+    d_scores = lax.optimization_barrier(d_scores.astype(x_BTD.dtype))
     return jnp.sum((lse_BT - picked_BT) * weights_BT), d_scores, jnp.einsum("BTV,VD->BTD", d_scores, table_VD)
 
 

@@ -17,6 +17,10 @@ from ropelab.models.family import Layer
 from ropelab.models.remat import remembered
 from ropelab.models.tables import LayerTables, divided, embedded, kinds_of_layers
 
+# Layers that are compiled one by one: the backward pass of a loop fills a buffer of [L, ...] with zeros for all that it
+# remembers, a tenth of the step of a 4-layer model of width 256.
+UNROLLED = 4
+
 
 class Placed(NamedTuple):
     """Where the tokens of a call stand.
@@ -66,7 +70,8 @@ def hidden_states(wiring: Wiring, params: dict[str, Any], tokens_BT: Array, plac
         return by_tokens(partial(family.finish_layer, config, layer), x_BTD, mixed), None
 
     xs = (params["layers"], jnp.arange(config.layers), stacked)
-    x_BTD, _ = lax.scan(remembered(wiring.remat, body), embedded(wiring, params, tokens_BT, placed.pos), xs)
+    x_BTD = embedded(wiring, params, tokens_BT, placed.pos)
+    x_BTD, _ = lax.scan(remembered(wiring.remat, body), x_BTD, xs, unroll=config.layers <= UNROLLED)
     return family.last_norm(config, params, x_BTD)
 
 

@@ -86,14 +86,14 @@ def train_step(recipe: Recipe, state: State, frozen: Tree, batch: Batch) -> tupl
     good = acceptable(recipe.guard, state.watch, loss, norm)
     rule = transformation(recipe.optimizer, recipe.steps)
 
-    def moved(trainable: Tree, moments: Any) -> tuple[Tree, Any]:
-        updates, moments = rule.update(gradient, moments, trainable)
-        return jax.tree.map(jnp.add, trainable, updates), moments
+    updates, moments = rule.update(gradient, state.moments, state.trainable)
+    trainable = jax.tree.map(jnp.add, state.trainable, updates)
 
-    def as_it_was(trainable: Tree, moments: Any) -> tuple[Tree, Any]:
-        return trainable, moments
+    def if_good(new: Array, old: Array) -> Array:
+        return jnp.where(good, new, old)  # in the loop that makes the new value: a cond would copy the old ones
 
-    trainable, moments = lax.cond(good, moved, as_it_was, state.trainable, state.moments)
+    trainable = jax.tree.map(if_good, trainable, state.trainable)
+    moments = jax.tree.map(if_good, moments, state.moments)
     watch = watched(state.watch, good, norm)
     lr = learning_rate(recipe.optimizer, recipe.steps)(state.watch.taken)
     tokens = jnp.sum(batch.weights > 0)

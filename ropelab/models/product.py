@@ -1,0 +1,50 @@
+"""The product of a stream of tokens with a matrix, whose backward pass a CPU runs in place.
+
+    y = x W;    dx = dy W^T,    dW = x^T dy
+
+XLA's CPU compiler writes whatever made dy out twice, once transposed by strided stores, to please the product with x^T;
+kept apart from what made it, dy is written once and the product reads it as it lies (a step of a 4-layer model of width
+256: 0.91 s of processor time with the copies, 0.68 s without).
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+ROWS, COLUMNS = ((0,), (0,)), ((1,), (1,))
+
+
+def product(x_BTX: Array, w: Array) -> Array:
+    """x W, [B, T, ...] for W of [X, ...]."""
+    if jax.default_backend() != "cpu":
+        return jnp.tensordot(x_BTX, w, 1)
+    rows, matrix = x_BTX.reshape(-1, x_BTX.shape[-1]), w.reshape(w.shape[0], -1)
+    return _product(rows, matrix).reshape(*x_BTX.shape[:-1], *w.shape[1:])
+
+
+@jax.custom_vjp
+def _product(x_RX: Array, w_XY: Array) -> Array:
+    return x_RX @ w_XY
+
+
+def _forward(x_RX: Array, w_XY: Array) -> tuple[Array, tuple[Array, Array]]:
+    return x_RX @ w_XY, (x_RX, w_XY)
+
+
+def _backward(kept: tuple[Array, Array], d_RY: Array) -> tuple[Any, Any]:
+    x_RX, w_XY = kept
+    d_RY = lax.optimization_barrier(d_RY)
+    return lax.dot_general(d_RY, w_XY, (COLUMNS, ((), ()))), lax.dot_general(x_RX, d_RY, (ROWS, ((), ())))
+
+
+_product.defvjp(_forward, _backward)
+
+
+def gathered(x_BTX: Array, d_BTY: Array) -> Array:
+    """x^T dy, float32[X, Y]: the gradient of a matrix."""
+    if jax.default_backend() != "cpu":
+        return jnp.einsum("BTX,BTY->XY", x_BTX, d_BTY, preferred_element_type=jnp.float32)
+    rows = (a.reshape(-1, a.shape[-1]) for a in (x_BTX, d_BTY))
+    return lax.dot_general(*rows, (ROWS, ((), ())), preferred_element_type=jnp.float32)
