@@ -69,7 +69,7 @@ def agreed(folder: epath.Path, plan: Plan, accept: Sequence[str]) -> None:
     if first_process() and (changed or not path.exists()):
         unfinished = folder / f"{PLAN}.unfinished"
         unfinished.write_text(json.dumps({"plan": repr(plan), "settings": settings}, indent=1) + "\n")
-        unfinished.rename(path)
+        unfinished.replace(path)
 
 
 def note_start(folder: epath.Path, **facts: Any) -> None:

@@ -59,7 +59,7 @@ def write(step: epath.Path, facts: dict[str, Any]) -> None:
     text = json.dumps(body, indent=1, sort_keys=True)
     unnamed = step / f"{NAME}.unfinished"
     unnamed.write_text(json.dumps({"sha256": hashlib.sha256(text.encode()).hexdigest(), "body": text}))
-    unnamed.rename(step / NAME)
+    unnamed.replace(step / NAME)
 
 
 def read(step: epath.Path) -> dict[str, Any]:

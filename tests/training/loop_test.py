@@ -1,0 +1,218 @@
+"""Trainings in a folder: they learn, they go on to the last bit, and they are not taken for one another."""
+
+import json
+import os
+import signal
+
+import jax
+import numpy as np
+import pytest
+
+from ropelab.attention.patterns import BlockwiseCausal, Causal
+from ropelab.data.positions import PoSE
+from ropelab.data.settings import DataSettings
+from ropelab.encodings import ALiBi, T5Bias
+from ropelab.training import loop
+from ropelab.training.adaptation import LoRA
+from ropelab.training.guard import Guard
+from ropelab.training.loop import train
+from ropelab.training.mesh import MeshShape
+from ropelab.training.optimizer import Optimizer
+from ropelab.training.plan import Compute, Held, Phase
+from ropelab.training.records import rows_of
+from ropelab.training.reporter import Diverged
+from ropelab.training.saving import Saving
+from ropelab.training.signals import Stopped
+from tests.training.tiny import tiny_plan
+
+RECORDS = ("metrics.csv", "metrics.jsonl", "evaluations.csv", "evaluations.jsonl")
+
+
+@pytest.fixture(autouse=True)
+def one_device(monkeypatch):
+    """The tests' eight simulated devices are for the meshes; a tiny model is slower on them."""
+    monkeypatch.setattr(loop, "make_mesh", lambda shape: loop_mesh(shape))
+
+
+def loop_mesh(shape):
+    from ropelab.training.mesh import make_mesh
+
+    count = 1 if shape == MeshShape() else np.prod(list(vars(shape).values()))
+    return make_mesh(shape, jax.devices()[: int(count)])
+
+
+def digest(folder, step):
+    return {name: (folder / name).read_text() for name in RECORDS} | arrays(folder, step)
+
+
+def arrays(folder, step):
+    """The sum of each array of a checkpoint."""
+    outer = json.loads((folder / "checkpoints" / str(step) / "manifest.json").read_text())
+    return json.loads(outer["body"])["arrays"]
+
+
+def interrupted(plan, folder, at, how=signal.SIGTERM):
+    """Train until step `at` is done and send this process a signal there."""
+    before = loop.Run.one_step
+
+    def one_step(run, reporter):
+        before(run, reporter)
+        if run.step == at:
+            os.kill(os.getpid(), how)
+
+    loop.Run.one_step = one_step
+    try:
+        with pytest.raises(Stopped) as stopped:
+            train(plan, folder, show=False)
+    finally:
+        loop.Run.one_step = before
+    return stopped.value
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A training that nobody interrupts."""
+    folder = tmp_path_factory.mktemp("whole")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "make_mesh", loop_mesh)
+        rows = train(tiny_plan(), folder, show=False)
+    return folder, rows
+
+
+def test_a_run_writes_what_it_says(whole):
+    folder, rows = whole
+    header, *lines = (folder / "metrics.csv").read_text().splitlines()
+    assert header.split(",")[:2] == ["step", "loss"]
+    assert [int(line.split(",")[0]) for line in lines] == list(range(1, 11))
+    losses = [float(line.split(",")[1]) for line in lines]
+    assert losses[-1] < losses[0]
+    found = rows_of(type(folder)(folder / "evaluations.jsonl"))
+    assert [(r["step"], r["length"]) for r in found] == [(s, n) for s in (0, 5, 10) for n in (16, 24)]
+    assert rows == found[-2:]
+    assert {p.name for p in (folder / "checkpoints").iterdir()} == {"5", "10"}
+    assert list((folder / "tensorboard").iterdir())
+
+
+@pytest.mark.parametrize("at", [3, 5, 9])
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_a_run_that_was_stopped_goes_on_to_the_last_bit(whole, tmp_path, at, how):
+    stopped = interrupted(tiny_plan(), tmp_path, at, how)
+    assert stopped.code == {signal.SIGTERM: 143, signal.SIGINT: 130}[how]
+    assert (tmp_path / "checkpoints" / str(at) / "manifest.json").exists()
+    train(tiny_plan(), tmp_path, show=False)
+    assert digest(tmp_path, 10) == digest(whole[0], 10)
+
+
+def test_the_same_command_on_a_finished_run_does_nothing(whole):
+    folder, rows = whole
+    before = digest(folder, 10)
+    assert train(tiny_plan(), folder, show=False) == rows
+    assert digest(folder, 10) == before
+
+
+def test_rows_after_the_checkpoint_are_dropped(whole, tmp_path):
+    """As a kill leaves them: steps written down that no checkpoint has, the last line cut short."""
+    interrupted(tiny_plan(), tmp_path, 7)
+    for name, line in (("metrics.csv", "8,9.9,1.0,0.1,7,0\n9,3"), ("metrics.jsonl", '{"step": 8, "loss": 9.9')):
+        with (tmp_path / name).open("a") as file:
+            file.write(line)
+    train(tiny_plan(), tmp_path, show=False)
+    assert digest(tmp_path, 10) == digest(whole[0], 10)
+
+
+def test_another_plan_in_the_same_folder_is_refused_unless_it_is_declared(whole, tmp_path):
+    interrupted(tiny_plan(), tmp_path, 5)
+    other = tiny_plan(optimizer=Optimizer(lr=2e-2, warmup=2), seed=1)
+    with pytest.raises(ValueError, match=r"optimizer\.lr was 0\.01 and is 0\.02; seed was 0 and is 1") as refused:
+        train(other, tmp_path, show=False)
+    assert "--accept=optimizer.lr,seed" in str(refused.value)
+    with pytest.raises(ValueError, match=r"--accept names optimizer\.lrr"):
+        train(other, tmp_path, accept=["optimizer.lrr"], show=False)
+    longer = tiny_plan(steps=12)
+    assert train(longer, tmp_path, accept=["steps"], show=False)[0]["step"] == 12
+    assert train(longer, tmp_path, show=False)[0]["step"] == 12
+
+
+def test_weights_that_have_changed_are_refused(whole, tmp_path):
+    """An adapter belongs to the weights that it was trained beside."""
+    base, plan = tmp_path / "base", tiny_plan(steps=1, held=Held(tokens=0))
+    train(plan, base, show=False)
+    adapted = tiny_plan(model=str(base), encoding=None, adaptation=LoRA(rank=2), steps=4, saving=Saving(every=1))
+    interrupted(adapted, tmp_path / "adapted", 2)
+    train(tiny_plan(steps=3, held=Held(tokens=0)), base, accept=["steps"], show=False)
+    with pytest.raises(ValueError, match="was trained from weights"):
+        train(adapted, tmp_path / "adapted", show=False)
+
+
+def test_an_adapter_s_checkpoint_has_the_adapter_alone(tmp_path):
+    plan = tiny_plan(adaptation=LoRA(rank=2), steps=2, held=Held(tokens=0))
+    train(plan, tmp_path, show=False)
+    assert {n.split("']['")[-1].strip("']") for n in arrays(tmp_path, 2) if "trainable" in n} == {
+        f"{p}_{f}" for p in "qkvo" for f in "ab"
+    }
+
+
+@pytest.mark.parametrize("at", [4, 6, 9])
+def test_phases_change_encoding_length_and_batch_and_go_on_to_the_last_bit(tmp_path, at):
+    """T5's tables come in at step 4 and go out at step 8."""
+    phases = (
+        Phase(start=4, encoding=T5Bias(buckets=8, max_distance=16), length=24, batch=4),
+        Phase(start=8, encoding=ALiBi(), pattern=BlockwiseCausal(block=16)),
+    )
+    plan = tiny_plan(phases=phases, held=Held(every=2, lengths=(24,), tokens=96))
+    train(plan, tmp_path / "whole", show=False)
+    tokens = [r["tokens"] for r in rows_of(type(tmp_path)(tmp_path / "whole" / "metrics.jsonl"))]
+    per_step = np.diff([0, *tokens])
+    assert (per_step[:4] <= 8 * 16).all()
+    assert (per_step[4:] <= 4 * 24).all()
+    assert any("encoding" in n for n in arrays(tmp_path / "whole", 5))
+    assert not any("encoding" in n for n in arrays(tmp_path / "whole", 10))
+    interrupted(plan, tmp_path / "cut", at)
+    train(plan, tmp_path / "cut", show=False)
+    assert digest(tmp_path / "cut", 10) == digest(tmp_path / "whole", 10)
+
+
+def test_what_is_measured_is_a_pattern_and_a_length_at_a_time(tmp_path):
+    held = Held(lengths=(16, 32), tokens=128, patterns=(Causal(), BlockwiseCausal(block=16)))
+    rows = train(tiny_plan(steps=2, held=held), tmp_path, show=False)
+    assert [(r["pattern"], r["length"]) for r in rows] == [
+        ("Causal()", 16), ("BlockwiseCausal(block=16)", 16), ("Causal()", 32), ("BlockwiseCausal(block=16)", 32),
+    ]  # fmt: skip
+    same_inside, other_beyond = (rows[0]["nll"], rows[1]["nll"]), (rows[2]["nll"], rows[3]["nll"])
+    assert same_inside[0] == pytest.approx(same_inside[1], rel=1e-6)
+    assert abs(other_beyond[0] - other_beyond[1]) > 1e-5
+
+
+def test_too_many_bad_batches_end_the_training_and_name_the_last(tmp_path):
+    plan = tiny_plan(optimizer=Optimizer(lr=1e30, clip=0.0, schedule="constant"), guard=Guard(stop_after=3), steps=30)
+    with pytest.raises(Diverged, match="3 batches in a row were left out, the last at step") as end:
+        train(plan, tmp_path, show=False)
+    skipped = rows_of(type(tmp_path)(tmp_path / "skipped.jsonl"))
+    assert len(skipped) >= 3
+    assert skipped[-1]["batch"] in str(end.value)
+
+
+def test_drawn_positions_and_documents_apart_are_trained_with(tmp_path):
+    data = DataSettings(source="Copy(symbols=16)", positions=PoSE(length=64), separate_documents=True)
+    rows = train(tiny_plan(data=data, steps=3), tmp_path, show=False)
+    assert all(np.isfinite(r["nll"]) for r in rows)
+
+
+def test_two_trainings_do_not_share_a_folder(tmp_path):
+    from etils import epath
+
+    from ropelab.training.folder import held_alone
+
+    with held_alone(epath.Path(tmp_path)), pytest.raises(ValueError, match="another training is at work"):
+        train(tiny_plan(), tmp_path, show=False)
+
+
+@pytest.mark.parametrize(
+    "compute",
+    [Compute(accumulate=2), Compute(remat="layers"), Compute(dtype="bfloat16"), Compute(kernel="blockwise")],
+    ids=repr,
+)
+def test_how_it_is_computed_hardly_changes_what_comes_out(whole, tmp_path, compute):
+    train(tiny_plan(compute=compute, steps=10), tmp_path, show=False)
+    found, wanted = ([r["loss"] for r in rows_of(type(tmp_path)(f / "metrics.jsonl"))] for f in (tmp_path, whole[0]))
+    assert found == pytest.approx(wanted, rel=5e-2 if compute.dtype == "bfloat16" else 2e-5)
