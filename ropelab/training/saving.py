@@ -7,6 +7,7 @@ A step that was damaged since is set aside as `damaged-120` and the one before i
 processes; the manifest and the removal of old steps are the first process's.
 """
 
+import os
 import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -59,7 +60,7 @@ class Checkpoints:
     """
 
     def __init__(self, folder: epath.Path, saving: Saving, *, said: Any = print, writes: bool = True):
-        self.folder, self.saving, self.said, self.writes = folder, saving, said, writes
+        self.folder, self.saving, self.said, self.writes = absolute(folder), saving, said, writes
         self._orbax = ocp.AsyncCheckpointer(ocp.CompositeCheckpointHandler())
         self._sealing: threading.Thread | None = None
         self._failure: BaseException | None = None
@@ -98,6 +99,10 @@ class Checkpoints:
         if self._sealing is not None:
             self._sealing.join()
             self._sealing = None
+        self.check()
+
+    def check(self) -> None:
+        """Raise `OSError` if what is being written in the background could not be."""
         failure, self._failure = self._failure, None
         if failure is not None:
             raise OSError(f"the checkpoint in {self.folder} could not be written: {failure}") from failure
@@ -169,6 +174,11 @@ def sealed_steps(folder: epath.Path) -> list[int]:
     """The steps that were finished, ascending; none if there is no such folder."""
     inside = folder.iterdir() if folder.exists() else ()
     return sorted(int(path.name) for path in inside if sealed(path))
+
+
+def absolute(folder: epath.Path) -> epath.Path:
+    """As Orbax wants it; an address in a bucket is."""
+    return folder if "://" in os.fspath(folder) else epath.Path(os.path.abspath(folder))
 
 
 def sealed(path: epath.Path) -> bool:

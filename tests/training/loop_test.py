@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import time
 
 import jax
 import numpy as np
@@ -12,7 +13,7 @@ from ropelab.attention.patterns import BlockwiseCausal, Causal
 from ropelab.data.positions import PoSE
 from ropelab.data.settings import DataSettings
 from ropelab.encodings import ALiBi, T5Bias
-from ropelab.training import loop
+from ropelab.training import loop, manifest
 from ropelab.training.adaptation import LoRA
 from ropelab.training.guard import Guard
 from ropelab.training.loop import train
@@ -103,6 +104,28 @@ def test_a_run_that_was_stopped_goes_on_to_the_last_bit(whole, tmp_path, at, how
     assert digest(tmp_path, 10) == digest(whole[0], 10)
 
 
+def test_the_folder_may_be_a_relative_one(whole, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert train(tiny_plan(), "runs/first", show=False) == whole[1]
+
+
+def test_a_checkpoint_that_cannot_be_written_ends_the_training_at_once(tmp_path, monkeypatch):
+    """And not when the next one is due."""
+    steps = []
+    before = loop.Run.one_step
+
+    def one_step(run, reporter):
+        before(run, reporter)
+        steps.append(run.step)
+        time.sleep(0.1)
+
+    monkeypatch.setattr(loop.Run, "one_step", one_step)
+    monkeypatch.setattr(manifest, "write", lambda *_: 1 / 0)
+    with pytest.raises(OSError, match="could not be written: division by zero"):
+        train(tiny_plan(steps=100, saving=Saving(every=50), held=Held(tokens=0)), tmp_path, show=False)
+    assert steps[-1] < 60
+
+
 def test_the_same_command_on_a_finished_run_does_nothing(whole):
     folder, rows = whole
     before = digest(folder, 10)
@@ -122,7 +145,7 @@ def test_rows_after_the_checkpoint_are_dropped(whole, tmp_path):
 
 def test_another_plan_in_the_same_folder_is_refused_unless_it_is_declared(whole, tmp_path):
     interrupted(tiny_plan(), tmp_path, 5)
-    other = tiny_plan(optimizer=Optimizer(lr=2e-2, warmup=2), seed=1)
+    other = tiny_plan(optimizer=Optimizer(lr=2e-2), seed=1)
     with pytest.raises(ValueError, match=r"optimizer\.lr was 0\.01 and is 0\.02; seed was 0 and is 1") as refused:
         train(other, tmp_path, show=False)
     assert "--accept=optimizer.lr,seed" in str(refused.value)

@@ -30,7 +30,7 @@ def tiny_plan(**changes) -> Plan:
         "length": 16,
         "batch": 8,
         "steps": 10,
-        "optimizer": Optimizer(lr=1e-2, warmup=2),
+        "optimizer": Optimizer(lr=1e-2),
         "adaptation": Full(),
         "data": DataSettings(source="Copy(symbols=16)"),
         "held": Held(every=5, lengths=(16, 24), tokens=256),
@@ -46,7 +46,6 @@ def untrained(plan: Plan, folder: Path) -> Path:
     agreed(where, plan, ())
     setup = Setup(plan, make_mesh(plan.mesh))
     setup.check()
-    setup.read()
     state, _ = setup.begin(setup.stages[0])
     checkpoints = Checkpoints(where / "checkpoints", plan.saving)
     checkpoints.save(1, state, {"stream": {}, "tokens": 0}, {"base": setup.base, "loss": None})
