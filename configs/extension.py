@@ -10,7 +10,7 @@ steps) and the perplexity against steps of PI's table 3 (arXiv 2306.15595).
                 --config.model=runs/extension/base --workdir=runs/extension/$arm-$factor
         done
     done
-    python -m experiments.extension --workdir=runs/extension
+    python -m experiments.verdicts --table=extension --workdir=runs/extension
 
 Sizes: 4 layers, width 128, 4 heads, trained on 512 bytes with base 1300, which leaves of the slowest pair as much of a
 turn as Llama 2 has at 4096 (512 / 5218 against 4096 / 54410: 10 and 8 %), while the fastest turns 81 times, more than

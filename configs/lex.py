@@ -9,7 +9,7 @@ measured with and without blockwise causal attention.
             python -m experiments.train --config=configs/lex.py:$arm --config.seed=$seed --workdir=runs/lex/$arm-$seed
         done
     done
-    python -m experiments.lex --workdir=runs/lex
+    python -m experiments.verdicts --table=lex --workdir=runs/lex
 
 Sizes: 3 layers, width 96, 4 heads, 64 bytes a row, 32 rows, 1200 steps: 2.5 million bytes. Measured on 65536 held-out
 bytes at 32 to 512, in windows that do not overlap.

@@ -46,5 +46,5 @@ def gathered(x_BTX: Array, d_BTY: Array) -> Array:
     """x^T dy, float32[X, Y]: the gradient of a matrix."""
     if jax.default_backend() != "cpu":
         return jnp.einsum("BTX,BTY->XY", x_BTX, d_BTY, preferred_element_type=jnp.float32)
-    rows = (a.reshape(-1, a.shape[-1]) for a in (x_BTX, d_BTY))
-    return lax.dot_general(*rows, (ROWS, ((), ())), preferred_element_type=jnp.float32)
+    x_RX, d_RY = x_BTX.reshape(-1, x_BTX.shape[-1]), d_BTY.reshape(-1, d_BTY.shape[-1])
+    return lax.dot_general(x_RX, d_RY, (ROWS, ((), ())), preferred_element_type=jnp.float32)
