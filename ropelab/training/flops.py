@@ -7,6 +7,7 @@ s is counted from the pattern: (T + 1) / 2 for causal attention. What remat comp
 share of the peak that the model itself had.
 """
 
+import functools
 import time
 from typing import Any
 
@@ -33,6 +34,7 @@ PEAKS = {
 SAMPLED = 64  # queries whose keys are counted
 
 
+@functools.cache
 def per_token(wiring: Wiring, length: int, *, frozen: bool) -> float:
     """FLOPs of training on one token of a window of this length."""
     config = wiring.config
