@@ -6,6 +6,7 @@ The same call on the same folder goes on where it was, to the last bit: a checkp
 in the data, and whatever was written down after it is dropped.
 """
 
+import math
 import os
 import signal
 from collections.abc import Sequence
@@ -23,7 +24,7 @@ from ropelab.training.folder import agreed, held_alone, note_start
 from ropelab.training.mesh import make_mesh, own_rows, placed_batch
 from ropelab.training.plan import Plan, Stage
 from ropelab.training.records import Records, Row, rows_of
-from ropelab.training.reporter import Reporter
+from ropelab.training.reporter import SPEED_EVERY, Reporter
 from ropelab.training.saving import Checkpoints, first_process
 from ropelab.training.setup import Setup
 from ropelab.training.signals import Listening, Stopped
@@ -79,14 +80,14 @@ class Run:
         self.stage = self.stages[0]
         self.stream = self.open(self.stage)
         self.exams = self.open_exams()
-        self.setup.read()
         self.state, self.frozen = self.setup.begin(self.stage)
         self.checkpoints = Checkpoints(folder / "checkpoints", plan.saving, said=say)
         self.restore()
-        self.records = Records(folder, up_to=self.step, writes=first_process())
+        # Without a checkpoint nothing that stands there counts, be it a half of the measurements before the first step.
+        self.records = Records(folder, up_to=self.step or -1, writes=first_process())
         self.saved_at = self.step
         self.measured_at = max((row["step"] for row in rows_of(folder / "evaluations.jsonl")), default=-1)
-        self.peak, _ = flops.peak()
+        self.peak = flops.peak()[0] if plan.steps - self.step >= SPEED_EVERY else math.nan  # no row of speed will come
 
     def open(self, stage: Stage) -> Stream:
         """The batches of a stage, those rows of them that devices of this process hold."""
@@ -129,6 +130,7 @@ class Run:
                 if any_of(heard.signal is not None):
                     self.save(reporter, loss=None)
                     raise Stopped(heard.signal or signal.SIGTERM, self.step)
+                self.checkpoints.check()
                 self.one_step(reporter)
                 self.measure_and_save(reporter)
         self.checkpoints.finish()

@@ -55,8 +55,15 @@ class Reporter:
         found = jax.device_get(figures)
         self.tokens += int(found.tokens)
         loss, norm = float(found.loss), float(found.norm)
-        values = (step, loss, norm, float(found.lr), self.tokens, int(found.skipped))
-        self.records.add("metrics", dict(zip(("step", "loss", "grad_norm", "lr", "tokens", "skipped"), values)))  # noqa: B905
+        row = {
+            "step": step,
+            "loss": loss,
+            "grad_norm": norm,
+            "lr": float(found.lr),
+            "tokens": self.tokens,
+            "skipped": int(found.skipped),
+        }
+        self.records.add("metrics", row)
         self.bar.update()
         self.bar.set_postfix_str(f"loss {loss:.4f}", refresh=False)
         if not found.taken:

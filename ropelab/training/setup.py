@@ -36,8 +36,8 @@ class Setup:
         ValueError: if what the plan begins from is not there.
     """
 
-    arrays: start.Arrays
-    base: str
+    arrays: start.Arrays | None = None
+    base: str = ""
 
     def __init__(self, plan: Plan, mesh: Mesh):
         self.plan, self.mesh, self.stages = plan, mesh, plan.stages()
@@ -52,13 +52,14 @@ class Setup:
             check_batch(stage.batch, self.plan.compute.accumulate, self.mesh)
             self.check_stage(stage)
 
-    def read(self) -> None:
+    def read(self) -> start.Arrays:
         """Read the weights that the training begins from."""
-        self.arrays = self.origin.read(self.mesh)
-        self.base = fingerprint(self.arrays.weights)
-        if self.arrays.encoding != self.origin.encoding:  # of a run that went back behind a damaged checkpoint
-            self.origin = self.origin._replace(encoding=self.arrays.encoding)
+        self.arrays = arrays = self.origin.read(self.mesh)
+        self.base = fingerprint(arrays.weights)
+        if arrays.encoding != self.origin.encoding:  # of a run that went back behind a damaged checkpoint
+            self.origin = self.origin._replace(encoding=arrays.encoding)
             self.check()
+        return arrays
 
     def check_stage(self, stage: Stage) -> None:
         """Raise `ValueError` unless this model can run this stage on this mesh, with this data."""
@@ -121,14 +122,15 @@ class Setup:
 
     def begin(self, stage: Stage) -> tuple[State, Tree]:
         """`(state, frozen)` before the first step. The weights that were read belong to them from then on."""
-        params = self.arrays.weights | self.tables(stage)
+        arrays = self.read() if self.arrays is None else self.arrays
+        params = arrays.weights | self.tables(stage)
         adaptation = self.plan.adaptation
         key = jax.random.fold_in(jax.random.key(self.plan.seed), 1)
         trainable, frozen = adaptation.split(key, params)
         if not isinstance(adaptation, Full):
             trainable = made_on(self.mesh, lambda params: adaptation.split(key, params)[0], params)
             frozen = jax.tree.map(lambda x: x if isinstance(x.sharding, NamedSharding) else np.asarray(x), frozen)
-        self.arrays = self.arrays._replace(weights={}, tables={})
+        self.arrays = arrays._replace(weights={}, tables={})
         return self.state(stage, trainable), frozen
 
     def like(self, stage: Stage) -> State:
@@ -151,9 +153,9 @@ class Setup:
         """
         if isinstance(self.plan.adaptation, Full):
             return {}
-        self.read()
+        arrays = self.read()
         self.check_base(base)
-        return self.plan.adaptation.split(jax.random.key(0), self.arrays.weights)[1]
+        return self.plan.adaptation.split(jax.random.key(0), arrays.weights)[1]
 
     def state(self, stage: Stage, trainable: Tree) -> State:
         """A state with fresh moments; the trainable parameters are used up."""
@@ -164,8 +166,9 @@ class Setup:
     def tables(self, stage: Stage) -> Tree:
         """An encoding's tables: those that came with the weights, if they are of this encoding, or fresh ones."""
         encoding = self.encoding(stage)
-        if self.arrays.tables and encoding == self.arrays.encoding:
-            return {"encoding": self.arrays.tables}
+        came = self.arrays.tables if self.arrays is not None else {}
+        if came and encoding == self.origin.encoding:
+            return {"encoding": came}
         made = start.tables(encoding, self.config, seed=self.plan.seed, mesh=self.mesh)
         return {"encoding": made} if made else {}
 

@@ -143,6 +143,13 @@ def test_rows_after_the_checkpoint_are_dropped(whole, tmp_path):
     assert digest(tmp_path, 10) == digest(whole[0], 10)
 
 
+def test_a_measurement_that_was_cut_short_is_made_again(whole, tmp_path):
+    """Before the first step, where no checkpoint says how far it came."""
+    (tmp_path / "evaluations.jsonl").write_text((whole[0] / "evaluations.jsonl").read_text().splitlines()[0] + "\n")
+    train(tiny_plan(), tmp_path, show=False)
+    assert digest(tmp_path, 10) == digest(whole[0], 10)
+
+
 def test_another_plan_in_the_same_folder_is_refused_unless_it_is_declared(whole, tmp_path):
     interrupted(tiny_plan(), tmp_path, 5)
     other = tiny_plan(optimizer=Optimizer(lr=2e-2), seed=1)
