@@ -31,6 +31,7 @@ from ropelab.training.loop import train
 from ropelab.training.manifest import DamagedError
 from ropelab.training.plan import Plan
 from ropelab.training.reporter import Diverged
+from ropelab.training.saving import first_process
 from ropelab.training.signals import Stopped
 
 SECTIONS = {
@@ -52,8 +53,9 @@ def main(config: Config, workdir: Path, command: str, options: flags.FlagValues)
     except Stopped as end:
         print(end, file=sys.stderr)
         return end.code
-    show(rows)
-    print(f"written to {workdir}: plan.json, metrics.csv, evaluations.csv, speed.csv, checkpoints/")
+    if first_process():
+        show(rows)
+        print(f"written to {workdir}: plan.json, metrics.csv, evaluations.csv, speed.csv, checkpoints/")
     return 0
 
 

@@ -1,7 +1,6 @@
 """A training exported: what is loaded again gives the run's logits, and what others cannot say is refused by name."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,6 @@ import ropelab
 from experiments import export
 from ropelab.data.settings import DataSettings
 from ropelab.encodings import ALiBi, YaRN
-from ropelab.training import flops
 from ropelab.training.adaptation import LoRA
 from ropelab.training.loop import train
 from ropelab.training.optimizer import Optimizer
@@ -24,13 +22,6 @@ YARN = YaRN(factor=4.0, original_length=32)
 SPEC = "YaRN(base=10000.0, factor=4.0, original_length=32)"
 QUICK = {"steps": 2, "optimizer": Optimizer(lr=1e-2), "held": Held(tokens=0)}
 BYTES = tiny_plan().model.replace("vocabulary=32", "vocabulary=256")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def known_speed() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(flops, "measured_peak", lambda: 1e11)
-        yield
 
 
 @pytest.fixture(scope="module")
