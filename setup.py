@@ -46,6 +46,7 @@ setup(
             "importlib_resources>=6.0",
             "tensorboardX>=2.6",
         ],
+        "gcs": ["gcsfs>=2024.6", "google-cloud-storage>=2.14"],
         "eval": ["lm-eval>=0.4.9"],
         "report": ["matplotlib>=3.8"],
         "cuda": ["jax[cuda12]>=0.7.2"],

@@ -1,7 +1,7 @@
 """What every command line shares: flags that are checked, one message for bad input, exit codes that mean something.
 
-0: done. 1: a training that came to nothing. 2: bad input, nothing measured. 130, 143: asked to stop (SIGINT, SIGTERM),
-what was done is kept.
+0: done. 1: what nobody foresaw. 2: bad input, nothing measured. 3: a training that came to nothing, and would again.
+130, 143: asked to stop (SIGINT, SIGTERM), what was done is kept.
 """
 
 import inspect
@@ -53,7 +53,9 @@ def run(main: Main, default: str, argv: Sequence[str] | None = None, *, options:
     try:
         folder = made(workdir)
     except OSError as error:
-        return fail(f"--workdir={workdir} cannot be made a folder: {error.strerror}")
+        return fail(f"--workdir={workdir} cannot be made a folder: {error.strerror or error}")
+    except ImportError as error:
+        return fail(f"--workdir={workdir}: {error}; what gs:// needs is pip install 'ropelab[gcs]'")
     return guarded(main, config, folder, command(main, argv))
 
 

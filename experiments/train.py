@@ -49,7 +49,7 @@ def main(config: Config, workdir: Path, command: str, options: flags.FlagValues)
     try:
         rows = train(wanted, workdir, accept=options.accept, command=command)
     except (Diverged, DamagedError) as end:
-        return launch.fail(str(end), code=1)
+        return launch.fail(str(end), code=3)
     except Stopped as end:
         print(end, file=sys.stderr)
         return end.code
