@@ -100,13 +100,13 @@ def show(rows: list[dict[str, Any]]) -> None:
     if not rows:
         return
     lengths = sorted({row["length"] for row in rows})
-    table = Table(title=f"perplexity of held-out text after step {rows[0]['step']}, windows that do not overlap")
-    table.add_column("pattern")
+    table = Table("pattern")
     for length in lengths:
         table.add_column(str(length), justify="right")
     for pattern in dict.fromkeys(row["pattern"] for row in rows):
         found = {row["length"]: row["perplexity"] for row in rows if row["pattern"] == pattern}
         table.add_row(pattern, *(f"{found[n]:.4g}" for n in lengths))
+    print(f"perplexity of held-out text after step {rows[0]['step']}, in windows that do not overlap")
     Console().print(table)
 
 
