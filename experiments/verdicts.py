@@ -16,7 +16,7 @@ from experiments import launch
 from ropelab.reporting import files
 from ropelab.reporting.extension_report import extension_report
 from ropelab.reporting.lex_report import lex_report
-from ropelab.reporting.runs import evaluations
+from ropelab.reporting.runs import evaluations, names
 
 TABLES = {"lex": ("LEX at the size of a laptop", lex_report), "extension": ("Extending a byte model", extension_report)}
 
@@ -27,7 +27,11 @@ def act(values: flags.FlagValues, words: list[str], command: str) -> int:
         raise ValueError("--workdir is missing; name the folder of the runs")
     workdir = Path(values.workdir)
     title, report = TABLES[values.table]
-    page = report(evaluations(workdir), workdir)
+    found = evaluations(workdir)
+    page = report(found, workdir)
+    left_out = [name for name in names(workdir) if name not in found]
+    if left_out:
+        page += f"\nNot finished and left out: {', '.join(left_out)}.\n"
     files.write(workdir / "report.md", f"# {title}\n\n{page}\n    {command}\n")
     print(page)
     return 0

@@ -15,16 +15,27 @@ def rows(folder: Path, table: str) -> list[Row]:
 
 
 def evaluations(workdir: Path) -> dict[str, list[Row]]:
-    """The evaluations of every run in a folder of runs.
+    """The evaluations of every finished run in a folder of runs.
 
     Raises:
         ValueError: if there is none.
     """
-    found = {path.name: rows(path, "evaluations") for path in sorted(workdir.glob("*")) if path.is_dir()}
-    found = {name: table for name, table in found.items() if table}
+    found = {name: rows(workdir / name, "evaluations") for name in names(workdir) if finished(workdir / name)}
     if not found:
-        raise ValueError(f"{workdir} holds no run with evaluations; train first")
+        raise ValueError(f"{workdir} holds no run that is finished and has evaluations; train first")
     return found
+
+
+def names(workdir: Path) -> list[str]:
+    """The runs in a folder."""
+    return sorted(path.parent.name for path in workdir.glob("*/plan.json"))
+
+
+def finished(folder: Path) -> bool:
+    """Whether a run has measured after its last step, and was saved there."""
+    table, steps = rows(folder, "evaluations"), setting(folder, "steps")
+    sealed = folder / "checkpoints" / steps / "manifest.json"
+    return bool(table) and str(table[-1]["step"]) == steps and sealed.is_file()
 
 
 def setting(folder: Path, name: str) -> str:

@@ -20,7 +20,9 @@ PAPER = {  # the shape of the paper's table: causal, blockwise
 
 
 def write(folder, rows, **settings):
-    folder.mkdir(parents=True)
+    settings |= {"steps": rows[-1]["step"]}
+    (folder / "checkpoints" / str(rows[-1]["step"])).mkdir(parents=True)
+    (folder / "checkpoints" / str(rows[-1]["step"]) / "manifest.json").write_text("{}")
     (folder / "plan.json").write_text(json.dumps({"settings": {k: str(v) for k, v in settings.items()}}))
     (folder / "evaluations.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
 
@@ -46,6 +48,15 @@ def test_lex_s_table_and_claims(tmp_path, capsys):
     assert "- holds: at 8 times the trained length alibi is worse than xpos + blockwise causal (3 of 3)" in page
     assert "- holds: at the trained length ALiBi is better than RoPE (3 of 3)" in page
     assert "python -m experiments.verdicts --table=lex" in (tmp_path / "runs" / "report.md").read_text()
+
+
+def test_a_run_under_way_is_left_out_and_named(tmp_path, capsys):
+    lex_runs(tmp_path, PAPER)
+    (tmp_path / "rope-2" / "checkpoints" / "10" / "manifest.json").unlink()
+    assert verdicts.run(["verdicts", f"--workdir={tmp_path}"]) == 0
+    page = capsys.readouterr().out
+    assert "Not finished and left out: rope-2." in page
+    assert "| rope | 2 |" in page
 
 
 def test_a_claim_that_fails_is_said_to(tmp_path, capsys):
@@ -95,7 +106,7 @@ def test_what_yarn_never_reaches_is_not_reached():
 
 def test_a_folder_without_runs_is_refused(tmp_path, capsys):
     assert verdicts.run(["verdicts", f"--workdir={tmp_path}"]) == 2
-    assert "holds no run with evaluations; train first" in capsys.readouterr().err
+    assert "holds no run that is finished" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("missing", ["--table=lox", "--workdir="])
