@@ -73,7 +73,7 @@ def text_feature(info: Any, wanted: str) -> str:
     """
     from ropelab.data.tfds_import import tfds
 
-    texts = [name for name, kind in info.features.items() if isinstance(kind, tfds.features.Text)]
+    texts = sorted(name for name, kind in info.features.items() if isinstance(kind, tfds.features.Text))
     if wanted in texts:
         return wanted
     likely = texts if len(texts) == 1 else [name for name in LIKELY if name in texts]
