@@ -7,12 +7,13 @@
 import inspect
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 from absl import flags
-from ml_collections import config_flags
+
+from experiments import configuration
 
 ROOT = Path(__file__).parents[1]
 Config = Any  # a ConfigDict, whose fields hold anything
@@ -20,32 +21,34 @@ Main = Callable[[Config, Path, str], int | None]
 Act = Callable[[flags.FlagValues, list[str], str], int]
 
 
-def run(main: Main, default: str, argv: Sequence[str] | None = None, *, options: flags.FlagValues | None = None) -> int:
+def run(
+    main: Main,
+    default: str,
+    argv: Sequence[str] | None = None,
+    *,
+    options: flags.FlagValues | None = None,
+    defaults: Mapping[str, Any] | None = None,
+) -> int:
     """Read the flags, call `main(config, workdir, command)`, and return the exit code, main's own if it has one.
 
     Args:
         default: the configuration file used without --config, relative to the repository.
         argv: the command line, the program's name first.
         options: flags besides --config and --workdir, which main knows of.
+        defaults: fields that a configuration file may leave out.
     """
     argv = list(sys.argv if argv is None else argv)
     values = flags.FlagValues() if options is None else options
+    flags.DEFINE_string("workdir", None, "Folder for everything the run writes.", flag_values=values)
     try:
-        # Overrides of the default file are read when the flag is defined, so their errors come from here too.
-        flags.DEFINE_string("workdir", None, "Folder for everything the run writes.", flag_values=values)
-        config_flags.DEFINE_config_file(
-            "config", str(ROOT / default), "Configuration; --config.<field>=... overrides.", flag_values=values,
-            sys_argv=argv,
-        )  # fmt: skip
+        words = configuration.define(values, str(ROOT / default), argv, defaults or {})
         if "--help" in argv:
             print(inspect.getdoc(inspect.getmodule(unwrapped(main))), values.get_help(), sep="\n")
             return 0
-        rest = values(argv)
-        config, workdir = values.config, values.workdir
-        config.lock()  # a file that could not be loaded says so here, not in the middle of main
-    except (flags.Error, ValueError, AttributeError, KeyError, TypeError, OSError) as error:
-        message = error.args[0] if isinstance(error, KeyError) else error
-        return fail(" ".join(str(message).replace("\\n", " ").split()))
+        rest = values(words)
+    except (flags.Error, ValueError, KeyError, TypeError, OSError) as error:
+        return fail(" ".join(str(error).split()))
+    config, workdir = values.config, values.workdir
     if len(rest) > 1:
         return fail(f"unexpected argument {rest[1]!r}; settings are given as --config.<field>=<value>")
     if not workdir:

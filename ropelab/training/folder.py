@@ -43,10 +43,10 @@ def held_alone(folder: epath.Path) -> Iterator[None]:
 
 
 def agreed(folder: epath.Path, plan: Plan, accept: Sequence[str]) -> None:
-    """Write the plan down, or find that it is the one that stands there.
+    """Find that the folder's plan is this one, or that there is none yet.
 
     Args:
-        accept: names of settings that may differ; they are then written down as they are now.
+        accept: names of settings that may differ.
 
     Raises:
         ValueError: naming each setting that differs and was not declared, or that was declared and does not exist.
@@ -66,9 +66,14 @@ def agreed(folder: epath.Path, plan: Plan, accept: Sequence[str]) -> None:
             f"{folder} holds a training with other settings: {'; '.join(refused)}. "
             f"Take another --workdir, or declare the change: --accept={names}"
         )
-    if first_process() and (changed or not path.exists()):
-        unfinished = folder / f"{PLAN}.unfinished"
-        unfinished.write_text(json.dumps({"plan": repr(plan), "settings": settings}, indent=1) + "\n")
+
+
+def write_down(folder: epath.Path, plan: Plan) -> None:
+    """Have the plan in the folder as it is now."""
+    path, unfinished = folder / PLAN, folder / f"{PLAN}.unfinished"
+    text = json.dumps({"plan": repr(plan), "settings": settings_of(plan)}, indent=1) + "\n"
+    if first_process() and not (path.exists() and path.read_text() == text):
+        unfinished.write_text(text)
         unfinished.replace(path)
 
 

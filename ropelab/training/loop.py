@@ -19,8 +19,9 @@ from tqdm import tqdm
 
 from ropelab.data.stream import Stream, open_stream
 from ropelab.training import evaluate, flops
+from ropelab.training.checks import check
 from ropelab.training.distributed import any_of, told_by_all
-from ropelab.training.folder import agreed, held_alone, note_start
+from ropelab.training.folder import agreed, held_alone, note_start, write_down
 from ropelab.training.mesh import make_mesh, own_rows, placed_batch
 from ropelab.training.plan import Plan, Stage
 from ropelab.training.records import Records, Row, rows_of
@@ -56,6 +57,7 @@ def train(
     with jax.set_mesh(mesh), held_alone(where), Listening() as heard:
         agreed(where, plan, accept)
         run = Run(plan, where, mesh)
+        write_down(where, plan)
         note_start(where, step=run.step, command=command)
         try:
             run.go(heard, show=show and first_process())
@@ -75,7 +77,7 @@ class Run:
     def __init__(self, plan: Plan, folder: epath.Path, mesh: Mesh):
         self.plan, self.mesh = plan, mesh
         self.setup = Setup(plan, mesh)
-        self.setup.check()
+        check(self.setup)
         self.stages, self.step, self.tokens = self.setup.stages, 0, 0
         self.stage = self.stages[0]
         self.stream = self.open(self.stage)

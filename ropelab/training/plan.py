@@ -66,6 +66,7 @@ class Held(Spec):
     def __post_init__(self) -> None:
         super().__post_init__()
         at_least(0, self, "every", "tokens")
+        require(self.tokens != 1, self, "tokens=1 has nothing to predict; give more, or 0 to measure nothing")
         require(all(n >= 1 for n in self.lengths), self, f"lengths={self.lengths} must be at least 1")
 
 
@@ -137,7 +138,8 @@ class Plan(Spec):
         at_least(0, self, "seed")
         starts = [phase.start for phase in self.phases]
         require(starts == sorted(set(starts)), self, f"phases must start one after another, not at {starts}")
-        require(all(s < self.steps for s in starts), self, f"a phase starts at {max(starts, default=0)}, after the end")
+        late = f"a phase starts at {max(starts, default=0)} and steps={self.steps} is the end; start it before"
+        require(all(s < self.steps for s in starts), self, late)
         learning_rate(self.optimizer, self.steps)
         self.stages()
 
@@ -186,4 +188,8 @@ def parse(text: str) -> Plan:
 
 def phases(text: str) -> tuple[Phase, ...]:
     """Phases, separated by semicolons: `Phase(start=950, length=8192, batch=4); Phase(start=980, encoding=...)`."""
-    return tuple(specs.parse(one, KNOWN, kind="phase") for one in specs.split(text, ";"))
+    found = tuple(specs.parse(one, KNOWN, kind="part of a phase") for one in specs.split(text, ";"))
+    for one in found:
+        if not isinstance(one, Phase):
+            raise ValueError(f"{one!r} is no phase; write Phase(start=950, length=8192), separated by semicolons")
+    return found

@@ -7,8 +7,6 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding
 
-from ropelab.attention.exchange import Exchange
-from ropelab.attention.sharded import check as check_exchange
 from ropelab.data.batch import Batch
 from ropelab.data.positions import Consecutive
 from ropelab.encodings.base import Encoding
@@ -17,7 +15,8 @@ from ropelab.models.parameters import fingerprint, initialise
 from ropelab.models.tables import with_tables
 from ropelab.training import start
 from ropelab.training.adaptation import Full
-from ropelab.training.mesh import check_batch, made_on, shardings
+from ropelab.training.checks import check
+from ropelab.training.mesh import made_on, shardings
 from ropelab.training.objective import Given
 from ropelab.training.plan import Plan, Stage
 from ropelab.training.step import Recipe, State, first_state
@@ -44,36 +43,14 @@ class Setup:
         self.origin = start.origin(plan.model, seed=plan.seed)
         self.config, self.tokenizer = self.origin.config, self.origin.tokenizer
 
-    def check(self) -> None:
-        """Raise `ValueError` for what cannot go together, before anything is read or compiled."""
-        if self.origin.encoding is None and self.plan.encoding is None:
-            raise ValueError("a model from random parameters has no encoding of its own; name one")
-        for stage in self.stages:
-            check_batch(stage.batch, self.plan.compute.accumulate, self.mesh)
-            self.check_stage(stage)
-
     def read(self) -> start.Arrays:
         """Read the weights that the training begins from."""
         self.arrays = arrays = self.origin.read(self.mesh)
         self.base = fingerprint(arrays.weights)
         if arrays.encoding != self.origin.encoding:  # of a run that went back behind a damaged checkpoint
             self.origin = self.origin._replace(encoding=arrays.encoding)
-            self.check()
+            check(self)
         return arrays
-
-    def check_stage(self, stage: Stage) -> None:
-        """Raise `ValueError` unless this model can run this stage on this mesh, with this data."""
-        encoding, kernel = self.encoding(stage), self.plan.kernel()
-        encoding.check(self.config.head_dim)
-        longest = max((*self.plan.held.lengths, stage.length))
-        limit = encoding.position_limit
-        if limit is not None and longest > limit:
-            raise ValueError(f"{encoding!r} has {limit} positions and a window of {longest} tokens is wanted; cut it")
-        if isinstance(kernel, Exchange):
-            for kind in encoding.kinds():
-                check_exchange(kernel, self.mesh, kind, stage.pattern, stage.length)
-        elif self.mesh.shape["sequence"] > 1:
-            raise ValueError("mesh.sequence cuts the tokens; attention then needs an exchange: compute.kernel=Ring()")
 
     def check_tokens(self, batch: Batch) -> None:
         """Raise `ValueError` for ids that the embedding has no row for: a gather would take another without a word."""
@@ -137,11 +114,12 @@ class Setup:
         """The shapes, types and places of the state in a stage, nothing of it computed."""
         encoding, adaptation = self.encoding(stage), self.plan.adaptation
 
-        def first(key: jax.Array) -> State:
+        def first() -> State:
+            key = jax.random.key(0)
             params = with_tables(initialise(key, self.config), key, encoding, self.config)
             return first_state(self.recipe(stage), adaptation.split(key, params)[0])
 
-        state = jax.eval_shape(first, jax.random.key(0))
+        state = jax.eval_shape(first)
         placed = partial(jax.tree.map, lambda x, to: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=to))
         return placed(state, shardings(state, self.mesh))
 

@@ -8,7 +8,8 @@ from ropelab.attention.patterns import Causal
 from ropelab.data.settings import DataSettings
 from ropelab.encodings import RoPE
 from ropelab.training.adaptation import Full
-from ropelab.training.folder import agreed
+from ropelab.training.checks import check
+from ropelab.training.folder import write_down
 from ropelab.training.mesh import make_mesh
 from ropelab.training.optimizer import Optimizer
 from ropelab.training.plan import Held, Plan
@@ -43,9 +44,9 @@ def untrained(plan: Plan, folder: Path) -> Path:
     """A run whose first checkpoint has the parameters that it began with: nothing is compiled for a step."""
     where = epath.Path(folder)
     where.mkdir(parents=True)
-    agreed(where, plan, ())
+    write_down(where, plan)
     setup = Setup(plan, make_mesh(plan.mesh))
-    setup.check()
+    check(setup)
     state, _ = setup.begin(setup.stages[0])
     checkpoints = Checkpoints(where / "checkpoints", plan.saving)
     checkpoints.save(1, state, {"stream": {}, "tokens": 0}, {"base": setup.base, "loss": None})

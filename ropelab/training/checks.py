@@ -1,0 +1,114 @@
+"""What cannot go together in a plan, found before anything is read or compiled."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+
+from ropelab.attention.exchange import Exchange
+from ropelab.attention.pattern import Pattern
+from ropelab.attention.patterns.shifted_sparse import Grouped, ShiftedSparse
+from ropelab.attention.sharded import check as check_exchange
+from ropelab.data.batch import Batch
+from ropelab.data.passkey import Passkey
+from ropelab.data.synthetic import task_of
+from ropelab.data.tokens import BYTE_VOCABULARY, coder
+from ropelab.models.parameters import initialise
+from ropelab.models.tables import with_tables
+from ropelab.training import objective
+from ropelab.training.mesh import check_batch
+from ropelab.training.plan import Stage
+
+if TYPE_CHECKING:
+    from ropelab.training.setup import Setup
+
+
+def check(setup: "Setup") -> None:
+    """Raise `ValueError` unless this plan can run on this mesh, from beginning to end."""
+    if setup.origin.encoding is None and setup.plan.encoding is None:
+        raise ValueError(
+            "a model from random parameters has no encoding of its own; give one, encoding=RoPE(base=10000.0)"
+        )
+    check_data(setup)
+    for stage in setup.stages:
+        check_batch(stage.batch, setup.plan.compute.accumulate, setup.mesh)
+        setup.encoding(stage).check(setup.config.head_dim)
+        check_groups(stage)
+        check_positions(setup, stage)
+        check_kernel(setup, stage)
+        rehearse(setup, stage)
+
+
+def check_data(setup: "Setup") -> None:
+    """Raise `ValueError` for tokens that the model has not, or windows and batches that the data cannot fill."""
+    settings, vocabulary = setup.plan.data, setup.config.vocabulary
+    task, text = task_of(settings.source), coder(settings.tokenizer, setup.tokenizer)
+    symbols = task is not None and not isinstance(task, Passkey)
+    needed = task.vocabulary if task is not None and symbols else BYTE_VOCABULARY
+    if (symbols or settings.tokenizer == "bytes") and needed > vocabulary:
+        what = f"{settings.source} has" if symbols else 'tokenizer="bytes" makes'
+        other = "" if symbols or setup.tokenizer is None else ', or tokenizer="model"'
+        raise ValueError(f"{what} {needed} tokens and the model a vocabulary of {vocabulary}; give it more{other}")
+    for stage in setup.stages:
+        settings.positions.check(stage.length)
+        if task is not None:
+            task.check(stage.length + 1, text)
+        elif stage.batch % settings.lanes:
+            raise ValueError(f"batch={stage.batch} does not divide among lanes={settings.lanes}; give a multiple of it")
+
+
+def check_groups(stage: Stage) -> None:
+    """Raise `ValueError` for groups that do not divide the windows: those at the ends would train on less."""
+    pattern, length = stage.pattern, stage.length
+    if isinstance(pattern, Grouped | ShiftedSparse) and length % pattern.group:
+        fitting = [n for n in range(2, length + 1, 2) if length % n == 0]
+        nearest = min(fitting, key=lambda n: abs(n - pattern.group), default=None)
+        remedy = f"give group={nearest}" if nearest else "give windows of an even length"
+        raise ValueError(f"{pattern!r} does not divide windows of length={length}; {remedy}")
+
+
+def measured(setup: "Setup", stage: Stage) -> Iterator[tuple[int, Pattern]]:
+    """The windows that a stage trains on, and those that are measured."""
+    held = setup.plan.held
+    yield stage.length, stage.pattern
+    if held.tokens:
+        for length in held.lengths or (setup.stages[-1].length,):
+            yield from ((length, pattern) for pattern in held.patterns or (stage.pattern,))
+
+
+def check_positions(setup: "Setup", stage: Stage) -> None:
+    """Raise `ValueError` for windows, or places in a longer text, that the encoding has no positions for."""
+    encoding, drawn_from = setup.encoding(stage), getattr(setup.plan.data.positions, "length", 0)
+    limit, longest = encoding.position_limit, max(length for length, _ in measured(setup, stage))
+    if limit is not None and max(longest, drawn_from) > limit:
+        asked = f"{longest} in a window" if longest > limit else f"{drawn_from} in data.positions"
+        raise ValueError(f"{encoding!r} has {limit} positions, and {asked} are asked for; give it more, or cut these")
+
+
+def check_kernel(setup: "Setup", stage: Stage) -> None:
+    """Raise `ValueError` for tokens cut over devices without a way to bring them together, or one that does not fit."""
+    kernel, over = setup.plan.kernel(), setup.mesh.shape["sequence"]
+    if isinstance(kernel, Exchange):
+        for kind in setup.encoding(stage).kinds():
+            for length, pattern in measured(setup, stage):
+                check_exchange(kernel, setup.mesh, kind, pattern, length)
+    elif over > 1:
+        why = f"mesh.sequence={over} cuts the tokens, so attention needs an exchange, and compute.kernel={kernel!r}"
+        raise ValueError(f'{why} is none; give compute.kernel="Ring()"')
+
+
+def rehearse(setup: "Setup", stage: Stage) -> None:
+    """Have the state and the loss say what they have against each other, by their shapes alone."""
+    recipe, encoding, shape = setup.recipe(stage), setup.encoding(stage), (stage.batch, stage.length)
+    kinds = Batch(jnp.int32, jnp.int32, jnp.float32, jnp.int32, jnp.int32)
+    batch = jax.tree.map(lambda kind: jax.ShapeDtypeStruct(shape, kind), kinds)
+
+    def loss(batch: Batch) -> Any:
+        key = jax.random.key(0)
+        params = with_tables(initialise(key, setup.config), key, encoding, setup.config)
+        return objective.weighted_sum(recipe.wiring, params, batch, recipe.given, recipe.dtype)
+
+    with jax.set_mesh(setup.mesh):
+        setup.like(stage)
+        jax.eval_shape(loss, batch)
