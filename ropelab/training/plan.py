@@ -183,7 +183,7 @@ def parse(text: str) -> Plan:
     Raises:
         ValueError: for an unknown name or field, with the nearest right one, or a refused value.
     """
-    return specs.parse(text, KNOWN, kind="plan")
+    return specs.parse(text, KNOWN, kind="part of a plan")
 
 
 def phases(text: str) -> tuple[Phase, ...]:

@@ -63,7 +63,14 @@ def plan_of(folder: str | os.PathLike[str]) -> Plan:
     Raises:
         ValueError: if it was made with an encoding that is not in the catalogue.
     """
-    return plans.parse(json.loads((place(folder) / PLAN).read_text())["plan"])
+    try:
+        return plans.parse(json.loads((place(folder) / PLAN).read_text())["plan"])
+    except ValueError as error:
+        why = str(error).partition(" Known:")[0]
+        raise ValueError(
+            f"{folder} cannot be opened: {why} A run under an encoding of your own goes on by its command, and is read "
+            "by nothing else until that encoding is in the catalogue"
+        ) from None
 
 
 def outline(folder: str | os.PathLike[str]) -> Outline:

@@ -77,7 +77,7 @@ def lines(path: Path) -> int:
 
 
 def begun(folder: Path) -> bool:
-    """The plan is written down; next come the model, the data and the first compilation."""
+    """The plan is written down; next comes the first compilation of a step."""
     return (folder / "plan.json").exists()
 
 

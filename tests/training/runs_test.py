@@ -117,6 +117,14 @@ def test_a_damaged_checkpoint_is_passed_over_and_left_where_it_is(folder: Path, 
         ropelab.load(run)
 
 
+def test_an_encoding_that_is_not_in_the_catalogue_is_named(tmp_path: Path) -> None:
+    run = untrained(tiny_plan(), tmp_path / "run")
+    plan = (run / "plan.json").read_text()
+    (run / "plan.json").write_text(plan.replace("RoPE(base=100.0)", "Mine(a=1)"))
+    with pytest.raises(ValueError, match=r"run cannot be opened: unknown part of a plan 'Mine'\. A run under an enc"):
+        ropelab.load(run)
+
+
 def test_a_model_of_bytes_reads_and_writes_text(tmp_path: Path) -> None:
     """With every tool: here those that swap and generate."""
     model = (
