@@ -66,7 +66,7 @@ def plan_of(folder: str | os.PathLike[str]) -> Plan:
     try:
         return plans.parse(json.loads((place(folder) / PLAN).read_text())["plan"])
     except ValueError as error:
-        why = str(error).partition(" Known:")[0]
+        why = str(error).partition(" Known:")[0].partition(" Did you mean")[0]
         raise ValueError(
             f"{folder} cannot be opened: {why} A run under an encoding of your own goes on by its command, and is read "
             "by nothing else until that encoding is in the catalogue"
