@@ -66,7 +66,7 @@ class Checkpoints:
         self._failure: BaseException | None = None
         if first_process() and writes:
             self.folder.mkdir(parents=True, exist_ok=True)
-            for path in self.folder.iterdir():
+            for path in inside(self.folder):
                 if not sealed(path) and not path.name.startswith("damaged-"):
                     path.rmtree()
         together("ropelab-checkpoints")
@@ -172,8 +172,12 @@ class Checkpoints:
 
 def sealed_steps(folder: epath.Path) -> list[int]:
     """The steps that were finished, ascending; none if there is no such folder."""
-    inside = folder.iterdir() if folder.exists() else ()
-    return sorted(int(path.name) for path in inside if sealed(path))
+    return sorted(int(path.name) for path in inside(folder) if sealed(path))
+
+
+def inside(folder: epath.Path) -> list[epath.Path]:
+    """What is in a folder; nothing if there is none, as an empty one in a bucket, which does not exist."""
+    return list(folder.iterdir()) if folder.exists() else []
 
 
 def absolute(folder: epath.Path) -> epath.Path:
