@@ -56,22 +56,33 @@ def run(
     try:
         folder = made(workdir)
     except OSError as error:
-        return fail(f"--workdir={workdir} cannot be made a folder: {error.strerror or error}")
+        return fail(f"--workdir={workdir} cannot be made a folder: {' '.join(str(error.strerror or error).split())}")
     except ImportError as error:
         return fail(f"--workdir={workdir}: {error}; what gs:// needs is pip install 'ropelab[gcs]'")
     return guarded(main, config, folder, command(main, argv))
 
 
 def made(workdir: str) -> Path:
-    """The folder, made if it is not there; one in a bucket is etils's, which behaves as a Path."""
+    """The folder, made if it is not there; one in a bucket is etils's, which behaves as a Path.
+
+    Raises:
+        OSError: if that cannot be.
+        ImportError: for a bucket without what reaches it.
+    """
     if "://" not in workdir:
         folder = Path(workdir).expanduser()
-    else:
-        from etils import epath
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+    from etils import epath
 
-        folder = cast(Path, epath.Path(workdir))
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    try:
+        bucket = epath.Path(workdir)
+        bucket.mkdir(parents=True, exist_ok=True)
+        return cast(Path, bucket)
+    except (OSError, ImportError):
+        raise
+    except Exception as error:  # of credentials and of HTTP, each library has its own
+        raise OSError(f"{type(error).__name__}: {error}") from error
 
 
 def unwrapped(main: Callable[..., object]) -> Callable[..., object]:

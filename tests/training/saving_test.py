@@ -135,3 +135,13 @@ def test_a_manifest_says_itself_when_it_is_damaged(tmp_path):
     path.write_text(json.dumps(outer))
     with pytest.raises(DamagedError, match=r"manifest\.json is damaged"):
         manifest.said_of(epath.Path(tmp_path / "c" / "10"))
+
+
+def test_a_bucket_has_no_folder_before_something_is_in_it(tmp_path, monkeypatch):
+    """There, making a folder does nothing, and to list what is not there is an error."""
+    folder = epath.Path(tmp_path / "none")
+    monkeypatch.setattr(type(folder), "mkdir", lambda *_, **__: None)
+    checkpoints = Checkpoints(folder, Saving())
+    assert checkpoints.steps() == []
+    assert checkpoints.restore(lambda step: None) is None
+    checkpoints.close()
