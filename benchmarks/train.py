@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from benchmarks.forward import THREADS, clock, gemm_rate
+from ropelab import heap
 
 Step = Callable[[np.ndarray], object]
 
@@ -53,7 +54,8 @@ def ours(row: Row) -> tuple[float, Step]:
         model = from_scratch(config, encodings.RoPE(base=10000.0), Causal(), seed=0)
     else:
         model = ropelab.load("smollm2").model
-    recipe = Recipe(model.wiring, Full(), Optimizer(lr=1e-5, schedule="constant"), Guard(), Given(), 1000)
+    wiring = model.wiring._replace(remat="nothing")
+    recipe = Recipe(wiring, Full(), Optimizer(lr=1e-5, schedule="constant"), Guard(), Given(), 1000)
     state = first_state(recipe, model.params)
 
     def step(tokens: np.ndarray) -> object:
@@ -64,7 +66,7 @@ def ours(row: Row) -> tuple[float, Step]:
         state, happened = train_step(recipe, state, {}, jax.tree.map(np.ascontiguousarray, batch))
         return float(happened.loss)
 
-    return flops.per_token(model.wiring, row.length, frozen=False), step
+    return flops.per_token(wiring, row.length, frozen=False), step
 
 
 def theirs(row: Row) -> Step:
@@ -128,6 +130,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=10)
     parser.add_argument("--peer", choices=("transformers", "none"), default="transformers")
     args = parser.parse_args()
+    heap.keep()
     gemm = gemm_rate()
     print("GEMM 4096: " + ", ".join(f"{name} {rate:.0f} GFLOP/s" for name, rate in gemm.items()))
     for number in args.rows.split(","):

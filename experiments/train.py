@@ -22,6 +22,7 @@ import ropelab
 from experiments import launch
 from experiments.launch import Config
 from experiments.planning import defaults, plan_of
+from ropelab import heap
 from ropelab.training.loop import train
 from ropelab.training.manifest import DamagedError
 from ropelab.training.reporter import Diverged
@@ -74,4 +75,5 @@ def run(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    heap.keep()
     sys.exit(run())

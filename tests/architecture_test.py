@@ -22,6 +22,7 @@ LAYERS: dict[str, set[str] | None] = {
     "training": {"encodings", "attention", "models", "checkpoints", "data"},
     "evaluation": {"encodings", "attention", "models", "data"},
     "reporting": set(),
+    "heap": set(),
     "lab": ANYTHING,
     "__init__": ANYTHING,
 }

@@ -13,11 +13,12 @@ class Wiring(NamedTuple):
 
     Attributes:
         kernel: by name, or an exchange between the shards of a sequence.
-        remat: what the backward pass computes again instead of remembering, a name in `remat.POLICIES`.
+        remat: what the backward pass computes again instead of remembering, a name in `remat.POLICIES`; None where
+            there is no backward pass.
     """
 
     config: Config
     encoding: Encoding
     pattern: Pattern
     kernel: str | Exchange = "auto"
-    remat: str = "nothing"
+    remat: str | None = None

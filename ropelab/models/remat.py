@@ -19,12 +19,14 @@ POLICIES: dict[str, Any] = {
 }
 
 
-def remembered(name: str, body: Callable[..., Any]) -> Callable[..., Any]:
-    """The body of a scan over layers, remembering what the policy of this name keeps.
+def remembered(name: str | None, body: Callable[..., Any]) -> Callable[..., Any]:
+    """The body of a scan over layers, remembering what the policy of this name keeps; None is no policy.
 
     Raises:
         ValueError: for another name.
     """
+    if name is None:
+        return body
     if name not in POLICIES:
         raise ValueError(f"remat={name!r} is not one of {', '.join(POLICIES)}")
     policy = POLICIES[name]

@@ -62,12 +62,13 @@ def hidden_states(wiring: Wiring, params: dict[str, Any], tokens_BT: Array, plac
     """x_BTD after the last norm, from which logits are one projection away."""
     config, family = wiring.config, wiring.config.family
     stacked, shared = divided(wiring, params)
+    each = partial(by_tokens, whole=wiring.remat is not None)
 
     def body(x_BTD: Array, xs: tuple[Layer, Array, dict]) -> tuple[Array, None]:
         layer, number, own = xs
-        q, k, v = by_tokens(partial(family.projections, config, layer), x_BTD)
+        q, k, v = each(partial(family.projections, config, layer), x_BTD)
         mixed = mix(wiring, LayerTables(number, own, shared), q, (k, v), placed, placed, layer.get("sink_logits"))
-        return by_tokens(partial(family.finish_layer, config, layer), x_BTD, mixed), None
+        return each(partial(family.finish_layer, config, layer), x_BTD, mixed), None
 
     xs = (params["layers"], jnp.arange(config.layers), stacked)
     x_BTD = embedded(wiring, params, tokens_BT, placed.pos)

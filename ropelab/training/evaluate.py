@@ -64,7 +64,7 @@ def exams(
 
 def measured(exam: Exam, recipe: Recipe, trainable: Tree, frozen: Tree, mesh: Mesh) -> dict[str, Any]:
     """The row that `records` wants, but for the step."""
-    wiring = recipe.wiring._replace(pattern=exam.pattern or recipe.wiring.pattern, remat="nothing")
+    wiring = recipe.wiring._replace(pattern=exam.pattern or recipe.wiring.pattern, remat=None)
     exam_recipe = recipe._replace(wiring=wiring, given=recipe.given._replace(positions=exam.restarts))
     nll = tokens = 0.0
     for batch in batches(exam, mesh):
