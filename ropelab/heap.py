@@ -9,16 +9,17 @@ import ctypes
 import sys
 
 TRIM_THRESHOLD, MMAP_MAX, ARENA_MAX = -1, -4, -8  # malloc.h
-LARGEST = 2**31 - 1  # mallopt takes an int; what is free beyond that at the end of the heap still goes back
+NEVER = -1
 
 
 def keep() -> bool:
     """Keep what is freed; whether the C library can.
 
-    It must be called before jax starts its threads, each of which else has a heap of its own that big blocks pass by.
+    Huge pages are the next step, which only the environment can ask for: `GLIBC_TUNABLES=glibc.malloc.hugetlb=1`.
+    This must be called before jax starts its threads, each of which else has a heap of its own that big blocks pass by.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is None:
         return False
-    wanted = ((ARENA_MAX, 1), (MMAP_MAX, 0), (TRIM_THRESHOLD, LARGEST))
+    wanted = ((ARENA_MAX, 1), (MMAP_MAX, 0), (TRIM_THRESHOLD, NEVER))
     return all(mallopt(ctypes.c_int(name), ctypes.c_int(value)) for name, value in wanted)
