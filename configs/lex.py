@@ -22,7 +22,7 @@ from ml_collections import ConfigDict
 
 LENGTH = 64
 ARMS = {
-    "sinusoidal": "Sinusoidal(layout='interleaved')",
+    "sinusoidal": "Sinusoidal(layout='interleaved', amplitude=0.02)",
     "nope": "NoPE()",
     "rope": "RoPE(base=10000.0)",
     "alibi": "ALiBi()",

@@ -3,7 +3,7 @@
     python -m experiments.verdicts --table=lex --workdir=runs/lex
     python -m experiments.verdicts --table=extension --workdir=runs/extension
 
-The runs are those of configs/lex.py and configs/extension.py. Written to the workdir: report.md.
+The runs are those of configs/lex.py and configs/extension.py. Written to the workdir: report.md, report.png.
 """
 
 import sys
@@ -16,6 +16,7 @@ from experiments import launch
 from ropelab.reporting import files
 from ropelab.reporting.extension_report import extension_report
 from ropelab.reporting.lex_report import lex_report
+from ropelab.reporting.perplexity_figure import image
 from ropelab.reporting.runs import evaluations, names
 
 TABLES = {"lex": ("LEX at the size of a laptop", lex_report), "extension": ("Extending a byte model", extension_report)}
@@ -28,11 +29,12 @@ def act(values: flags.FlagValues, words: list[str], command: str) -> int:
     workdir = Path(values.workdir)
     title, report = TABLES[values.table]
     found = evaluations(workdir)
-    page = report(found, workdir)
+    page, figure = report(found, workdir)
     left_out = [name for name in names(workdir) if name not in found]
     if left_out:
         page += f"\nNot finished and left out: {', '.join(left_out)}.\n"
-    files.write(workdir / "report.md", f"# {title}\n\n{page}\n    {command}\n")
+    files.write(workdir / "report.md", f"# {title}\n\n{page}\n![The figure](report.png)\n\n    {command}\n")
+    files.write(workdir / "report.png", image(figure, "png"))
     print(page)
     return 0
 

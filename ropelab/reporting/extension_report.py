@@ -6,7 +6,10 @@ Runs are folders `<method>-<factor>`. The verdicts are YaRN's and PI's claims, e
 from collections.abc import Mapping
 from pathlib import Path
 
+from matplotlib.figure import Figure
+
 from ropelab.reporting.runs import Row, markdown, setting
+from ropelab.reporting.training_figure import Line, training_figure
 
 Curve = dict[int, float]  # step → perplexity
 SHARE = 0.4  # YaRN, arXiv 2309.00071, section 4: 400 steps against PI's 1000
@@ -62,15 +65,21 @@ def verdicts(at_target: Mapping[str, Curve], beyond: Mapping[str, Curve]) -> lis
     return told
 
 
-def extension_report(evaluations: Mapping[str, list[Row]], workdir: Path) -> str:
-    """The page: for each factor perplexity at the target, beyond it and at the trained length, and the verdicts."""
+def extension_report(evaluations: Mapping[str, list[Row]], workdir: Path) -> tuple[str, Figure]:
+    """The page, for each factor perplexity at the target, beyond it and at the trained length with the verdicts; the
+    figure has the first of these."""
     trained = int(setting(workdir / "base", "length"))
     factors = sorted({int(name.rpartition("-")[2]) for name in evaluations if name.rpartition("-")[2].isdigit()})
-    parts = []
+    parts, panels = [], {}
     for factor in factors:
         target = factor * trained
         of = {length: curves(evaluations, factor, length) for length in (target, 2 * target, trained)}
+        panels[f"{trained} to {target}, measured at {target}"] = {m: Line(c) for m, c in of[target].items()}
         parts.append(f"## {factor} times: {trained} to {target}")
         parts += [f"Perplexity at {length}, by steps.\n\n{table(found)}" for length, found in of.items()]
         parts.append("\n".join(f"- {line}" for line in verdicts(of[target], of[2 * target])))
-    return "\n\n".join(parts) + "\n"
+    protocol = (
+        f"A byte model of {trained} bytes, fine-tuned at the new length; held-out text in windows of it that do "
+        "not overlap; step 0 is before any fine-tuning."
+    )
+    return "\n\n".join([*parts, protocol]) + "\n", training_figure(panels, x="steps", protocol=protocol)

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from ropelab.reporting.runs import Row, last, markdown, setting
+from ropelab.reporting.training_figure import Line, training_figure
 
 CAUSAL = "Causal()"
 Curve = dict[int, float]  # length → perplexity
@@ -107,8 +109,8 @@ def verdicts(found: Curves, trained: int) -> list[tuple[str, int, int]]:
     return told
 
 
-def lex_report(evaluations: Mapping[str, list[Row]], workdir: Path) -> str:
-    """The page: table and verdicts."""
+def lex_report(evaluations: Mapping[str, list[Row]], workdir: Path) -> tuple[str, Figure]:
+    """The page, table and verdicts, and its figure."""
     found, trained = curves(evaluations), int(setting(workdir / next(iter(evaluations)), "length"))
     tokens = max(row["tokens"] for table in evaluations.values() for row in table)
     told = [f"- {word(good, asked)}: {claim} ({good} of {asked})" for claim, good, asked in verdicts(found, trained)]
@@ -116,7 +118,16 @@ def lex_report(evaluations: Mapping[str, list[Row]], workdir: Path) -> str:
         f"Trained on {trained} bytes a row; perplexity per byte of {tokens} held-out bytes in windows that do not "
         "overlap; mean over seeds ± the seed farthest from it."
     )
-    return "\n\n".join([table(found), protocol, "\n".join(told)]) + "\n"
+    panels = {"Perplexity by length": {arm.name: line(arm, seeds) for arm, seeds in sorted(found.items())}}
+    figure = training_figure(panels, x="length of the text, bytes", protocol=protocol, trained_length=trained)
+    return "\n\n".join([table(found), protocol, "\n".join(told)]) + "\n", figure
+
+
+def line(arm: Arm, seeds: Mapping[str, Curve]) -> Line:
+    """The mean over seeds, between the lowest and the highest."""
+    at = {n: [curve[n] for curve in seeds.values()] for n in next(iter(seeds.values()))}
+    mean, spread = {n: sum(v) / len(v) for n, v in at.items()}, {n: (min(v), max(v)) for n, v in at.items()}
+    return Line(mean, dashed=arm.blocked, spread=spread)
 
 
 def word(good: int, asked: int) -> str:

@@ -48,6 +48,7 @@ def test_lex_s_table_and_claims(tmp_path, capsys):
     assert "- holds: at 8 times the trained length alibi is worse than xpos + blockwise causal (3 of 3)" in page
     assert "- holds: at the trained length ALiBi is better than RoPE (3 of 3)" in page
     assert "python -m experiments.verdicts --table=lex" in (tmp_path / "runs" / "report.md").read_text()
+    assert (tmp_path / "runs" / "report.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_run_under_way_is_left_out_and_named(tmp_path, capsys):
