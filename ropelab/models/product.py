@@ -5,8 +5,14 @@
 XLA's CPU compiler writes whatever made dy out twice, once transposed by strided stores, to please the product with x^T;
 kept apart from what made it, dy is written once and the product reads it as it lies (a step of a 4-layer model of width
 256: 0.91 s of processor time with the copies, 0.68 s without).
+
+A long sum is taken in parts: XLA's CPU library adds up a whole contraction in one float32, whose rounding grows with it
+(of 1536 terms three times that of numpy's). In SmolLM2's logits of 400 random tokens it comes to 1.0e-3, and to 3.8e-4
+with parts of 512 terms, in the same time.
 """
 
+import functools
+import itertools
 from typing import Any
 
 import jax
@@ -14,6 +20,8 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 ROWS, COLUMNS = ((0,), (0,)), ((1,), (1,))
+TERMS = 512  # that are added up at a time
+MANY = 64  # rows from which on the parts cost little: each is copied before its product
 
 
 def product(x_BTX: Array, w: Array) -> Array:
@@ -26,11 +34,19 @@ def product(x_BTX: Array, w: Array) -> Array:
 
 @jax.custom_vjp
 def _product(x_RX: Array, w_XY: Array) -> Array:
-    return x_RX @ w_XY
+    return in_parts(x_RX, w_XY)
+
+
+def in_parts(x_RX: Array, w_XY: Array) -> Array:
+    """x W as the sum of products of at most `TERMS` terms, as near to equal as they can be."""
+    R, X = x_RX.shape
+    parts = -(-X // TERMS) if R >= MANY else 1
+    ends = [X * n // parts for n in range(parts + 1)]
+    return functools.reduce(jnp.add, (x_RX[:, a:b] @ w_XY[a:b] for a, b in itertools.pairwise(ends)))
 
 
 def _forward(x_RX: Array, w_XY: Array) -> tuple[Array, tuple[Array, Array]]:
-    return x_RX @ w_XY, (x_RX, w_XY)
+    return in_parts(x_RX, w_XY), (x_RX, w_XY)
 
 
 def _backward(kept: tuple[Array, Array], d_RY: Array) -> tuple[Any, Any]:
