@@ -22,7 +22,7 @@ from ml_collections import ConfigDict
 
 LENGTH = 64
 ARMS = {
-    "sinusoidal": "Sinusoidal(layout='interleaved', amplitude=0.02)",
+    "sinusoidal": "Sinusoidal(layout='interleaved')",
     "nope": "NoPE()",
     "rope": "RoPE(base=10000.0)",
     "alibi": "ALiBi()",

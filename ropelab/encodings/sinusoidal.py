@@ -7,9 +7,10 @@
 Source: Vaswani et al., arXiv 1706.03762, section 3.5 ("interleaved"); Marian and DeepMind ("concatenated");
 tensor2tensor, fairseq and MaxText ("tensor2tensor"). They are three different tables.
 
-Beside sines of amplitude 1 the embedded token must be as large: Vaswani et al. multiply theirs by sqrt(D), to entries
-of deviation 1. A model whose entries are 0.02, as GPT-2 and Llama begin, keeps that proportion with `amplitude=0.02`;
-under sines fifty times as large it learns what its tokens are late (a byte model's perplexity: 12.8 instead of 6.2).
+How large the sines are beside the tokens is part of the method: Vaswani et al. multiply embeddings by sqrt(D), to
+entries of deviation 1. Where they begin at 0.02, as GPT-2's and Llama's do, `amplitude=0.02` starts from that
+proportion. It matters: a byte model trained on 64 bytes has a perplexity of 12.8 with amplitude 1 and of 10.6 with
+0.02, and at 256 bytes of 26.9 and 13.2 (docs/training.md).
 """
 
 from typing import Literal
