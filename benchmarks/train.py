@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from benchmarks.forward import THREADS, clock, gemm_rate
-from ropelab import heap
 
 Step = Callable[[np.ndarray], object]
 
@@ -132,7 +131,6 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=10)
     parser.add_argument("--peer", choices=("transformers", "none"), default="transformers")
     args = parser.parse_args()
-    heap.keep()
     gemm = gemm_rate()
     print("GEMM 4096: " + ", ".join(f"{name} {rate:.0f} GFLOP/s" for name, rate in gemm.items()))
     for number in args.rows.split(","):

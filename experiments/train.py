@@ -22,7 +22,6 @@ import ropelab
 from experiments import launch
 from experiments.launch import Config
 from experiments.planning import defaults, plan_of
-from ropelab import heap
 from ropelab.training.loop import train
 from ropelab.training.manifest import DamagedError
 from ropelab.training.reporter import Diverged
@@ -75,5 +74,4 @@ def run(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    heap.keep()
     sys.exit(run())

@@ -22,7 +22,6 @@ LAYERS: dict[str, set[str] | None] = {
     "training": {"encodings", "attention", "models", "checkpoints", "data"},
     "evaluation": {"encodings", "attention", "models", "data"},
     "reporting": set(),
-    "heap": set(),
     "lab": ANYTHING,
     "__init__": ANYTHING,
 }
