@@ -62,7 +62,8 @@ def hidden_states(wiring: Wiring, params: dict[str, Any], tokens_BT: Array, plac
     """x_BTD after the last norm, from which logits are one projection away."""
     config, family = wiring.config, wiring.config.family
     stacked, shared = divided(wiring, params)
-    each = partial(by_tokens, whole=wiring.remat is not None)
+    trained = wiring.remat is not None
+    each = partial(by_tokens, whole=trained)
 
     def body(x_BTD: Array, xs: tuple[Layer, Array, dict]) -> tuple[Array, None]:
         layer, number, own = xs
@@ -72,7 +73,8 @@ def hidden_states(wiring: Wiring, params: dict[str, Any], tokens_BT: Array, plac
 
     xs = (params["layers"], jnp.arange(config.layers), stacked)
     x_BTD = embedded(wiring, params, tokens_BT, placed.pos)
-    x_BTD, _ = lax.scan(remembered(wiring.remat, body), x_BTD, xs, unroll=config.layers <= UNROLLED)
+    unrolled = trained and config.layers <= UNROLLED
+    x_BTD, _ = lax.scan(remembered(wiring.remat, body), x_BTD, xs, unroll=unrolled)
     return family.last_norm(config, params, x_BTD)
 
 
