@@ -8,11 +8,12 @@ import jax
 import numpy as np
 import pytest
 
-from ropelab.attention import attend
 from ropelab.encodings import parse
-from ropelab.encodings.scoring import at_layer, scores
 from ropelab.evaluation import attention_resolution, expected_scores, measured_scores
+from ropelab.evaluation.attention_taps import ScoreByDistance
+from ropelab.evaluation.taps import Side, tapped_layers
 from ropelab.models.module import Model
+from tests.evaluation.squares import squares
 from tests.models import tiny
 
 
@@ -126,26 +127,10 @@ TOKENS = np.random.default_rng(3).integers(0, tiny.VOCABULARY, (2, 45)).astype(n
 
 
 def over_squares(model: Model, tokens_BT: np.ndarray, length: int, sinks: int = 0) -> np.ndarray:
-    """[L, N, T - sinks]: each layer's scores as whole squares, averaged along their diagonals in float64."""
-    wiring, params, (_, T) = model.wiring, model.params, tokens_BT.shape
-    config, family = wiring.config, wiring.config.family
-    pos, found = np.arange(T, dtype=np.int32), []
-    x_BTD = params["embedding"][tokens_BT]
-    for number in range(config.layers):
-        layer = jax.tree.map(lambda leaf, number=number: leaf[number], params["layers"])
-        kind, _ = at_layer(wiring.encoding, {}, number)
-        tables = params.get("encoding", {}).get(str(wiring.encoding.kinds().index(kind)), {})
-        if kind.per_layer:
-            tables = jax.tree.map(lambda leaf, number=number: leaf[number], tables)
-        q, k, v = family.projections(config, layer, x_BTD)
-        s_BNTS = np.asarray(scores(kind, q, k, pos, pos, params=tables, length=length), np.float64)
-        s_BNSS = s_BNTS[:, :, sinks:, sinks:]  # queries before the first key have no causal pair
-        found.append([[s_BNSS[:, h].diagonal(-n, 1, 2).mean() for n in range(T - sinks)] for h in range(config.heads)])
-        mixed, _ = attend(
-            q, k, v, encoding=kind, pattern=wiring.pattern, params=tables, length=length, kernel="dense"
-        )  # fmt: skip
-        x_BTD = family.finish_layer(config, layer, x_BTD, mixed)
-    return np.asarray(found)
+    """[L, N, T - sinks]: whole squares averaged along their diagonals; queries before the first key have no pair."""
+    T = tokens_BT.shape[1]
+    inner = [s_BNTT[:, :, sinks:, sinks:] for s_BNTT, _ in squares(model, tokens_BT, length)]
+    return np.array([[s.diagonal(-n, 2, 3).mean((0, 2)) for n in range(T - sinks)] for s in inner]).swapaxes(1, 2)
 
 
 @pytest.mark.parametrize(
@@ -173,7 +158,7 @@ def test_measured_scores_are_the_means_of_whole_squares(
 
 def test_contextual_rows_may_be_fewer_than_a_block(monkeypatch: pytest.MonkeyPatch) -> None:
     """45 keys against 7 queries at a time: the last rows are padding, and CoPE counts gates over all keys."""
-    monkeypatch.setattr("ropelab.evaluation.score_by_distance.ROW_SCORES", 7 * 45)
+    monkeypatch.setattr("ropelab.evaluation.taps.ROW_SCORES", 7 * 45)
     model = tiny.lab().swap("CoPE(max_position=10)").model
     wanted = over_squares(model, TOKENS, 45)
     np.testing.assert_allclose(measured_scores(model, TOKENS).each, wanted, atol=2e-5, rtol=2e-5)
@@ -181,17 +166,15 @@ def test_contextual_rows_may_be_fewer_than_a_block(monkeypatch: pytest.MonkeyPat
 
 def test_a_long_text_needs_no_square() -> None:
     """One head's square at 32768 tokens is 4.3 GB; the program's temporaries stay far below, and grow with T."""
-    from ropelab.evaluation.score_by_distance import sums_of_layers
-
     model = tiny.lab().model
-    temporaries = functools.partial(needed_bytes, sums_of_layers, model)
+    temporaries = functools.partial(needed_bytes, model)
     assert temporaries(32768) < 0.2 * 32768**2
     assert temporaries(32768) < 2.5 * temporaries(16384)
 
 
-def needed_bytes(program: Any, model: Model, T: int) -> int:
-    shape = jax.ShapeDtypeStruct((1, T), np.int32)
-    compiled = program.lower(model.wiring, model.params, shape, 0, length=None, block=256).compile()
+def needed_bytes(model: Model, T: int) -> int:
+    shape, side = jax.ShapeDtypeStruct((1, T), np.int32), Side((ScoreByDistance(),), 256)
+    compiled = tapped_layers.lower(model.wiring, side, model.params, shape, length=None).compile()
     return compiled.memory_analysis().temp_size_in_bytes
 
 
