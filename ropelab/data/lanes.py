@@ -4,6 +4,7 @@ Of a batch of B rows lane l of n gives rows l B / n up to (l + 1) B / n. A proce
 they lie in, so that the batch is the same for any number of processes.
 """
 
+import dataclasses
 import json
 from typing import Any
 
@@ -27,6 +28,7 @@ class TextStream(Resumable):
     """
 
     def __init__(self, documents: Documents, settings: DataSettings, want: Wanted, text: Coder) -> None:
+        settings = dataclasses.replace(settings, lanes=settings.lanes or most(want.batch, len(documents.records)))
         check(documents, settings, want, text)
         kept = {"tokenizer": settings.tokenizer, "packing": settings.packing, "lanes": settings.lanes}
         super().__init__(documents.identity, want, **kept)
@@ -71,6 +73,11 @@ class TextStream(Resumable):
         super().restore(state)
         for number, lane in self.lanes.items():
             lane.restore(state["lanes"][str(number)])
+
+
+def most(batch: int, documents: int) -> int:
+    """The lanes of a batch that leave each the same number of rows, and at least one document."""
+    return max(lanes for lanes in range(1, batch + 1) if batch % lanes == 0 and lanes <= max(documents, 1))
 
 
 def check(documents: Documents, settings: DataSettings, want: Wanted, text: Coder) -> None:

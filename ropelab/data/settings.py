@@ -28,8 +28,10 @@ class DataSettings(Spec):
         positions: where the tokens are said to stand.
         separate_documents: whether a document is to know nothing of those before it in its window: no loss on its
             first token, and `segments` is meant for attention.
-        lanes: how many independent streams a batch is made of, each with its share of the documents. A process then
-            reads only those of its own rows.
+        lanes: how many independent streams a batch is made of, each with its share of the documents; 0 is one for each
+            row, or as many as there are documents for. A process reads only those of its own rows. With fewer lanes
+            than rows some rows of a batch follow one another in a document: with one lane for 32 rows of 64 bytes a
+            byte model comes to a perplexity of 7.4 where with 32 lanes it comes to 4.4.
         data_dir: where prepared datasets lie; TFDS's own place, ~/tensorflow_datasets, if empty.
         feature: which text of a dataset that has several; chosen by its name if empty.
     """
@@ -41,13 +43,13 @@ class DataSettings(Spec):
     packing: Literal["concatenate", "first_fit"] = "concatenate"
     positions: Positions = Consecutive()
     separate_documents: bool = False
-    lanes: int = 1
+    lanes: int = 0
     data_dir: str = ""
     feature: str = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        at_least(1, self, "lanes")
+        at_least(0, self, "lanes")
 
 
 KNOWN = {"DataSettings": DataSettings, **SAMPLERS}

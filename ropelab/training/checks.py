@@ -54,7 +54,7 @@ def check_data(setup: "Setup") -> None:
         settings.positions.check(stage.length)
         if task is not None:
             task.check(stage.length + 1, text)
-        elif stage.batch % settings.lanes:
+        elif settings.lanes and stage.batch % settings.lanes:
             raise ValueError(f"batch={stage.batch} does not divide among lanes={settings.lanes}; give a multiple of it")
 
 

@@ -14,6 +14,7 @@ from tests.data.texts import folder, same
 SIZES = {"length": 32, "batch": 4, "seed": 7}
 TEXTS = (
     {},
+    {"lanes": 1},
     {"lanes": 2},
     {"lanes": 4, "packing": "first_fit"},
     {"packing": "first_fit", "separate_documents": True, "positions": PerDocument()},

@@ -26,7 +26,7 @@ def test_settings_print_as_their_spec(value):
         ("DataSettings()", "needs source="),
         ("DataSettings(source='python_docs', packing='best_fit')", '"concatenate" or "first_fit"'),
         ("DataSettings(source='python_docs', tokenizer='byte')", '"bytes" or "model"'),
-        ("DataSettings(source='python_docs', lanes=0)", "lanes=0 must be at least 1"),
+        ("DataSettings(source='python_docs', lanes=-1)", "lanes=-1 must be at least 0"),
         ("DataSettings(source='python_docs', lane=2)", r"no field 'lane'\. Did you mean lanes\?"),
         ("DataSettings(source='python_docs', positions=PoSE())", "PoSE needs length="),
         ("DataSettings(source='python_docs', positions='PoSE')", "takes Positions"),

@@ -42,7 +42,7 @@ def test_rows_of_several_processes_are_the_batch(settings, lanes, packing, divid
 
 def test_an_epoch_has_each_document_once_whole_and_ended(settings):
     """Where an epoch ends the next goes on in the same window, in another order."""
-    batches = islice(open_stream(settings(), **SIZES), 40)
+    batches = islice(open_stream(settings(lanes=1), **SIZES), 40)
     texts = bytes(np.concatenate([windows(batch).ravel() for batch in batches]).astype(np.uint8)).split(b"\0")
     epoch = sorted(documents(settings()))
     count = len(epoch)
@@ -54,7 +54,7 @@ def test_an_epoch_has_each_document_once_whole_and_ended(settings):
 def test_lanes_share_the_documents_of_an_epoch(settings):
     """Lane l reads every second document from the l-th of the order that one lane would read."""
     order = bytes(
-        np.concatenate([windows(b).ravel() for b in islice(open_stream(settings(), **SIZES), 30)]).astype("u1")
+        np.concatenate([windows(b).ravel() for b in islice(open_stream(settings(lanes=1), **SIZES), 30)]).astype("u1")
     )
     lanes = open_stream(settings(lanes=2), **SIZES)
     rows = np.concatenate([windows(next(lanes)).reshape(2, -1) for _ in range(30)], axis=1).astype("u1")
@@ -64,9 +64,17 @@ def test_lanes_share_the_documents_of_an_epoch(settings):
         assert bytes(lane).split(b"\0")[: len(expected)] == expected
 
 
+def test_a_row_has_a_lane_of_its_own_unless_documents_are_few(settings):
+    """A batch of 4 rows is 4 places of the text; 40 rows find 19 documents, and 10 lanes leave each lane 4 rows."""
+    for batch, lanes in ((4, 4), (40, 10), (19, 19), (23, 1)):
+        stream = open_stream(settings(), length=32, batch=batch, seed=7)
+        assert sorted(stream.lanes) == list(range(lanes))
+        assert same(next(stream), next(open_stream(settings(lanes=lanes), length=32, batch=batch, seed=7)))
+
+
 def test_first_fit_keeps_documents_whole_and_leaves_none_out(settings):
     """One batch is one set of bins, so that what was given is the beginning of the order: no piece is twice ahead."""
-    given = settings(packing="first_fit")
+    given = settings(packing="first_fit", lanes=1)
     lane = lane_of(given, batch=16)
     window = 33
     tokens = [np.append(np.frombuffer(text, np.uint8), 0) for text in documents(given)]

@@ -36,7 +36,7 @@ def test_a_model_s_tokens_end_with_its_own_end():
 
 
 def test_a_stream_and_what_is_held_out_are_in_the_model_s_tokens(settings):
-    given, tokenizer = settings(tokenizer="model"), Letters()
+    given, tokenizer = settings(tokenizer="model", lanes=1), Letters()
     stream = open_stream(given, length=16, batch=2, seed=0, tokenizer=tokenizer)
     found = open_documents(given, "train")
     count = len(found.records)

@@ -254,8 +254,8 @@ def test_a_command_line_that_cannot_be(
 
 def test_a_field_that_the_file_leaves_out_can_be_given(folder: Path, capsys: pytest.CaptureFixture) -> None:
     """`configs/smoke.py` has no guard, rule or positions; what is wrong here is the last of them alone."""
-    given = {"guard.spike": 3, "optimizer.rule": "lion", "data.positions": "PoSE(length=99)", "data.lanes": 0}
-    assert "config.data: lanes=0 must be at least 1" in refuse_fields(folder, capsys, given)
+    given = {"guard.spike": 3, "optimizer.rule": "lion", "data.positions": "PoSE(length=99)", "data.lanes": -1}
+    assert "config.data: lanes=-1 must be at least 0" in refuse_fields(folder, capsys, given)
 
 
 def test_a_bucket_without_what_it_needs(
