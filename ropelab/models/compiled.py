@@ -32,6 +32,26 @@ def nll(
     return head.negative_log_likelihood(params, x_BTD[:, :-1], tokens_BT[:, 1:])
 
 
+@partial(jax.jit, static_argnums=(0, 1))
+def judged(
+    wiring: Wiring,
+    count: int,
+    params: Params,
+    tokens_BT: Array,
+    segments_BT: Array,
+    starts_B: Array,
+    length: int | Array,
+) -> tuple[Array, Array]:
+    """`(nll_BC, likeliest_BC)` of `count` tokens of each row from token `start` on: -log p, and whether no other word
+    is likelier. Logits are made of those alone."""
+    x_BTD = whole_text(wiring, params, tokens_BT, placed(tokens_BT, None, segments_BT, None)._replace(length=length))
+    at_BC = jnp.clip(starts_B[:, None] + jnp.arange(count), 1, tokens_BT.shape[1] - 1)
+    logits_BCV = head.logits(params, jnp.take_along_axis(x_BTD, at_BC[..., None] - 1, axis=1))
+    targets_BC = jnp.take_along_axis(tokens_BT, at_BC, axis=1)
+    picked_BC = jnp.take_along_axis(logits_BCV, targets_BC[..., None], axis=2)[..., 0]
+    return jax.nn.logsumexp(logits_BCV, axis=-1) - picked_BC, picked_BC >= jnp.max(logits_BCV, axis=-1)
+
+
 @partial(jax.jit, static_argnums=0, static_argnames="length", donate_argnames="cache")
 def nll_part(
     wiring: Wiring, params: Params, tokens_BT: Array, targets_BT: Array, cache: Cache, *, length: int

@@ -1,0 +1,111 @@
+"""What a family of questions is: a prompt of any length, made of a seed, whose answer is known.
+
+A prompt is made of units, a line or a round of filler, of which as many are taken as fit. Question i of a seed and a
+length is always the same, whoever asks, whatever else is asked; another tokenizer fits another number of units.
+"""
+
+from collections.abc import Callable
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+
+from ropelab.encodings.specs import Spec
+from ropelab.evaluation.questions.scoring import Scorer, share_contained
+
+CountTokens = Callable[[str], int]
+
+
+class Question(NamedTuple):
+    """A question and what answers it.
+
+    Attributes:
+        prompt: what is read.
+        prefix: how an answer begins; appended for models that continue text rather than talk.
+        answers: what an answer has to contain.
+        expected: the answer as a continuation of prompt and prefix, which likelihoods are taken of.
+        depth: where in the prompt the answer is told, 0 its beginning and 1 its end; None if at no one place.
+    """
+
+    prompt: str
+    prefix: str
+    answers: tuple[str, ...]
+    expected: str
+    depth: float | None = None
+
+
+class Fitted(NamedTuple):
+    """A question that fits, with the units and the tokens that it is made of."""
+
+    question: Question
+    units: int
+    tokens: int
+
+
+class Questions(Spec):
+    """A family of questions.
+
+    Attributes:
+        new_tokens: room for the answer, which counts towards the length.
+        fewest: units of the shortest prompt.
+        places: whether a question is asked at a depth.
+        score: of an answer, from 0 to 1.
+    """
+
+    new_tokens: ClassVar[int]
+    fewest: ClassVar[int] = 1
+    places: ClassVar[bool] = True
+    score: ClassVar[Scorer] = staticmethod(share_contained)
+
+    def question(self, rng: np.random.Generator, units: int, depth: float | None, length: int) -> Question:
+        """A question whose prompt has so many units.
+
+        Args:
+            depth: where the answer is told; None draws it.
+            length: tokens that the prompt is made for, by which some families choose their proportions.
+        """
+        raise NotImplementedError
+
+
+def fitted(
+    family: Questions, length: int, count_tokens: CountTokens, *, seed: int, number: int, depth: float | None = None
+) -> Fitted:
+    """Question `number` with the most units that fit: prompt, prefix and room for the answer are at most `length`.
+
+    Raises:
+        ValueError: if not even the shortest question fits.
+    """
+
+    def made(units: int) -> tuple[Question, int]:
+        question = family.question(np.random.default_rng([seed, number]), units, depth, length)
+        return question, count_tokens(question.prompt + question.prefix) + family.new_tokens
+
+    fits, tokens = family.fewest, made(family.fewest)[1]
+    if tokens > length:
+        raise ValueError(
+            f"{family!r} needs {tokens} tokens at least, {family.new_tokens} of them for the answer; length={length}"
+        )
+    per_unit = max((made(family.fewest + 8)[1] - tokens) / 8, 0.5)
+    too_many = family.fewest + int(1.5 * (length - tokens) / per_unit) + 16
+    while made(too_many)[1] <= length:
+        fits, too_many = too_many, 2 * too_many
+    while too_many - fits > 1:
+        middle = (fits + too_many) // 2
+        if made(middle)[1] <= length:
+            fits = middle
+        else:
+            too_many = middle
+    question, tokens = made(fits)
+    return Fitted(question, fits, tokens)
+
+
+def place(rng: np.random.Generator, depth: float | None, count: int) -> int:
+    """One of `count` places in order: the nearest to a depth, or a drawn one.
+
+    Raises:
+        ValueError: for a depth outside 0 and 1.
+    """
+    if depth is None:
+        return int(rng.integers(count))
+    if not 0 <= depth <= 1:
+        raise ValueError(f"depth={depth} must lie between 0, the beginning, and 1, the end")
+    return round(depth * (count - 1))

@@ -1,0 +1,43 @@
+"""A number hidden in text that says nothing.
+
+    There is an important info hidden ... | The grass is green. ... | The pass key is 71432. ...
+    | The grass is green. ... | What is the pass key? The pass key is
+
+Source: Mohtashami and Jaggi, arXiv 2305.16300; the text of its repository, which PI and YaRN ask. A unit is a round of
+filler, 88 characters; the key stands between two of them.
+"""
+
+from typing import ClassVar
+
+import numpy as np
+
+from ropelab.data.passkey import FILLER, QUESTION, TASK, TOLD
+from ropelab.encodings.specs import at_least, require, spec
+from ropelab.evaluation.questions.base import Question, Questions, place
+from ropelab.evaluation.questions.scoring import Scorer, first_integer
+from ropelab.evaluation.questions.words import number
+
+
+@spec
+class Passkey(Questions):
+    """Attributes:
+    digits: of the number, the first of which is not 0.
+    """
+
+    new_tokens: ClassVar[int] = 10
+    fewest: ClassVar[int] = 0
+    score: ClassVar[Scorer] = staticmethod(first_integer)
+
+    digits: int = 5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least(1, self, "digits")
+        require(self.digits <= 18, self, f"digits={self.digits} must be at most 18")
+
+    def question(self, rng: np.random.Generator, units: int, depth: float | None, length: int) -> Question:
+        key = number(rng, self.digits)
+        before = place(rng, depth, units + 1)
+        beginning = TASK + FILLER * before
+        prompt = beginning + TOLD.format(key) + FILLER * (units - before) + QUESTION
+        return Question(prompt, "", (key,), f" {key}", len(beginning) / len(prompt))
