@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from ropelab.evaluation import intervals
 from ropelab.evaluation.effective import distances_to_ask, k_max, longest, nolima_length, ruler_length, yarn_length
 from ropelab.evaluation.interpolation import fit
+from ropelab.reporting import intervals
 
 
 def test_a_hole_ends_k_max_and_nothing_else() -> None:

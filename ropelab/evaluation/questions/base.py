@@ -4,13 +4,13 @@ A prompt is made of units, a line or a round of filler, of which as many are tak
 length is always the same, whoever asks, whatever else is asked; another tokenizer fits another number of units.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import ClassVar, NamedTuple
 
 import numpy as np
 
 from ropelab.encodings.specs import Spec
-from ropelab.evaluation.questions.scoring import Scorer, share_contained
+from ropelab.evaluation.questions.scoring import share_contained
 
 CountTokens = Callable[[str], int]
 
@@ -48,13 +48,17 @@ class Questions(Spec):
         new_tokens: room for the answer, which counts towards the length.
         fewest: units of the shortest prompt.
         places: whether a question is asked at a depth.
-        score: of an answer, from 0 to 1.
+        until: where an answer that the prefix has begun ends, if not with the room for it.
     """
 
     new_tokens: ClassVar[int]
     fewest: ClassVar[int] = 1
     places: ClassVar[bool] = True
-    score: ClassVar[Scorer] = staticmethod(share_contained)
+    until: ClassVar[str] = ""
+
+    def score(self, said: str, wanted: Sequence[str]) -> float:
+        """How right an answer is, from 0 to 1."""
+        return share_contained(said, wanted)
 
     def question(self, rng: np.random.Generator, units: int, depth: float | None, length: int) -> Question:
         """A question whose prompt has so many units.

@@ -7,13 +7,14 @@ LongEval, DachengLi1/LongChat 4b5faa5, longeval/utils.py, its prompt word by wor
 answer is begun as a line is. A unit is a line. Their lengths are 200 to 680 lines; here a length is in tokens.
 """
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
 
 from ropelab.encodings.specs import spec
 from ropelab.evaluation.questions.base import Question, Questions, place
-from ropelab.evaluation.questions.scoring import Scorer, last_integer
+from ropelab.evaluation.questions.scoring import last_integer
 from ropelab.evaluation.questions.words import word_pairs
 
 HEADER = (
@@ -33,7 +34,10 @@ class Lines(Questions):
     """One line of many."""
 
     new_tokens: ClassVar[int] = 32  # LongEval leaves 100, of which an answer of this form uses a tenth
-    score: ClassVar[Scorer] = staticmethod(last_integer)
+    until: ClassVar[str] = "\n"  # a model that continues text goes on with other lines, and their integers are last
+
+    def score(self, said: str, wanted: Sequence[str]) -> float:
+        return last_integer(said, wanted)
 
     def question(self, rng: np.random.Generator, units: int, depth: float | None, length: int) -> Question:
         names, numbers = word_pairs(rng, units), rng.integers(1, LARGEST + 1, units)

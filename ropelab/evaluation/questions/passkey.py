@@ -7,6 +7,7 @@ Source: Mohtashami and Jaggi, arXiv 2305.16300; the text of its repository, whic
 filler, 88 characters; the key stands between two of them.
 """
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy as np
 from ropelab.data.passkey import FILLER, QUESTION, TASK, TOLD
 from ropelab.encodings.specs import at_least, require, spec
 from ropelab.evaluation.questions.base import Question, Questions, place
-from ropelab.evaluation.questions.scoring import Scorer, first_integer
+from ropelab.evaluation.questions.scoring import first_integer
 from ropelab.evaluation.questions.words import number
 
 
@@ -26,7 +27,6 @@ class Passkey(Questions):
 
     new_tokens: ClassVar[int] = 10
     fewest: ClassVar[int] = 0
-    score: ClassVar[Scorer] = staticmethod(first_integer)
 
     digits: int = 5
 
@@ -34,6 +34,9 @@ class Passkey(Questions):
         super().__post_init__()
         at_least(1, self, "digits")
         require(self.digits <= 18, self, f"digits={self.digits} must be at most 18")
+
+    def score(self, said: str, wanted: Sequence[str]) -> float:
+        return first_integer(said, wanted)
 
     def question(self, rng: np.random.Generator, units: int, depth: float | None, length: int) -> Question:
         key = number(rng, self.digits)

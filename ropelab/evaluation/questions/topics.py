@@ -5,13 +5,14 @@ topic is told by its name alone, and figures are not to be compared with LongEva
 hundred words. Source of the task and its prompt: DachengLi1/LongChat 4b5faa5, longeval/utils.py.
 """
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
 
 from ropelab.encodings.specs import spec
 from ropelab.evaluation.questions.base import Question, Questions
-from ropelab.evaluation.questions.scoring import Scorer, contains_topic
+from ropelab.evaluation.questions.scoring import contains_topic
 
 HEADER = (
     "Below is a record of our previous conversation on {} different topics. You are the ASSISTANT, and I am the USER. "
@@ -52,7 +53,9 @@ class Topics(Questions):
 
     new_tokens: ClassVar[int] = 32
     places: ClassVar[bool] = False
-    score: ClassVar[Scorer] = staticmethod(contains_topic)
+
+    def score(self, said: str, wanted: Sequence[str]) -> float:
+        return contains_topic(said, wanted)
 
     def question(self, rng: np.random.Generator, units: int, depth: float | None, length: int) -> Question:
         topics = [f"{field} {subject}" for field in FIELDS for subject in SUBJECTS]

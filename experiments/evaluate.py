@@ -1,0 +1,164 @@
+"""Evaluate a model under encodings and patterns: perplexity, retrieval, RULER's tasks, attention resolution and more.
+
+    python -m experiments.evaluate --model=smollm2 --encodings="YaRN(factor=2.0, original_length=8192)" \
+        --evals="perplexity(tokens=16384), passkey, lines, ruler" --lengths=1024,2048,4096 --workdir=runs/evaluate
+
+The unchanged model is always the first arm. Evaluations: perplexity, longppl, resolution, attention, heads, passkey,
+lines, topics, ruler (or niah_single_1, niah_multikey_2, niah_multikey_3, vt, cwe, fwe), json_kv, kmax; their settings
+in brackets: passkey(trials=4, depths=3, way="generation"), kmax(distances=32, trials=10). Interrupt it and run the same
+command again: what was measured is not measured again. Written to the workdir: records.jsonl and .csv, report.md,
+heatmap.png and .pdf, receipts.json, settings.json. Exit code 0: done. 2: bad input.
+"""
+
+import dataclasses
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from absl import flags
+from tqdm import tqdm
+
+from experiments import launch
+from experiments.swap import parse_arm
+from ropelab import attention
+from ropelab.data.text import read_text
+from ropelab.encodings import specs
+from ropelab.evaluation import campaign
+from ropelab.evaluation.arms import UNCHANGED, Arm
+from ropelab.evaluation.effective import BASE_LENGTH, k_max, nolima_length, ruler_length, yarn_length
+from ropelab.evaluation.evals import catalogue
+from ropelab.evaluation.evals.base import merged
+from ropelab.lab import Lab, load, tokens_of
+from ropelab.models.parameters import fingerprint
+from ropelab.reporting import files
+from ropelab.reporting.evaluation_report import evaluation_report
+from ropelab.reporting.evaluation_table import by_length, print_tables
+from ropelab.reporting.heat_map import heat_map
+from ropelab.reporting.perplexity_figure import image
+
+HELP = {
+    "model": "smollm2, a .gguf file, a Hugging Face directory or hub id, or the folder of a training.",
+    "encodings": "Arms beside the unchanged model, separated by ;: an encoding, a pattern, or both joined by a plus.",
+    "patterns": "Patterns, separated by ;: every arm is measured under its own and under each of these.",
+    "evals": "Evaluations, separated by commas, settings in brackets.",
+    "lengths": "Tokens of context.",
+    "text": "Text for perplexity and attention: python-reference, python-stdlib, a UTF-8 file or a folder.",
+    "workdir": "Folder for everything the run writes.",
+    "dtype": "Of the parameters and the computation.",
+    "seed": "Of everything drawn.",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The exit code; `argv` has the program's name first."""
+    values = flags.FlagValues()
+    texts = {"model": "smollm2", "encodings": "", "patterns": "", "evals": "perplexity", "text": "python-reference"}
+    for name, default in (texts | {"workdir": None, "dtype": "float32"}).items():
+        flags.DEFINE_string(name, default, HELP[name], flag_values=values)
+    flags.DEFINE_list("lengths", ["1024", "2048", "4096"], HELP["lengths"], flag_values=values)
+    flags.DEFINE_integer("seed", 0, HELP["seed"], 0, flag_values=values)
+    return launch.answer(act, values, argv)
+
+
+def act(values: flags.FlagValues, words: list[str], command: str) -> int:
+    launch.no_words(words, "settings are given as --name=value")
+    if not values.workdir:
+        raise ValueError("--workdir is missing; name a folder for everything the run writes")
+    workdir = Path(values.workdir)
+    evaluations = catalogue.parse(values.evals)
+    wanted = arms_asked_for(values.encodings, values.patterns)
+    lengths = whole_numbers(values.lengths)
+    text = read_text(values.text)
+    lab = load(values.model, dtype=values.dtype)
+    labs = swapped(lab, wanted)
+    text_T = tokens_of(lab, text.content) if lab.tokenizer else np.zeros(0, np.int32)
+    weights = fingerprint(lab.params)
+    setting = campaign.Setting(
+        *(lab.name, weights, lab.tokenizer, text.name, text.sha256, text_T, lengths, values.seed, values.dtype)
+    )
+    work = campaign.pieces([Arm(name, one.model) for name, one in labs.items()], evaluations, lengths)
+    campaign.check(work, setting)
+    receipts = {name: dataclasses.asdict(one.receipt()) for name, one in labs.items()}
+    files.write_json(
+        workdir / "settings.json", {"command": command, "evals": {n: repr(e) for n, e in evaluations.items()}}
+    )
+    files.write_json(workdir / "receipts.json", receipts)
+    records = measured(work, setting, workdir / "measurements")
+    write(workdir, records, receipts, command)
+    print_tables(records)
+    return 0
+
+
+def arms_asked_for(encodings: str, patterns: str) -> dict[str, tuple[Any, Any]]:
+    """Encoding and pattern of every arm but the first, by name; None is the model's own."""
+    asked = {text: parse_arm(text) for text in specs.split(encodings, ";")}
+    also = {text: attention.parse(text) for text in specs.split(patterns, ";")}
+    for name, pattern in also.items():
+        asked |= {f"{n} + {name}": (encoding, pattern) for n, (encoding, own) in list(asked.items()) if own is None}
+    return {name: (None, pattern) for name, pattern in also.items()} | asked
+
+
+def swapped(lab: Lab, wanted: dict[str, tuple[Any, Any]]) -> dict[str, Lab]:
+    """The unchanged model and the arms.
+
+    Raises:
+        ValueError: for an arm that is another one, or the unchanged model.
+    """
+    labs = {UNCHANGED: lab} | {name: lab.swap(encoding, pattern) for name, (encoding, pattern) in wanted.items()}
+    seen: dict[Any, str] = {}
+    for name, one in labs.items():
+        other = seen.setdefault(one.model.wiring, name)
+        if other != name:
+            raise ValueError(f"the arms {other!r} and {name!r} are the same; leave one out")
+    return labs
+
+
+def whole_numbers(texts: Sequence[str]) -> tuple[int, ...]:
+    """Lengths, in ascending order."""
+    if not texts or not all(text.strip().isdecimal() and int(text) >= 2 for text in texts):
+        raise ValueError(f"--lengths={','.join(texts)} must be whole numbers from 2 on, as in --lengths=1024,4096")
+    return tuple(sorted({int(text) for text in texts}))
+
+
+def measured(work: list[campaign.Piece], setting: campaign.Setting, folder: Path) -> list[dict[str, Any]]:
+    """All records, under a bar that counts trials."""
+    with tqdm(total=sum(piece.unit.trials for piece in work), unit="trial", dynamic_ncols=True) as bar:
+
+        def begin(piece: campaign.Piece) -> None:
+            bar.set_description(f"{piece.arm.name}: {piece.name} @ {piece.unit.length}")
+
+        return merged(campaign.run(work, setting, folder, begin=begin, advance=bar.update))
+
+
+def write(workdir: Path, records: list[dict[str, Any]], receipts: dict[str, Any], command: str) -> None:
+    """Records, the report and the figure."""
+    files.write(workdir / "records.jsonl", "".join(json.dumps(record) + "\n" for record in records))
+    files.write_csv(workdir / "records.csv", records)
+    figure = heat_map(records)
+    if figure is not None:
+        for kind in ("png", "pdf"):
+            files.write(workdir / f"heatmap.{kind}", image(figure, kind))
+    page = evaluation_report(records, receipts, effective(records), command, figure is not None)
+    files.write(workdir / "report.md", page)
+
+
+def effective(records: list[dict[str, Any]]) -> list[list[str]]:
+    """How long a context each arm uses for each family of questions, by four definitions."""
+    found = []
+    for name in dict.fromkeys(r["eval"] for r in records if r["depth"] is not None and "." not in r["eval"]):
+        for arm in dict.fromkeys(r["arm"] for r in records):
+            mine = [r for r in records if (r["eval"], r["arm"]) == (name, arm)]
+            longest = max(r["length"] for r in mine)
+            by_distance = {round((1 - r["depth"]) * longest): r["value"] for r in mine if r["length"] == longest}
+            scores = {n: mean.value or 0.0 for n, mean in by_length(records, name)[arm].items()}
+            short = min(scores) <= BASE_LENGTH
+            lengths = (yarn_length(scores), ruler_length(scores), nolima_length(scores) if short else "–")
+            found.append([arm, name, f"{k_max(by_distance)} of {longest}", *map(str, lengths)])
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())

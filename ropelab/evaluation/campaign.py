@@ -1,0 +1,137 @@
+"""Arms under evaluations at lengths: every unit measured once, kept at once, and never measured again.
+
+A unit is a file named by the hash of all that it depends on: the weights, the encoding and pattern with the file they
+were written in, kernel and dtype, the text, the seed, the evaluation, the unit and the versions. So an interrupted
+campaign goes on where it stopped, and a longer one measures what is new.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ropelab.encodings.outside import written_in
+from ropelab.evaluation.arms import Arm
+from ropelab.evaluation.asking import Speaks
+from ropelab.evaluation.evals.base import Bench, Evaluation, Unit
+from ropelab.evaluation.protocol import versions
+
+
+class Setting(NamedTuple):
+    """What all units have in common.
+
+    Attributes:
+        model, weights: the checkpoint by name, and the fingerprint of its parameters.
+        text, text_sha256: where the text came from, and the hash of its bytes.
+        text_T: its tokens.
+        lengths: of context.
+        seed: of everything drawn.
+    """
+
+    model: str
+    weights: str
+    tokenizer: Speaks | None
+    text: str
+    text_sha256: str
+    text_T: np.ndarray
+    lengths: tuple[int, ...]
+    seed: int
+    dtype: str
+
+    def line(self, evaluation: Evaluation) -> str:
+        """The protocol in one line."""
+        return (
+            f"model {self.model} (weights {self.weights}); text {self.text} (sha256 {self.text_sha256[:12]}); "
+            f"{evaluation.protocol()}; seed {self.seed}; {self.dtype}; {versions()}"
+        )
+
+
+class Piece(NamedTuple):
+    """One unit of one evaluation of one arm."""
+
+    arm: Arm
+    name: str
+    evaluation: Evaluation
+    unit: Unit
+
+
+def pieces(arms: Sequence[Arm], evaluations: Mapping[str, Evaluation], lengths: Sequence[int]) -> list[Piece]:
+    """All work, evaluation by evaluation, so that the arms of a table come one after another."""
+    return [
+        Piece(arm, name, evaluation, unit)
+        for name, evaluation in evaluations.items()
+        for arm in arms
+        for unit in evaluation.units(lengths)
+    ]
+
+
+def check(work: Sequence[Piece], setting: Setting) -> None:
+    """Raise `ValueError` for the first unit that cannot be measured, naming it; nothing is compiled for this."""
+    for piece in work:
+        try:
+            piece.evaluation.check(bench_of(piece, setting), piece.unit)
+        except ValueError as error:
+            raise ValueError(f"{piece.name} at {piece.unit.length} tokens, {piece.arm.name}: {error}") from None
+
+
+def bench_of(piece: Piece, setting: Setting) -> Bench:
+    return Bench(piece.arm.model, setting.tokenizer, setting.text_T, setting.seed)
+
+
+def run(
+    work: Sequence[Piece],
+    setting: Setting,
+    folder: Path,
+    *,
+    begin: Callable[[Piece], object] = lambda piece: None,
+    advance: Callable[[int], object] = lambda trials: None,
+) -> Iterator[dict[str, Any]]:
+    """The records of every unit, as they are measured or found.
+
+    Args:
+        folder: where units are kept.
+        begin, advance: told which unit begins, and how many trials are done.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for piece in work:
+        begin(piece)
+        yield from kept_or_measured(piece, setting, folder, advance)
+
+
+def kept_or_measured(
+    piece: Piece, setting: Setting, folder: Path, advance: Callable[[int], object]
+) -> list[dict[str, Any]]:
+    path = file_of(piece, setting, folder)
+    if path.is_file():
+        advance(piece.unit.trials)
+        return json.loads(path.read_text(encoding="utf-8"))
+    found = [
+        {
+            "arm": piece.arm.name,
+            "eval": f"{piece.name}.{one.name}" if one.name else piece.name,
+            "length": piece.unit.length,
+            "depth": piece.unit.depth,
+            "value": one.value if np.isfinite(one.value) else None,
+            "count": one.over,
+            "seed": setting.seed,
+            "protocol": setting.line(piece.evaluation),
+        }
+        for one in piece.evaluation.measure(bench_of(piece, setting), piece.unit, advance)
+    ]
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(found), encoding="utf-8")
+    os.replace(partial, path)
+    return found
+
+
+def file_of(piece: Piece, setting: Setting, folder: Path) -> Path:
+    """Where a unit is kept."""
+    wiring = piece.arm.model.wiring
+    facts = [piece.arm.name, repr(wiring.encoding), repr(wiring.pattern), str(wiring.kernel)]
+    facts += [*written_in(wiring.encoding), setting.weights, setting.text_sha256, setting.text_T.size, setting.seed]
+    facts += [setting.dtype, piece.name, repr(piece.evaluation), list(piece.unit), versions()]
+    return folder / f"{hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:20]}.json"

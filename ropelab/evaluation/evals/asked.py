@@ -1,0 +1,87 @@
+"""Questions as evaluations: a score at every length and depth."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal
+
+import numpy as np
+
+from ropelab.encodings.specs import at_least, require, spec
+from ropelab.evaluation.asking import ask
+from ropelab.evaluation.effective import distances_to_ask
+from ropelab.evaluation.evals.base import Bench, Evaluation, Found, Unit
+from ropelab.evaluation.questions.base import Questions, fitted
+
+
+@spec
+class Asked(Evaluation):
+    """Questions of one family.
+
+    Attributes:
+        family: what is asked.
+        trials: questions at each length and depth.
+        depths: how many, evenly spaced from the beginning to the end of the text, if the family has places; 0 draws one
+            for each question.
+        distances: how many of PI's, from the end of the text, in place of depths; 0 for none.
+        way: "generation" or "likelihood".
+    """
+
+    family: Questions
+    trials: int = 10
+    depths: int = 5
+    distances: int = 0
+    way: Literal["generation", "likelihood"] = "likelihood"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least(1, self, "trials")
+        at_least(0, self, "depths", "distances")
+        placed = self.family.places or not self.distances
+        require(placed, self, f"{self.family!r} is asked at no distance; leave out distances={self.distances}")
+
+    def units(self, lengths: Sequence[int]) -> list[Unit]:
+        return [Unit(length, depth, self.trials) for length in lengths for depth in self.places(length)]
+
+    def places(self, length: int) -> list[float | None]:
+        """The depths that are asked at."""
+        if self.distances:
+            return [1 - k / length for k in distances_to_ask(length, self.distances)]
+        if not self.family.places or not self.depths:
+            return [None]
+        return [0.5] if self.depths == 1 else np.linspace(0, 1, self.depths).round(4).tolist()
+
+    def protocol(self) -> str:
+        said = (
+            "greedy generation, judged as the family is"
+            if self.way == "generation"
+            else "likelihood: right if every token of the expected answer is the likeliest"
+        )
+        return f"{self.family!r}, {self.family.new_tokens} tokens of the length for the answer; {said}"
+
+    def check(self, bench: Bench, unit: Unit) -> None:
+        bench.model.check_positions(unit.length)
+        self.questions(bench, unit, 1)
+
+    def questions(self, bench: Bench, unit: Unit, count: int) -> list:
+        """The first questions of a unit."""
+        if bench.tokenizer is None:
+            raise ValueError(f"{self.family!r} asks in words, and this model has no tokenizer")
+        encode = bench.tokenizer.encode
+        return [
+            fitted(
+                self.family,
+                unit.length,
+                lambda text: len(encode(text)),
+                seed=bench.seed,
+                number=number,
+                depth=unit.depth,
+            ).question
+            for number in range(count)
+        ]
+
+    def measure(self, bench: Bench, unit: Unit, advance: Callable[[int], object]) -> Iterable[Found]:
+        questions = self.questions(bench, unit, unit.trials)
+        assert bench.tokenizer is not None
+        answers = ask(bench.model, bench.tokenizer, self.family, questions, self.way, advance)
+        yield Found("", float(np.mean([answer.score for answer in answers])), len(answers))
+        if self.way == "likelihood":
+            yield Found("nll", float(np.mean([answer.nll for answer in answers])), len(answers))

@@ -1,0 +1,101 @@
+"""What an evaluation is: units of work on one arm, each of which gives records that merge.
+
+A unit is what is measured at once and kept: one length, or one length and depth. A record is a mean and how many things
+it is a mean of, so that records of parts add up to the record of the whole:
+
+    arm, eval, length, depth, value, count, seed, protocol
+
+`eval` is the evaluation's name, with a dot and the number's where it has several: "perplexity.nll", "passkey".
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ropelab.encodings.specs import Spec
+from ropelab.evaluation.asking import Speaks
+from ropelab.models.module import Model
+
+
+class Bench(NamedTuple):
+    """What an evaluation works on.
+
+    Attributes:
+        model: of the arm.
+        tokenizer: None if the model has none, which evaluations of text refuse.
+        text_T: tokens of the text that is measured on.
+        seed: of everything drawn.
+    """
+
+    model: Model
+    tokenizer: Speaks | None
+    text_T: np.ndarray
+    seed: int
+
+
+class Unit(NamedTuple):
+    """One piece of work.
+
+    Attributes:
+        length: tokens of context.
+        depth: where the answer is told, for evaluations that ask at depths.
+        trials: how many texts or questions.
+    """
+
+    length: int
+    depth: float | None
+    trials: int
+
+
+class Found(NamedTuple):
+    """One number of a unit.
+
+    Attributes:
+        name: "" for the evaluation's own number, or what comes after the dot.
+        value: the mean of something.
+        over: how many things.
+    """
+
+    name: str
+    value: float
+    over: int
+
+
+class Evaluation(Spec):
+    """An evaluation. A frozen value, whose `repr` names what it did."""
+
+    def units(self, lengths: Sequence[int]) -> list[Unit]:
+        """The work at these lengths."""
+        raise NotImplementedError
+
+    def protocol(self) -> str:
+        """How its numbers are made, in one line."""
+        raise NotImplementedError
+
+    def check(self, bench: Bench, unit: Unit) -> None:
+        """Raise `ValueError` if the unit cannot be measured; before anything is compiled."""
+
+    def measure(self, bench: Bench, unit: Unit, advance: Callable[[int], object]) -> Iterable[Found]:
+        """The numbers of a unit.
+
+        Args:
+            advance: told how many of the unit's trials are done, as they are.
+        """
+        raise NotImplementedError
+
+
+def merged(records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One record for each arm, evaluation, length and depth: means weighted by counts, in the order first seen."""
+    together: dict[tuple, dict[str, Any]] = {}
+    for record in records:
+        key = tuple(record[name] for name in ("arm", "eval", "length", "depth", "protocol"))
+        if key not in together:
+            together[key] = dict(record)
+            continue
+        kept = together[key]
+        count = kept["count"] + record["count"]
+        if count:
+            kept["value"] = (kept["value"] * kept["count"] + record["value"] * record["count"]) / count
+        kept["count"] = count
+    return list(together.values())

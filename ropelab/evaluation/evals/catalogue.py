@@ -1,0 +1,61 @@
+"""Evaluations by name, as a command line writes them: "perplexity, passkey(trials=4), ruler, resolution"."""
+
+from collections.abc import Callable
+
+from ropelab.encodings import specs
+from ropelab.evaluation.evals.asked import Asked
+from ropelab.evaluation.evals.base import Evaluation
+from ropelab.evaluation.evals.of_text import Attention, Heads, LongPPL, Perplexity, Resolution
+from ropelab.evaluation.questions import catalogue as questions
+
+OF_TEXT: dict[str, Callable[..., Evaluation]] = {
+    "perplexity": Perplexity,
+    "longppl": LongPPL,
+    "resolution": Resolution,
+    "attention": Attention,
+    "heads": Heads,
+}
+K_MAX = "kmax"  # the passkey at PI's 32 distances
+KNOWN = (*OF_TEXT, *questions.NAMED, *questions.GROUPS, K_MAX)
+
+
+def parse(text: str) -> dict[str, Evaluation]:
+    """The evaluations that a list names, by name, in its order.
+
+    Raises:
+        ValueError: for a name or a field that is not known, with the nearest that is, or one named twice.
+    """
+    found: dict[str, Evaluation] = {}
+    for part in specs.split(text, ","):
+        for name, evaluation in named(part).items():
+            if name in found:
+                raise ValueError(f"the evaluation {name!r} is named twice; leave one out")
+            found[name] = evaluation
+    if not found:
+        raise ValueError(f"no evaluation is named; there are {', '.join(KNOWN)}")
+    return found
+
+
+def named(text: str) -> dict[str, Evaluation]:
+    """What one part of the list means: a group is several."""
+    name, bracket, fields = text.partition("(")
+    name, fields = name.strip(), fields.strip().removesuffix(")") if bracket else ""
+    if name in OF_TEXT:
+        made = OF_TEXT[name]
+        return {name: written(made, made.__name__, fields)}
+    if name == K_MAX:
+        return {K_MAX: asked(questions.NAMED["passkey"], fields or "distances=32")}
+    if name in questions.NAMED or name in questions.GROUPS:
+        return {one: asked(family, fields) for one, family in questions.parse(name).items()}
+    if name in questions.CLASSES:
+        return {text: asked(next(iter(questions.parse(text).values())), "")}
+    raise ValueError(f"no evaluation {name!r}.{specs.nearest(name, KNOWN)} There are: {', '.join(KNOWN)}")
+
+
+def asked(family: object, fields: str) -> Evaluation:
+    return written(Asked, "Asked", ", ".join(part for part in (f"family={family!r}", fields) if part.strip()))
+
+
+def written(made: Callable[..., Evaluation], name: str, fields: str) -> Evaluation:
+    """An evaluation from its fields as they are written."""
+    return specs.parse(f"{name}({fields})", {name: made, **questions.CLASSES}, kind="evaluation")

@@ -1,0 +1,196 @@
+"""Evaluations of a text: perplexity in windows, LongPPL, attention resolution, what attention does, and its heads."""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+
+from ropelab.encodings.specs import at_least, require, spec
+from ropelab.evaluation.attention_taps import Entropy, SinkMass
+from ropelab.evaluation.evals.base import Bench, Evaluation, Found, Unit
+from ropelab.evaluation.head_scores import head_scores
+from ropelab.evaluation.long_perplexity import long_perplexity
+from ropelab.evaluation.resolution import attention_resolution
+from ropelab.evaluation.score_by_distance import measured_scores
+from ropelab.evaluation.taps import record
+from ropelab.evaluation.windows import slide
+
+
+@spec
+class OfText(Evaluation):
+    """Texts are the beginnings of equal pieces of the text, one piece a trial.
+
+    Attributes:
+        trials: how many.
+    """
+
+    trials: int = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least(1, self, "trials")
+
+    def units(self, lengths: Sequence[int]) -> list[Unit]:
+        return [Unit(length, None, self.trials) for length in lengths]
+
+    def check(self, bench: Bench, unit: Unit) -> None:
+        bench.model.check_positions(unit.length)
+        self.texts(bench, unit.length)
+
+    def texts(self, bench: Bench, length: int) -> np.ndarray:
+        """i32[trials, length], evenly spread over the text, the first at its beginning."""
+        there = bench.text_T.size
+        require(
+            there >= length * self.trials,
+            self,
+            f"the text has {there} tokens, and {self.trials} pieces of {length} are wanted; give a longer text",
+        )
+        starts = [trial * (there // self.trials) for trial in range(self.trials)]
+        return np.stack([bench.text_T[start : start + length] for start in starts])
+
+
+@spec
+class Perplexity(OfText):
+    """NLL of a text in windows of the length.
+
+    Attributes:
+        tokens: of the text, 0 for one window.
+        stride: of the windows; 0 for the length, windows that do not overlap.
+        last: also of the last so many tokens of every window.
+        trials: texts.
+    """
+
+    tokens: int = 0
+    stride: int = 0
+    last: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least(0, self, "tokens", "stride", "last")
+
+    def protocol(self) -> str:
+        moves = f"stride {self.stride}" if self.stride else "no overlap"
+        return f"windows of the length, {moves}, BOS none added; value is nats a token, perplexity its exponential"
+
+    def check(self, bench: Bench, unit: Unit) -> None:
+        bench.model.check_positions(unit.length)
+        require(self.stride <= unit.length, self, f"stride={self.stride} exceeds the length of {unit.length}")
+        require(self.last < unit.length, self, f"last={self.last} must be less than the length of {unit.length}")
+        self.texts(bench, max(self.tokens, unit.length))
+
+    def measure(self, bench: Bench, unit: Unit, advance: Callable[[int], object]) -> Iterable[Found]:
+        slid = []
+        for text_T in self.texts(bench, max(self.tokens, unit.length)):
+            slid.append(slide(bench.model, text_T, length=unit.length, stride=self.stride or unit.length))
+            advance(1)
+        scored = np.concatenate([one.nll[np.isfinite(one.nll)] for one in slid]).astype(np.float64)
+        yield Found("nll", float(scored.mean()), scored.size)
+        means = [math.log(one.by_windows) for one in slid]
+        yield Found("nll_by_windows", float(np.mean(means)), sum(len(one.windows) for one in slid))
+        if self.last:
+            ends = np.concatenate([one.nll[w.end - self.last : w.end] for one in slid for w in one.windows])
+            ends = ends[np.isfinite(ends)].astype(np.float64)
+            yield Found(f"nll_last_{self.last}", float(ends.mean()), ends.size)
+
+
+@spec
+class LongPPL(OfText):
+    """NLL of the tokens for which a long context matters, found by the measured model itself.
+
+    Attributes:
+        short, step: tokens of the short context, and how many tokens share one.
+    """
+
+    short: int = 4096
+    step: int = 1024
+
+    def protocol(self) -> str:
+        return (
+            f"key tokens by the measured model itself (short {self.short}, step {self.step}, alpha 2, beta -2), over "
+            "the whole length; value is nats a key token, LongPPL its exponential"
+        )
+
+    def check(self, bench: Bench, unit: Unit) -> None:
+        super().check(bench, unit)
+        require(unit.length > self.short, self, f"a length of {unit.length} has no token beyond short={self.short}")
+
+    def measure(self, bench: Bench, unit: Unit, advance: Callable[[int], object]) -> Iterable[Found]:
+        nll, keys, judged = 0.0, 0, 0
+        for text_T in self.texts(bench, unit.length):
+            found = long_perplexity(bench.model, text_T, short=self.short, step=self.step)
+            nll, keys, judged = nll + found.key.nll, keys + found.key.tokens, judged + found.judged
+            advance(1)
+        yield Found("nll", nll / keys if keys else math.nan, keys)
+        yield Found("key_tokens", keys / judged, judged)
+
+
+@spec
+class Resolution(OfText):
+    """Attention resolution, measured: of the mean score over layers and heads, and the mean of every head's own.
+
+    Attributes:
+        sinks: tokens at the beginning whose keys do not count.
+    """
+
+    sinks: int = 4
+
+    def protocol(self) -> str:
+        return (
+            f"scaled scores before the softmax of all causal pairs but those with a key among the first {self.sinks} "
+            "tokens; R of their mean over texts, layers and heads; per_head: the mean of each head's R"
+        )
+
+    def check(self, bench: Bench, unit: Unit) -> None:
+        super().check(bench, unit)
+        require(self.sinks <= unit.length - 2, self, f"sinks={self.sinks} leave no two distances of {unit.length}")
+
+    def measure(self, bench: Bench, unit: Unit, advance: Callable[[int], object]) -> Iterable[Found]:
+        measured = measured_scores(bench.model, self.texts(bench, unit.length), sinks=self.sinks)
+        advance(self.trials)
+        heads = measured.each.reshape(-1, measured.each.shape[-1])
+        yield Found("", attention_resolution(measured.mean), self.trials)
+        yield Found("per_head", float(np.mean([attention_resolution(s) for s in heads])), self.trials)
+
+
+@spec
+class Attention(OfText):
+    """What attention does with the text: the share of the first tokens, and how spread it is.
+
+    Attributes:
+        sinks: the first tokens.
+    """
+
+    sinks: int = 4
+
+    def protocol(self) -> str:
+        return (
+            f"mean over texts, layers, heads and queries: sink, the weight of the first {self.sinks} tokens; entropy, "
+            "in nats; spread, entropy over that of equal weights on all tokens seen so far"
+        )
+
+    def measure(self, bench: Bench, unit: Unit, advance: Callable[[int], object]) -> Iterable[Found]:
+        texts = self.texts(bench, unit.length)
+        found = record(bench.model, texts, {"sink": SinkMass(sinks=self.sinks), "entropy": Entropy()})
+        advance(self.trials)
+        yield Found("sink", float(found["sink"].mean()), self.trials)
+        yield Found("entropy", float(found["entropy"].mean()), self.trials)
+        most = np.log(np.arange(2, unit.length + 1))
+        yield Found("spread", float((found["entropy"][..., 1:] / most).mean()), self.trials)
+
+
+@spec
+class Heads(OfText):
+    """Semantic stability and positional sensitivity, the mean over layers and heads, over a window of the length."""
+
+    def protocol(self) -> str:
+        return (
+            "16 queries a text and 16 keys before each, drawn; moved over all positions of the length; stability by "
+            "the normal approximation of arXiv 2609.39929, counted by distances"
+        )
+
+    def measure(self, bench: Bench, unit: Unit, advance: Callable[[int], object]) -> Iterable[Found]:
+        texts = self.texts(bench, unit.length)
+        found = head_scores(bench.model, texts, window=unit.length, seed=bench.seed)
+        advance(self.trials)
+        for name, part in zip(("stability", "stability_counted", "sensitivity"), found, strict=True):
+            yield Found(name, float(np.nanmean(part)), self.trials)
