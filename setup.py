@@ -21,7 +21,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(include=["ropelab*", "experiments*"]),
-    package_data={"ropelab": ["py.typed"]},
+    package_data={"ropelab": ["py.typed", "evaluation/everyday.jsonl"]},
     install_requires=[
         "jax>=0.7.2",
         "flax>=0.11.2",
