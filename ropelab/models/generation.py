@@ -57,7 +57,7 @@ def read(model: Model, prompts: Sequence[Sequence[int]], lengths: np.ndarray, ro
     Shorter rows are filled up on the right with tokens of a document of their own, which nothing ever sees.
     """
     longest = int(lengths.max())
-    chunk = min(CHUNK, longest)
+    chunk = min(CHUNK, -(-longest // SLOTS) * SLOTS)
     padded = -(-longest // chunk) * chunk
     slots = -(-max(padded, longest + room) // SLOTS) * SLOTS
     ids = np.zeros((len(prompts), padded), np.int32)
@@ -65,11 +65,13 @@ def read(model: Model, prompts: Sequence[Sequence[int]], lengths: np.ndarray, ro
         row[: len(prompt)] = np.asarray(model.checked([list(prompt)]))[0]
     segments = np.where(np.arange(padded) < lengths[:, None], 0, -1).astype(np.int32)
     cache = empty_cache(model.wiring, len(prompts), slots, model.params["embedding"].dtype)
+    # a length that nothing looks at had better be one of few: each is a program of its own
+    length = longest if model.wiring.encoding.depends_on_length else padded
     last = jnp.zeros((len(prompts), model.config.vocabulary), jnp.float32)
     for start in range(0, padded, chunk):
         here = slice(start, start + chunk)
         found, cache = compiled.read_part(
-            model.wiring, model.params, ids[:, here], segments[:, here], lengths - 1 - start, cache, length=longest
+            model.wiring, model.params, ids[:, here], segments[:, here], lengths - 1 - start, cache, length=length
         )
         ends_here = (lengths - 1) // chunk == start // chunk
         last = jnp.where(ends_here[:, None], found, last)

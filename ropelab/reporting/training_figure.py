@@ -40,7 +40,8 @@ def training_figure(
         if trained_length is not None:
             by_doublings(axes, sorted({n for line in lines.values() for n in line.values}))
             mark(axes, trained_length)
-    plot.legend(*grid[0].get_legend_handles_labels(), loc="outside lower left", ncols=4, frameon=False, fontsize=8)
+    names, columns = grid[0].get_legend_handles_labels(), 2 if len(panels) == 1 else 4
+    plot.legend(*names, loc="outside lower left", ncols=columns, frameon=False, fontsize=8)
     foot.text(0.01, 0.5, "\n".join(textwrap.wrap(protocol, int(17 * width))), fontsize=7, va="center", color="#666666")
     return figure
 
