@@ -8,6 +8,7 @@ import re
 import numpy as np
 
 from ropelab.data.batch import Batch, from_windows
+from ropelab.data.more_symbols import Addition, Index, Needle, Parity, Sort
 from ropelab.data.passkey import Passkey
 from ropelab.data.positions import Positions
 from ropelab.data.resuming import Resumable, Wanted
@@ -17,7 +18,10 @@ from ropelab.data.tasks import Task
 from ropelab.data.tokens import Coder
 from ropelab.encodings import specs
 
-TASKS: dict[str, type[Task]] = {kind.__name__: kind for kind in (Copy, Reverse, AssociativeRecall, Passkey, Counting)}
+TASKS: dict[str, type[Task]] = {
+    kind.__name__: kind
+    for kind in (Copy, Reverse, Sort, Parity, Addition, AssociativeRecall, Counting, Index, Needle, Passkey)
+}
 WRITTEN_AS_ONE = re.compile(r"\s*[A-Z]\w*\s*(\(.*\)\s*)?", re.DOTALL)
 TRAIN, TEST = 0, 1  # examples of neither are those of the other
 EXAMPLE, PLACE = 0, 1  # what numbers are drawn for

@@ -99,6 +99,66 @@ def test_what_is_asked_for_is_the_count(counters):
     assert found == {0, 1, 2, 3}
 
 
+@pytest.mark.parametrize("varied", [False, True])
+def test_sorted_symbols_are_the_same_symbols_in_order(varied):
+    for tokens, asked in rows(f"Sort(symbols=9, varied={varied})"):
+        (sign,) = np.nonzero(tokens == 1)[0]
+        assert tokens[sign + 1 :].tolist() == [*sorted(tokens[:sign]), 0]
+        assert asked.tolist() == [False] * (sign + 1) + [True] * (sign + 1)
+
+
+def test_parity_is_that_of_the_ones():
+    found = set()
+    for tokens, asked in rows("Parity(varied=True)"):
+        (sign,) = np.nonzero(tokens == 1)[0]
+        odd = np.sum(tokens[:sign] == 3) % 2
+        assert tokens[sign + 1 :].tolist() == [2 + odd, 0]
+        assert asked.tolist() == [False] * (sign + 1) + [True, True]
+        found.add((sign, odd))
+    assert {odd for _, odd in found} == {0, 1}
+    assert len(found) > 20
+
+
+@pytest.mark.parametrize("step", [1, -1])
+@pytest.mark.parametrize("varied", [False, True])
+def test_sums_are_right(step, varied):
+    digits = set()
+    for tokens, asked in rows(f"Addition(reversed={step < 0}, varied={varied})"):
+        text = "".join("0123456789+"[token - 2] if token > 1 else "=."[1 - token] for token in tokens)
+        a, b, total = re.fullmatch(r"(\d+)\+(\d+)=(\d+)\.", text).groups()
+        assert len(a) == len(b) == len(total) - 1
+        assert int(a[::step]) + int(b[::step]) == int(total[::step])
+        assert asked.tolist() == [False] * (len(a) + len(b) + 2) + [True] * (len(total) + 1)
+        digits.add(len(a))
+    assert digits == {20} if not varied else len(digits) > 10
+
+
+def test_an_index_counts_from_its_source():
+    offsets = set()
+    for tokens, asked in rows("Index(symbols=50, reach=3)"):
+        (sign,) = np.nonzero(tokens == 1)[0]
+        row, (source, written, target, end) = tokens[:sign].tolist(), tokens[sign + 1 :]
+        assert len(set(row)) == len(row) >= 4
+        assert end == 0
+        offset = [-3, -2, -1, 1, 2, 3][written - 52]
+        assert row[row.index(source) + offset] == target
+        assert asked.tolist() == [False] * (sign + 3) + [True, False]
+        offsets.add(offset)
+    assert offsets == {-3, -2, -1, 1, 2, 3}
+
+
+@pytest.mark.parametrize("distance", [0, 3, 40])
+def test_a_needle_is_told_as_far_back_as_asked(distance):
+    distances = set()
+    for tokens, asked in rows(f"Needle(symbols=8, told=2, distance={distance})"):
+        first, second = np.nonzero(tokens == 1)[0]
+        assert (second, len(tokens)) == (62, 65)
+        assert tokens[first + 1 : first + 3].tolist() == tokens[second + 1 :].tolist()
+        assert asked.tolist() == [False] * 63 + [True] * 2
+        distances.add(int(second - first))
+    assert distances == {distance} if distance else min(distances) >= 3 and max(distances) > 55
+
+
 def test_a_passkey_is_told_once_and_asked_for_at_the_end():
     depths = set()
     for tokens, asked in rows("Passkey(digits=4)", length=700):
@@ -124,7 +184,7 @@ def test_a_passkey_in_another_tokenizer_s_tokens():
         assert re.search(r"The pass key is (\d{5})\. ", text).group(1) == names[tokens[-1]].strip()
 
 
-@pytest.mark.parametrize("source", ["Copy()", "Reverse(varied=True)", "AssociativeRecall()", "Counting()", "Passkey()"])
+@pytest.mark.parametrize("source", [f"{name}()" for name in TASKS])
 def test_example_i_is_the_same_whoever_asks(source):
     """For another batch, other rows, and at another time."""
     settings = DataSettings(source=source)
@@ -161,6 +221,9 @@ def refusal(name, length):
         ("Copy(symbols=0)", "symbols=0 must be at least 1"),
         ("AssociativeRecall(pairs=9, symbols=8)", "pairs=9 need as many symbols"),
         ("Counting(passing=1.0)", "passing=1.0 must be a share"),
+        ("Parity(symbols=3)", "symbols=3 must be 2"),
+        ("Index(symbols=3, reach=4)", "symbols=3 must be more than reach=4"),
+        ("Needle(told=2, distance=2)", "distance=2 must be 0 or at least 3"),
         ("Passkey(digits=19)", "digits=19 must be at most 18"),
         ("copy", "unknown source 'copy'"),
     ],
