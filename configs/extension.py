@@ -16,8 +16,9 @@ Sizes: 4 layers, width 128, 4 heads, trained on 512 bytes with base 1300, which 
 turn as Llama 2 has at 4096 (512 / 5218 against 4096 / 54410: 10 and 8 %), while the fastest turns 81 times, more than
 YaRN's beta_fast of 32. Then 100 steps at the new length, 4096 bytes a step, learning rate 3e-4.
 
-Time: eight minutes for the base on two CPU cores, one and a half to three for an arm. Expected: YaRN starts lowest and
-reaches PI's last perplexity in a quarter of the steps; docs/training.md has the figures, and what did not reproduce.
+Time: twenty minutes for the base on one CPU core, three to four for an arm. Expected: NTK and YaRN begin below what PI
+comes to (4.5, 4.4 and 5.7 at 1024 bytes; 4.8, 4.3 and 7.4 at 2048); docs/training.md has the figures, and what did not
+reproduce.
 """
 
 from ml_collections import ConfigDict

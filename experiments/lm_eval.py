@@ -108,7 +108,7 @@ def check_tasks(tasks: Sequence[str], known: Any) -> None:
 
 def evaluated(lab: Lab, values: flags.FlagValues, known: Any) -> tuple[dict[str, Any], Any]:
     """`(results, model)` of the harness."""
-    import lm_eval
+    from lm_eval.evaluator import simple_evaluate
 
     from ropelab.evaluation.harness import Harness
 
@@ -116,7 +116,7 @@ def evaluated(lab: Lab, values: flags.FlagValues, known: Any) -> tuple[dict[str,
         lab.model, lab.tokenizer, max_length=values.max_length or extended(lab), add_bos=values.add_bos
     )  # fmt: skip
     asked = [everyday.task() if task == everyday.NAME else task for task in values.tasks]
-    found = lm_eval.simple_evaluate(
+    found: Any = simple_evaluate(
         model=model, tasks=asked, task_manager=known, limit=values.limit, num_fewshot=values.num_fewshot
     )
     if found is None:

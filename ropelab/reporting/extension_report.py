@@ -37,7 +37,9 @@ def reached(curve: Curve, level: float) -> int | None:
     return next((step for step in sorted(curve) if curve[step] <= level), None)
 
 
-def verdicts(at_target: Mapping[str, Curve], beyond: Mapping[str, Curve]) -> list[str]:
+def verdicts(
+    at_target: Mapping[str, Curve], beyond: Mapping[str, Curve], at_trained: Mapping[str, Curve] | None = None
+) -> list[str]:
     """What became of the papers' claims."""
     if not {"pi", "yarn"} <= set(at_target):
         return ["PI and YaRN are both needed for a verdict"]
@@ -55,6 +57,12 @@ def verdicts(at_target: Mapping[str, Curve], beyond: Mapping[str, Curve]) -> lis
         told.append(
             f"fine-tuning directly reaches {direct:.3f}, PI {level:.3f}; PI's paper has it far behind: "
             f"{'holds' if direct > 1.1 * level else 'DOES NOT HOLD'}"
+        )
+    if at_trained and "direct" in at_trained:
+        before = at_trained["direct"][0]
+        told.append(
+            f"PI ends at {level:.3f} where the model had {before:.3f} at its trained length; PI's table 3 has it below "
+            f"after 200 steps: {'holds' if level < before else 'DOES NOT HOLD'}"
         )
     if {"ntk", "pi"} <= set(beyond):
         ntk, out = beyond["ntk"][last], beyond["pi"][last]
@@ -77,7 +85,7 @@ def extension_report(evaluations: Mapping[str, list[Row]], workdir: Path) -> tup
         panels[f"{trained} to {target}, measured at {target}"] = {m: Line(c) for m, c in of[target].items()}
         parts.append(f"## {factor} times: {trained} to {target}")
         parts += [f"Perplexity at {length}, by steps.\n\n{table(found)}" for length, found in of.items()]
-        parts.append("\n".join(f"- {line}" for line in verdicts(of[target], of[2 * target])))
+        parts.append("\n".join(f"- {line}" for line in verdicts(of[target], of[2 * target], of[trained])))
     protocol = (
         f"A byte model of {trained} bytes, fine-tuned at the new length; held-out text in windows of it that do "
         "not overlap; step 0 is before any fine-tuning."

@@ -100,7 +100,10 @@ def test_the_extension_s_tables_and_claims(tmp_path, capsys):
 
 def test_what_yarn_never_reaches_is_not_reached():
     assert reached({0: 5.0, 10: 4.0}, 3.9) is None
-    told = extension_verdicts({"pi": {0: 9.0, 50: 3.0}, "yarn": {0: 5.0, 50: 4.0}}, {})
+    before = {"direct": {0: 2.5, 50: 2.6}}
+    told = extension_verdicts({"pi": {0: 9.0, 50: 3.0}, "yarn": {0: 5.0, 50: 4.0}}, {}, before)
+    assert "PI ends at 3.000 where the model had 2.500 at its trained length" in told[-1]
+    assert told[-1].endswith("DOES NOT HOLD")
     assert "not at all" in told[0]
     assert told[0].endswith("DOES NOT HOLD")
 

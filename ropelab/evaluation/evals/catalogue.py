@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 
+from ropelab.data import synthetic
 from ropelab.encodings import specs
 from ropelab.evaluation.evals.asked import Asked
 from ropelab.evaluation.evals.base import Evaluation
+from ropelab.evaluation.evals.of_tasks import Solved
 from ropelab.evaluation.evals.of_text import Attention, Heads, LongPPL, Perplexity, Resolution
 from ropelab.evaluation.questions import catalogue as questions
 
@@ -16,7 +18,9 @@ OF_TEXT: dict[str, Callable[..., Evaluation]] = {
     "heads": Heads,
 }
 K_MAX = "kmax"  # the passkey at PI's 32 distances
-KNOWN = (*OF_TEXT, *questions.NAMED, *questions.GROUPS, K_MAX)
+SOLVED = "solved"  # solved(task=Needle(), distances=32)
+TASKS = {name: task for name, task in synthetic.TASKS.items() if name not in questions.CLASSES}
+KNOWN = (*OF_TEXT, *questions.NAMED, *questions.GROUPS, K_MAX, SOLVED, *TASKS)
 
 
 def parse(text: str) -> dict[str, Evaluation]:
@@ -47,6 +51,11 @@ def named(text: str) -> dict[str, Evaluation]:
         return {K_MAX: asked(questions.NAMED["passkey"], fields or "distances=32")}
     if name in questions.NAMED or name in questions.GROUPS:
         return {one: asked(family, fields) for one, family in questions.parse(name).items()}
+    if name in TASKS:
+        return {text.strip(): Solved(task=specs.parse(text, TASKS, kind="task"))}
+    if name == SOLVED:
+        made = specs.parse(f"Solved({fields})", {"Solved": Solved, **TASKS}, kind="evaluation")
+        return {f"{SOLVED} {made.task!r}": made}
     if name in questions.CLASSES:
         return {text: asked(next(iter(questions.parse(text).values())), "")}
     raise ValueError(f"no evaluation {name!r}.{specs.nearest(name, KNOWN)} There are: {', '.join(KNOWN)}")
