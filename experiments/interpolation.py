@@ -2,9 +2,9 @@
 
     python -m experiments.interpolation --workdir=runs/interpolation
 
-Scores that are fitted to random values at all distances up to L, in float32 and float64, without and with a ridge of
-1, a few seeds each. Seconds on any machine. Written to the workdir: interpolation.csv, report.md, and the picture of one
-fit as interpolation.png and .pdf.
+Scores that are fitted to random values at all distances up to L, in float32 and float64, without and with a ridge
+of 1, a few seeds each. Seconds on any machine. Written to the workdir: interpolation.csv, report.md, and the picture
+of one fit as interpolation.png and .pdf.
 """
 
 import sys

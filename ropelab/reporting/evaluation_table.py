@@ -18,7 +18,7 @@ from ropelab.reporting.runs import markdown
 
 Record = Mapping[str, Any]
 MORE, LESS, NEITHER = 1, -1, 0
-TEXTS = ("perplexity", "longppl", "resolution", "attention", "heads")
+TEXTS = ("perplexity", "longppl", "resolution", "attention", "heads", "summaries")
 
 
 class Mean(NamedTuple):
@@ -53,7 +53,8 @@ def kind(name: str) -> Kind:
     if name == "longppl.nll":
         return Kind("LongPPL, perplexity of the key tokens", exp, LESS)
     if evaluation in TEXTS:
-        return Kind(f"{evaluation}{', ' + part.replace('_', ' ') if part else ''}", plain, NEITHER)
+        better = MORE if evaluation == "summaries" else NEITHER
+        return Kind(f"{evaluation}{', ' + part.replace('_', ' ') if part else ''}", plain, better)
     if part == "nll":
         return Kind(f"{evaluation}: nats a token of the expected answer", plain, LESS)
     return Kind(f"{evaluation}: score", share_with_interval, MORE)

@@ -8,6 +8,7 @@ from ropelab.evaluation.evals.asked import Asked
 from ropelab.evaluation.evals.base import Evaluation
 from ropelab.evaluation.evals.of_tasks import Solved
 from ropelab.evaluation.evals.of_text import Attention, Heads, LongPPL, Perplexity, Resolution
+from ropelab.evaluation.evals.summaries import Summaries
 from ropelab.evaluation.questions import catalogue as questions
 
 OF_TEXT: dict[str, Callable[..., Evaluation]] = {
@@ -16,6 +17,7 @@ OF_TEXT: dict[str, Callable[..., Evaluation]] = {
     "resolution": Resolution,
     "attention": Attention,
     "heads": Heads,
+    "summaries": Summaries,
 }
 K_MAX = "kmax"  # the passkey at PI's 32 distances
 SOLVED = "solved"  # solved(task=Needle(), distances=32)
