@@ -4,10 +4,10 @@
         --evals="perplexity(tokens=16384), passkey, lines, ruler" --lengths=1024,2048,4096 --workdir=runs/evaluate
 
 The unchanged model is always the first arm. Evaluations: perplexity, longppl, resolution, attention, heads, passkey,
-lines, topics, ruler (or niah_single_1, niah_multikey_2, niah_multikey_3, vt, cwe, fwe), json_kv, kmax,
-summaries, solved, and any task on symbols; their settings in brackets: passkey(trials=4, depths=3, way="generation"), kmax(distances=32, trials=10). Interrupt it and run the same
-command again: what was measured is not measured again. Written to the workdir: records.jsonl and .csv, report.md,
-heatmap.png and .pdf, receipts.json, settings.json. Exit code 0: done. 2: bad input.
+lines, topics, ruler (or niah_single_1, niah_multikey_2, niah_multikey_3, vt, cwe, fwe), json_kv, kmax, summaries,
+solved, and any task on symbols; their settings in brackets: passkey(trials=4, depths=3, way="generation"). Interrupt it
+and run the same command again: what was measured is not measured again. Written to the workdir: records.jsonl and .csv,
+report.md, heatmap.png and .pdf, receipts.json, settings.json. Exit code 0: done. 2: bad input.
 """
 
 import dataclasses
