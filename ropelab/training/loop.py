@@ -157,7 +157,7 @@ class Run:
         held, saving, last = self.plan.held, self.plan.saving, self.step == self.plan.steps
         loss = None
         if self.step > self.measured_at and (last or due(self.step, held.every)):
-            reporter.flush()
+            reporter.pause()
             loss = self.measure(self.step)
             reporter.rest()
         if self.step > self.saved_at and self.step and (last or due(self.step, saving.every)):
@@ -178,7 +178,7 @@ class Run:
         """Begin a checkpoint of the steps done, when all that came before is written down."""
         if self.step == self.saved_at or not self.step:
             return
-        reporter.flush()
+        reporter.pause()
         self.records.sync()
         data = {"stream": together(told_by_all(self.stream.state())), "tokens": reporter.tokens}
         self.checkpoints.save(self.step, self.state, data, {"base": self.setup.base, "loss": loss})

@@ -79,18 +79,29 @@ class Reporter:
                 f"gradient {norm}); see skipped.csv. Lower optimizer.lr, lengthen optimizer.warmup or look at the data"
             )
 
+    def pause(self) -> None:
+        """Write down the step that was begun last, and the speed of those since the last look at the clock: what comes
+        next is no training. Without this a run that measures every 10 steps would have no speed at all."""
+        self.flush()
+        if self._steps:
+            self.look()
+
     def rest(self) -> None:
         """Start the clock anew: what came before was no training."""
         self._since, self._steps, self._tokens, self._flops = time.perf_counter(), 0, 0, 0.0
 
     def clock(self, step: int, tokens: int, flops: float) -> None:
         self._steps, self._tokens, self._flops = self._steps + 1, self._tokens + tokens, self._flops + flops * tokens
-        if self._steps < SPEED_EVERY:
-            return
+        self._step = step
+        if self._steps >= SPEED_EVERY:
+            self.look()
+
+    def look(self) -> None:
+        """Write down the speed since the last look."""
         seconds = time.perf_counter() - self._since
         mfu = self._flops / seconds / self.peak
         row = {
-            "step": step,
+            "step": self._step,
             "seconds": round(seconds, 3),
             "tokens_per_second": round(self._tokens / seconds, 1),
             "mfu": round(mfu, 4) if mfu == mfu else None,
