@@ -1,9 +1,9 @@
 """Eight host devices, quick compilation and a cache, settled before jax is imported; and programs let go of in time.
 
-XLA compiles at LLVM's first level and without its fusion emitters, a quarter sooner than with them, and for AVX2: at that
-level LLVM ends the process on AVX-512 machines of AMD, "Cannot select: X86ISD::SUBV_BROADCAST_LOAD", where it compiles
-the losses of SmolLM2. A value of XLA_FLAGS from outside, an empty one too, has the tests compiled as it says, on as many
-devices.
+XLA compiles at LLVM's first level and without its fusion emitters, a quarter sooner than with them, and for AVX2: at
+that level LLVM ends the process on AVX-512 machines of AMD, "Cannot select: X86ISD::SUBV_BROADCAST_LOAD", where it
+compiles the losses of SmolLM2. A value of XLA_FLAGS from outside, an empty one too, has the tests compiled as it says,
+on as many devices.
 """
 
 import gc
