@@ -6,7 +6,9 @@
 A step is the loss of random tokens, its gradient, a clip of its norm and AdamW. Both begin from random parameters of
 the same sizes, or from SmolLM2. Runs alternate A B A B after two steps of each; the minimum of each is quoted. Flops:
 6 a multiplying parameter and token, attention counted for the causal half. With huge pages both spend less in page
-faults, and ropelab, whose temporaries are one block, more so: SmolLM2 1.02x with them and 0.87x without.
+faults, and ropelab, whose temporaries are one block, more so: on one machine SmolLM2 1.02x with them and 0.87x without.
+Machines differ: that one had 1.06x, 0.86x and 1.02x of torch 2.13 in the three rows, an AMD EPYC with AVX-512, where
+XLA's products of these shapes reach 40 to 60 % of a large one's rate, 0.94x, 0.96x and 0.78x of torch 2.15.
 """
 
 import argparse

@@ -7,7 +7,8 @@ a learning rate for which two CPU cores and 24 GB are enough.
 
 Sizes: 1 x 2048 tokens a step, Python's language reference, 921,600 of 135 million parameters trained.
 
-Time: about twelve minutes on two CPU cores. Expected: held-out perplexity falls; docs/training.md has the figures.
+Time: about eleven minutes on one CPU core. Expected: held-out perplexity falls from 13.5 to 13.0 after ten steps and
+12.5 after twenty.
 """
 
 from ml_collections import ConfigDict

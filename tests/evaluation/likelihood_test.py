@@ -9,8 +9,8 @@ from ropelab.evaluation.likelihood import batches, bucket, judge
 from tests.models import tiny
 
 RNG = np.random.default_rng(0)
-TEXTS = [RNG.integers(0, tiny.VOCABULARY, n).tolist() for n in (5, 33, 33, 60, 2, 47, 48, 49)]
-STARTS = [1, 30, 32, 20, 1, 46, 40, 7]
+TEXTS = [RNG.integers(0, tiny.VOCABULARY, n).tolist() for n in (5, 33, 33, 60, 2, 48)]
+STARTS = [1, 30, 32, 20, 1, 40]
 
 
 @pytest.mark.parametrize(

@@ -42,12 +42,12 @@ def test_the_mean_of_windows_is_yarns(case: dict) -> None:
 
 def test_by_tokens_is_the_mean_of_what_each_token_has_in_its_own_window() -> None:
     model = tiny.lab().model
-    found = slide(model, TOKENS, length=16, stride=6)
+    found = slide(model, TOKENS[:30], length=16, stride=6)
     total = 0.0
-    for t in range(1, 80):
+    for t in range(1, 30):
         start = 0 if t < 16 else 6 * math.ceil((t - 15) / 6)
         total += float(np.asarray(model.nll(TOKENS[None, start : t + 1]))[0, -1])
-    assert found.by_tokens.tokens == 79
+    assert found.by_tokens.tokens == 29
     assert found.by_tokens.nll == pytest.approx(total, rel=1e-5)
 
 
