@@ -70,14 +70,14 @@ def act(values: flags.FlagValues, words: list[str], command: str) -> int:
     workdir = Path(values.workdir)
     evaluations = catalogue.parse(values.evals)
     wanted = arms_asked_for(values.encodings, values.patterns)
-    lengths = whole_numbers(values.lengths)
+    lengths = launch.lengths(values.lengths)
     text = read_text(values.text)
     lab = load(values.model, dtype=values.dtype)
     labs = swapped(lab, wanted)
     text_T = tokens_of(lab, text.content) if lab.tokenizer else np.zeros(0, np.int32)
     weights = fingerprint(lab.params)
     setting = campaign.Setting(
-        *(lab.name, weights, lab.tokenizer, text.name, text.sha256, text_T, lengths, values.seed, values.dtype)
+        *(lab.name, weights, lab.tokenizer, text.name, text.sha256, text_T, values.seed, values.dtype)
     )
     work = campaign.pieces([Arm(name, one.model) for name, one in labs.items()], evaluations, lengths)
     campaign.check(work, setting)
@@ -114,13 +114,6 @@ def swapped(lab: Lab, wanted: dict[str, tuple[Any, Any]]) -> dict[str, Lab]:
         if other != name:
             raise ValueError(f"the arms {other!r} and {name!r} are the same; leave one out")
     return labs
-
-
-def whole_numbers(texts: Sequence[str]) -> tuple[int, ...]:
-    """Lengths, in ascending order."""
-    if not texts or not all(text.strip().isdecimal() and int(text) >= 2 for text in texts):
-        raise ValueError(f"--lengths={','.join(texts)} must be whole numbers from 2 on, as in --lengths=1024,4096")
-    return tuple(sorted({int(text) for text in texts}))
 
 
 def measured(work: list[campaign.Piece], setting: campaign.Setting, folder: Path) -> list[dict[str, Any]]:

@@ -140,6 +140,13 @@ def integers(config: Config, name: str) -> tuple[int, ...]:
     return tuple(values)
 
 
+def lengths(texts: Sequence[str]) -> tuple[int, ...]:
+    """What --lengths lists, in ascending order."""
+    if not texts or not all(text.strip().isdecimal() and int(text) >= 2 for text in texts):
+        raise ValueError(f"--lengths={','.join(texts)} must be whole numbers from 2 on, as in --lengths=1024,4096")
+    return tuple(sorted({int(text) for text in texts}))
+
+
 def fail(message: str, code: int = 2) -> int:
     print(f"error: {message}", file=sys.stderr)
     return code

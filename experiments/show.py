@@ -130,7 +130,7 @@ def checked(values: flags.FlagValues) -> Asked:
     pattern = attention.parse(values.pattern) if values.pattern else attention.Causal()
     if values.length > MOST_TOKENS:
         raise ValueError(f"--length={values.length} is more than a picture shows; give {MOST_TOKENS} at most")
-    lengths = whole_numbers(values.lengths)
+    lengths = launch.lengths(values.lengths)
     texts = [text.strip() for text in specs.split(values.encoding or "", ";")] if values.encoding else []
     if len(set(texts)) < len(texts):
         raise ValueError(f"--encoding={values.encoding!r} names the same encoding twice; leave one out")
@@ -168,13 +168,6 @@ def in_a_model(
     )
     complete = {name: one.encoding for name, one in labs.items()}
     return Asked(pattern, complete, labs, config.heads, config.head_dim, values.sinks, lengths, tokens_T, line)
-
-
-def whole_numbers(texts: Sequence[str]) -> tuple[int, ...]:
-    """Lengths, in ascending order."""
-    if not texts or not all(text.strip().isdecimal() and int(text) >= 2 for text in texts):
-        raise ValueError(f"--lengths={','.join(texts)} must be whole numbers from 2 on, as in --lengths=512,1024")
-    return tuple(sorted({int(text) for text in texts}))
 
 
 def protocol_line(heads: int, head_dim: int, measured: str = "") -> str:

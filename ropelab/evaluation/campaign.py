@@ -28,7 +28,6 @@ class Setting(NamedTuple):
         model, weights: the checkpoint by name, and the fingerprint of its parameters.
         text, text_sha256: where the text came from, and the hash of its bytes.
         text_T: its tokens.
-        lengths: of context.
         seed: of everything drawn.
     """
 
@@ -38,7 +37,6 @@ class Setting(NamedTuple):
     text: str
     text_sha256: str
     text_T: np.ndarray
-    lengths: tuple[int, ...]
     seed: int
     dtype: str
 
@@ -133,5 +131,5 @@ def file_of(piece: Piece, setting: Setting, folder: Path) -> Path:
     wiring = piece.arm.model.wiring
     facts = [piece.arm.name, repr(wiring.encoding), repr(wiring.pattern), str(wiring.kernel)]
     facts += [*written_in(wiring.encoding), setting.weights, setting.text_sha256, setting.text_T.size, setting.seed]
-    facts += [setting.dtype, piece.name, repr(piece.evaluation), list(piece.unit), versions()]
+    facts += [setting.dtype, piece.name, repr(piece.evaluation), piece.evaluation.reads(), list(piece.unit), versions()]
     return folder / f"{hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:20]}.json"

@@ -56,6 +56,9 @@ def test_a_model_is_scored_at_every_length(file: str) -> None:
         assert [(one.name, one.over) for one in found] == [("rouge1", 2), ("rouge2", 2), ("rougeL", 2)]
         assert all(0 <= one.value <= 1 for one in found)
     assert sum(done) == 4
+    before = summaries.reads()
+    Path(file).write_text(json.dumps(ITEMS[0]) + "\n")
+    assert summaries.reads() != before, "another file under the same name is measured anew"
 
 
 def test_what_cannot_be_summarised_is_refused(file: str, tmp_path: Path) -> None:

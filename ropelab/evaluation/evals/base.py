@@ -73,6 +73,10 @@ class Evaluation(Spec):
         """How its numbers are made, in one line."""
         raise NotImplementedError
 
+    def reads(self) -> str:
+        """A digest of what it reads besides the bench, so that nothing stale is taken for a measurement of it."""
+        return ""
+
     def check(self, bench: Bench, unit: Unit) -> None:
         """Raise `ValueError` if the unit cannot be measured; before anything is compiled."""
 
@@ -95,7 +99,8 @@ def merged(records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
             continue
         kept = together[key]
         count = kept["count"] + record["count"]
-        if count:
-            kept["value"] = (kept["value"] * kept["count"] + record["value"] * record["count"]) / count
+        known = [one for one in (kept, record) if one["value"] is not None]
+        if count and known:
+            kept["value"] = sum(one["value"] * one["count"] for one in known) / sum(one["count"] for one in known)
         kept["count"] = count
     return list(together.values())

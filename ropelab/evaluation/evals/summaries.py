@@ -6,6 +6,7 @@ F-measures of rouge-score with stemming, Porter's, as the harnesses of the field
 figures are its own.
 """
 
+import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -19,7 +20,7 @@ from ropelab.models import generation
 
 BEFORE, AFTER = "Report:\n", "\n\nSummary of the report in a few sentences:\n"
 REPORTS, SUMMARIES = ("report", "document", "article", "text"), ("summary", "highlights", "abstract")
-KINDS = {"rouge1": "rouge1", "rouge2": "rouge2", "rougeL": "rougeL"}
+KINDS = ("rouge1", "rouge2", "rougeL")
 
 
 class Pair(NamedTuple):
@@ -56,6 +57,10 @@ class Summaries(Evaluation):
             f"{self.source}, the first {self.trials} reports of its {self.split}; each cut at its end to the length "
             f"less {self.new_tokens} tokens, greedy; F-measure of rouge-score, stemmed"
         )
+
+    def reads(self) -> str:
+        path = Path(self.source).expanduser()
+        return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
     def check(self, bench: Bench, unit: Unit) -> None:
         bench.model.check_positions(unit.length)
@@ -105,7 +110,7 @@ def scorer() -> Any:
         from rouge_score.rouge_scorer import RougeScorer
     except ImportError as missing:
         raise ValueError(f"ROUGE is rouge-score's ({missing}); pip install 'ropelab[eval]'") from None
-    return RougeScorer(list(KINDS), use_stemmer=True)
+    return RougeScorer(KINDS, use_stemmer=True)
 
 
 def pairs(source: str, split: str, count: int) -> list[Pair]:
