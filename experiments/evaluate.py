@@ -7,7 +7,7 @@ The unchanged model is always the first arm. Evaluations: perplexity, longppl, r
 lines, topics, ruler (or niah_single_1, niah_multikey_2, niah_multikey_3, vt, cwe, fwe), json_kv, kmax, summaries,
 solved, and any task on symbols; their settings in brackets: passkey(trials=4, depths=3, way="generation"). Interrupt it
 and run the same command again: what was measured is not measured again. Written to the workdir: records.jsonl and .csv,
-report.md, heatmap.png and .pdf, receipts.json, settings.json. Exit code 0: done. 2: bad input.
+report.md, heatmap and heads .png and .pdf, receipts.json, settings.json. Exit code 0: done. 2: bad input.
 """
 
 import dataclasses
@@ -34,8 +34,10 @@ from ropelab.evaluation.evals.base import merged
 from ropelab.lab import Lab, load, tokens_of
 from ropelab.models.parameters import fingerprint
 from ropelab.reporting import files
+from ropelab.reporting.distance_table import distance_sections
 from ropelab.reporting.evaluation_report import evaluation_report
 from ropelab.reporting.evaluation_table import by_length, print_tables
+from ropelab.reporting.head_map import head_map
 from ropelab.reporting.heat_map import heat_map
 from ropelab.reporting.perplexity_figure import image
 
@@ -50,6 +52,8 @@ HELP = {
     "dtype": "Of the parameters and the computation.",
     "seed": "Of everything drawn.",
 }
+FIGURES = {"heatmap": heat_map, "heads": head_map}
+TITLES = {"heatmap": "By depth and length", "heads": "Every head"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -88,7 +92,7 @@ def act(values: flags.FlagValues, words: list[str], command: str) -> int:
     files.write_json(workdir / "receipts.json", receipts)
     records = measured(work, setting, workdir / "measurements")
     write(workdir, records, receipts, command)
-    print_tables(records)
+    show(records)
     return 0
 
 
@@ -130,15 +134,24 @@ def write(workdir: Path, records: list[dict[str, Any]], receipts: dict[str, Any]
     """Records, the report and the figure."""
     files.write(workdir / "records.jsonl", "".join(json.dumps(record) + "\n" for record in records))
     files.write_csv(workdir / "records.csv", records)
-    figure = heat_map(records)
-    if figure is not None:
+    drawn = {name: figure for name, draw in FIGURES.items() if (figure := draw(records)) is not None}
+    for name, figure in drawn.items():
         for kind in ("png", "pdf"):
-            files.write(workdir / f"heatmap.{kind}", image(figure, kind))
-    page = evaluation_report(records, receipts, effective(records), command, figure is not None)
+            files.write(workdir / f"{name}.{kind}", image(figure, kind))
+    totals, grids = merged(records, over_depths=True), distance_sections(records)
+    titles = {name: TITLES[name] for name in drawn}
+    page = evaluation_report(totals, grids, receipts, effective(records, totals), command, titles)
     files.write(workdir / "report.md", page)
 
 
-def effective(records: list[dict[str, Any]]) -> list[list[str]]:
+def show(records: list[dict[str, Any]]) -> None:
+    """The tables in the terminal."""
+    print_tables(merged(records, over_depths=True))
+    for part in distance_sections(records):
+        print(part, end="\n\n")
+
+
+def effective(records: list[dict[str, Any]], totals: list[dict[str, Any]]) -> list[list[str]]:
     """How long a context each arm uses for each family of questions, by four definitions."""
     found = []
     for name in dict.fromkeys(r["eval"] for r in records if r["depth"] is not None and "." not in r["eval"]):
@@ -146,7 +159,7 @@ def effective(records: list[dict[str, Any]]) -> list[list[str]]:
             mine = [r for r in records if (r["eval"], r["arm"]) == (name, arm)]
             longest = max(r["length"] for r in mine)
             by_distance = {round((1 - r["depth"]) * longest): r["value"] for r in mine if r["length"] == longest}
-            scores = {n: mean.value or 0.0 for n, mean in by_length(records, name)[arm].items()}
+            scores = {n: mean.value or 0.0 for n, mean in by_length(totals, name)[arm].items()}
             short = min(scores) <= BASE_LENGTH
             lengths = (yarn_length(scores), ruler_length(scores), nolima_length(scores) if short else "–")
             found.append([arm, name, f"{k_max(by_distance)} of {longest}", *map(str, lengths)])

@@ -197,7 +197,8 @@ def load(source: str | os.PathLike[str], *, dtype: Any = "float32", mesh: Mesh |
 
     Args:
         source: "smollm2", a Hugging Face directory or hub id, a .gguf file, or the folder of a training: its newest
-            whole checkpoint, an adapter merged, under the encoding and the pattern that it was trained under last.
+            whole checkpoint, an adapter merged, under the encoding and the pattern that it was trained under last; with
+            @ and a number, as runs/x@100, the one after so many steps.
         dtype: of the parameters and of the computation between the float32 parts.
         mesh: devices to shard the parameters over, with axes among "fsdp" and "tensor".
 

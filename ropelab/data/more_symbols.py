@@ -135,22 +135,26 @@ class Needle(Task):
         symbols: of noise and of what is told.
         told: symbols that the sign tells.
         distance: tokens from the first sign to the second; 0 draws one that fits.
+        values: 0 tells symbols that are noise elsewhere; more are a class of their own, as digits among words are, with
+            the ids after the symbols. Those a small model learns in some hundred steps, the others not in a thousand.
     """
 
     symbols: int = 16
     told: int = 2
     distance: int = 0
+    values: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         at_least(1, self, "symbols", "told")
+        at_least(0, self, "values")
         near = self.told + 1
         ok = not self.distance or self.distance >= near
         require(ok, self, f"distance={self.distance} must be 0 or at least {near}, with what is told between")
 
     @property
     def vocabulary(self) -> int:
-        return FIRST + self.symbols
+        return FIRST + self.symbols + self.values
 
     def shortest(self, text: Coder) -> int:
         return max(self.distance, self.told + 1) + 1 + self.told
@@ -160,5 +164,8 @@ class Needle(Task):
         last = window - self.told - 1  # where the sign asks
         distance = self.distance or int(rng.integers(self.told + 1, last, endpoint=True))
         tokens[[last, last - distance]] = SIGN
+        if self.values:
+            first = FIRST + self.symbols
+            tokens[last - distance + 1 :][: self.told] = rng.integers(first, first + self.values, self.told)
         tokens[last + 1 :] = tokens[last - distance + 1 : last - distance + 1 + self.told]
         return Example(tokens, np.arange(window) > last)

@@ -1,6 +1,7 @@
 """What is kept of a model's attention: scores and weights by distance, the sink's share, entropy, single queries.
 
     ScoreByDistance   s[n]  = mean of s_ij over the pairs i - j = n           of the softmax's input, hidden pairs too
+    SeenByDistance    s[n]  = the same over the pairs that the pattern shows
     MassByDistance    a[n]  = mean of p_ij over the pairs i - j = n           sums to 1 over n for a query that sees all
     SinkMass          mean over queries of sum_{j < sinks} p_ij
     Entropy           H_i   = -sum_j p_ij log p_ij, in nats, of each query    log(i + 1) where all keys weigh the same
@@ -40,20 +41,12 @@ class ByDistance(Tap):
         raise NotImplementedError
 
     def begin(self, B: int, N: int, T: int) -> Array:
-        require(self.sinks < T, self, f"sinks={self.sinks} must lie between 0 and {T - 1}: the text has {T} tokens")
-        return jnp.zeros((B, N, T), jnp.float32)
+        return no_sums(self, B, N, T)
 
     def add(self, kept: Array, block: Block) -> Array:
         # chosen, not multiplied: keys ahead of the query grow under xPos
         counted = block.causal & (block.keys >= self.sinks)
-        sums = along_diagonals(jnp.where(counted, self.values(block), 0.0))
-        rows, columns = block.causal.shape
-        room = rows + columns  # distances that a block touches outside 0 .. T - 1
-        padded = jnp.pad(kept, ((0, 0), (0, 0), (room, room)))
-        start = block.corner[0] - block.corner[1] - (columns - 1) + room
-        there = lax.dynamic_slice_in_dim(padded, start, sums.shape[-1], axis=2)
-        padded = lax.dynamic_update_slice_in_dim(padded, there + sums, start, axis=2)
-        return padded[:, :, room : room + kept.shape[2]]
+        return onto_diagonals(kept, jnp.where(counted, self.values(block), 0.0), block)
 
     def finish(self, kept: np.ndarray, T: int) -> np.ndarray:
         pairs = T - self.sinks - np.arange(T - self.sinks)
@@ -68,6 +61,34 @@ class ScoreByDistance(ByDistance):
 
     def values(self, block: Block) -> Array:
         return block.scores
+
+
+@spec
+class SeenByDistance(Tap):
+    """s[n] of the pairs that the pattern shows alone, `f64[L, B, N, T - sinks]`; NaN at a distance that nobody sees.
+
+    Attributes:
+        sinks: leaves out pairs whose key is among the first so many tokens.
+    """
+
+    sinks: int = 0
+    weighs: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least(0, self, "sinks")
+
+    def begin(self, B: int, N: int, T: int) -> tuple[Array, Array]:
+        return no_sums(self, B, N, T), no_sums(self, B, N, T)
+
+    def add(self, kept: tuple[Array, Array], block: Block) -> tuple[Array, Array]:
+        counted = block.seen & (block.keys >= self.sinks)
+        sums = onto_diagonals(kept[0], jnp.where(counted, block.scores, 0.0), block)
+        return sums, onto_diagonals(kept[1], counted.astype(jnp.float32), block)
+
+    def finish(self, kept: tuple[np.ndarray, np.ndarray], T: int) -> np.ndarray:
+        sums, pairs = (part[..., : T - self.sinks] for part in kept)
+        return np.divide(sums, pairs, out=np.full_like(sums, np.nan), where=pairs > 0)
 
 
 @spec
@@ -165,6 +186,23 @@ class Queries(Tap):
 
     def finish(self, kept: Any, T: int) -> Rows:
         return Rows(*kept)
+
+
+def no_sums(tap: ByDistance | SeenByDistance, B: int, N: int, T: int) -> Array:
+    """Zeros [B, N, T], if the sinks leave a pair of them."""
+    require(tap.sinks < T, tap, f"sinks={tap.sinks} must lie between 0 and {T - 1}: the text has {T} tokens")
+    return jnp.zeros((B, N, T), jnp.float32)
+
+
+def onto_diagonals(kept_BNT: Array, x_BNTS: Array, block: Block) -> Array:
+    """The sums by distance with those of a block's pairs, [B, N, T]."""
+    sums, (rows, columns) = along_diagonals(x_BNTS), block.causal.shape
+    room = rows + columns  # distances that a block touches outside 0 .. T - 1
+    padded = jnp.pad(kept_BNT, ((0, 0), (0, 0), (room, room)))
+    start = block.corner[0] - block.corner[1] - (columns - 1) + room
+    there = lax.dynamic_slice_in_dim(padded, start, sums.shape[-1], axis=2)
+    padded = lax.dynamic_update_slice_in_dim(padded, there + sums, start, axis=2)
+    return padded[:, :, room : room + kept_BNT.shape[2]]
 
 
 def along_diagonals(s_BNTS: Array) -> Array:

@@ -115,6 +115,7 @@ def kept_or_measured(
             "depth": piece.unit.depth,
             "value": one.value if np.isfinite(one.value) else None,
             "count": one.over,
+            "deviation": one.deviation,
             "seed": setting.seed,
             "protocol": setting.line(piece.evaluation),
         }

@@ -47,6 +47,7 @@ class Block(NamedTuple):
         weights: p_BNTS, or None where no tap wants them.
         queries, keys: i32[T] and i32[S], which tokens of the text these are.
         causal: bool[T, S], both are tokens of the text and the key is not after the query.
+        seen: bool[B, N, T, S], the pattern shows the query the key.
         corner: `(row, column)` of the block's first query and key, the numbers of two tokens.
     """
 
@@ -55,6 +56,7 @@ class Block(NamedTuple):
     queries: Array
     keys: Array
     causal: Array
+    seen: Array
     corner: tuple[Array, Array]
 
 
@@ -193,7 +195,8 @@ def over_blocks(formula: Formula, operands: Operands, side: Side, sink_logits_N:
             j_S = c * columns + jnp.arange(columns)
             causal = (j_S <= i_T[:, None]) & (i_T < T)[:, None]
             p_BNTS = None if lse_BNT is None else weights(hidden_BNTS, lse_BNT)
-            block = Block(s_BNTS, p_BNTS, i_T, j_S, causal, (r * rows, c * columns))
+            seen = jnp.broadcast_to(jnp.isfinite(hidden_BNTS), s_BNTS.shape) & causal
+            block = Block(s_BNTS, p_BNTS, i_T, j_S, causal, seen, (r * rows, c * columns))
             return tuple(tap.add(own, block) for tap, own in zip(side.taps, kept, strict=True))
 
         return lax.fori_loop(0, needed, column, kept), None

@@ -50,10 +50,14 @@ class Slid(NamedTuple):
         return Score(float(scored.sum()), scored.size)
 
     @property
+    def window_means(self) -> np.ndarray:
+        """f64[windows], in nats."""
+        return np.asarray([self.nll[w.first : w.end].mean(dtype=np.float64) for w in self.windows])
+
+    @property
     def by_windows(self) -> float:
         """The perplexity of YaRN's scripts."""
-        means = [self.nll[w.first : w.end].mean(dtype=np.float64) for w in self.windows]
-        return math.exp(float(np.mean(means)))
+        return math.exp(float(self.window_means.mean()))
 
 
 def sliding(tokens: int, length: int, stride: int, *, bos: bool = False) -> tuple[Window, ...]:

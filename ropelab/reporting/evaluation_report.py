@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ropelab.reporting.evaluation_table import Record, kind, markdown_table, names
+from ropelab.reporting.evaluation_table import Record, kind, markdown_table, names, protocol
 from ropelab.reporting.runs import markdown
 from ropelab.reporting.swap_report import receipt_table
 
@@ -23,28 +23,31 @@ def effective_table(effective: Sequence[Sequence[str]]) -> list[str]:
 
 
 def evaluation_report(
-    records: Sequence[Record],
+    totals: Sequence[Record],
+    grids: Sequence[str],
     receipts: Mapping[str, Mapping[str, Any]],
     effective: Sequence[Sequence[str]],
     command: str,
-    drawn: bool,
+    figures: Mapping[str, str],
 ) -> str:
     """report.md.
 
     Args:
+        totals: records, the depths of a length added up.
+        grids: sections of what is asked at many distances.
         effective: lines of `EFFECTIVE_HEAD`.
-        drawn: whether there is a heat map.
+        figures: titles by the names of their files.
     """
-    parts = ["# Evaluation", "The best of each column in bold; scores with Wilson's 95 % interval."]
-    for name in names(records):
-        parts += [f"## {kind(name).title}", markdown_table(records, name), f"{protocol(records, name)}."]
-    parts += effective_table(effective)
-    if drawn:
-        parts += ["## By depth and length", "![Score by depth and length](heatmap.png)"]
+    parts = [
+        "# Evaluation",
+        "The best of each column in bold; scores with Wilson's 95 % interval, others ± half of Student's where several "
+        "texts were measured.",
+    ]
+    for name in names(totals):
+        parts += [f"## {kind(name).title}", markdown_table(totals, name), f"{protocol(totals, name)}."]
+    parts += [*effective_table(effective), *grids]
+    for file, title in figures.items():
+        parts += [f"## {title}", f"![{title}]({file}.png)"]
     parts += ["## What was applied", receipt_table(receipts)]
     parts += ["## Again", f"```\n{command}\n```\n\nAll records are in `records.jsonl` and `records.csv`."]
     return "\n\n".join(parts) + "\n"
-
-
-def protocol(records: Sequence[Record], name: str) -> str:
-    return next(record["protocol"] for record in records if record["eval"] == name)

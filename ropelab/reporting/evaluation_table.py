@@ -1,7 +1,8 @@
 """Records of evaluations as tables, one an evaluation: arms down, lengths across.
 
 What a value is follows from its evaluation: scores of questions are shares, with Wilson's interval; NLL of texts is
-printed as perplexity; everything else as it is. Depths of a length are added up before.
+printed as perplexity; everything else as it is, with Student's interval where texts have a deviation. Numbers of single
+heads are left to the figure. Records come with the depths of a length added up.
 """
 
 import math
@@ -12,20 +13,22 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ropelab.reporting.intervals import share
+from ropelab.reporting import intervals
 from ropelab.reporting.perplexity_table import number
 from ropelab.reporting.runs import markdown
 
 Record = Mapping[str, Any]
 MORE, LESS, NEITHER = 1, -1, 0
-TEXTS = ("perplexity", "longppl", "resolution", "attention", "heads", "summaries")
+HEAD = ".layer_"  # in the names of single heads' numbers
+TEXTS = ("resolution", "attention", "heads", "summaries")
 
 
 class Mean(NamedTuple):
-    """A mean, and over how many things; None where there was nothing."""
+    """A mean, over how many things, and their standard deviation; None where there was nothing, or it is not known."""
 
     value: float | None
     over: int
+    deviation: float | None = None
 
 
 class Kind(NamedTuple):
@@ -35,11 +38,13 @@ class Kind(NamedTuple):
         title: of its table.
         text: of one value.
         better: `MORE`, `LESS`, or `NEITHER`.
+        things: what its values are means of.
     """
 
     title: str
     text: Callable[[Mean], str]
     better: int
+    things: str
 
 
 def kind(name: str) -> Kind:
@@ -47,17 +52,19 @@ def kind(name: str) -> Kind:
     evaluation, _, part = name.partition(".")
     if evaluation == "perplexity":
         what = {"nll": "", "nll_by_windows": ", mean of windows as YaRN's scripts take it"}
-        return Kind(
-            f"Perplexity{what.get(part, ', ' + part.replace('nll_', '').replace('_', ' ') + ' tokens')}", exp, LESS
-        )
-    if name == "longppl.nll":
-        return Kind("LongPPL, perplexity of the key tokens", exp, LESS)
+        title = f"Perplexity{what.get(part, ', ' + part.replace('nll_', '').replace('_', ' ') + ' tokens')}"
+        return Kind(title, exp, LESS, "windows" if part == "nll_by_windows" else "tokens scored")
+    if evaluation == "longppl":
+        if part == "nll":
+            return Kind("LongPPL, perplexity of the key tokens", exp, LESS, "key tokens")
+        return Kind("LongPPL, share of key tokens", plain, NEITHER, "tokens judged")
     if evaluation in TEXTS:
         better = MORE if evaluation == "summaries" else NEITHER
-        return Kind(f"{evaluation}{', ' + part.replace('_', ' ') if part else ''}", plain, better)
+        return Kind(f"{evaluation}{', ' + part.replace('_', ' ') if part else ''}", plain, better, "texts")
     if part == "nll":
-        return Kind(f"{evaluation}: nats a token of the expected answer", plain, LESS)
-    return Kind(f"{evaluation}: score", share_with_interval, MORE)
+        return Kind(f"{evaluation}: nats a token of the expected answer", plain, LESS, "questions")
+    things = "tokens asked for" if part == "token" else "questions"
+    return Kind(f"{evaluation}: score{f' by {part}' if part else ''}", share_with_interval, MORE, things)
 
 
 def exp(mean: Mean) -> str:
@@ -65,31 +72,27 @@ def exp(mean: Mean) -> str:
 
 
 def plain(mean: Mean) -> str:
-    return "–" if mean.value is None else f"{mean.value:.4g}"
+    if mean.value is None:
+        return "–"
+    off = "" if mean.deviation is None else f" ± {intervals.half(mean.deviation, mean.over):.2g}"
+    return f"{mean.value:.4g}{off}"
 
 
 def share_with_interval(mean: Mean) -> str:
     if mean.value is None:
         return "–"
-    low, high = share(mean.value * mean.over, mean.over)
+    low, high = intervals.share(mean.value * mean.over, mean.over)
     return f"{mean.value:.2f} [{low:.2f}, {high:.2f}]"
 
 
 def by_length(records: Sequence[Record], name: str) -> dict[str, dict[int, Mean]]:
-    """Arm → length → the mean over all depths."""
+    """Arm → length → the mean."""
     found: dict[str, dict[int, Mean]] = {}
     for record in records:
         if record["eval"] == name:
-            arm = found.setdefault(record["arm"], {})
-            arm[record["length"]] = added(arm.get(record["length"], Mean(None, 0)), record)
+            mean = Mean(record["value"], record["count"], record.get("deviation"))
+            found.setdefault(record["arm"], {})[record["length"]] = mean
     return found
-
-
-def added(mean: Mean, record: Record) -> Mean:
-    if record["value"] is None:
-        return mean
-    count = mean.over + record["count"]
-    return Mean(((mean.value or 0.0) * mean.over + record["value"] * record["count"]) / count, count)
 
 
 def best(values: Mapping[str, Mean], better: int) -> set[str]:
@@ -113,8 +116,16 @@ def layout(records: Sequence[Record], name: str) -> tuple[list[int], dict[str, l
 
 
 def names(records: Sequence[Record]) -> list[str]:
-    """The evaluations of some records, in order."""
-    return list(dict.fromkeys(record["eval"] for record in records))
+    """The evaluations of some records that have a table, in order."""
+    return list(dict.fromkeys(record["eval"] for record in records if HEAD not in record["eval"]))
+
+
+def protocol(records: Sequence[Record], name: str) -> str:
+    """How a table was made, and over how many things each column is."""
+    own = [record for record in records if record["eval"] == name]
+    counts = {n: sorted({r["count"] for r in own if r["length"] == n}) for n in sorted({r["length"] for r in own})}
+    over = "; ".join(f"{' or '.join(map(str, count))} at {n}" for n, count in counts.items())
+    return f"{own[0]['protocol']}; {kind(name).things}: {over}"
 
 
 def markdown_table(records: Sequence[Record], name: str) -> str:
@@ -135,4 +146,4 @@ def print_tables(records: Sequence[Record], console: Console | None = None) -> N
         for arm, row in cells.items():
             table.add_row(arm, *(Text(text, style="bold" if top else "") for text, top in row))
         console.print(table)
-        console.print(next(r["protocol"] for r in records if r["eval"] == name), style="dim", highlight=False)
+        console.print(protocol(records, name), style="dim", highlight=False)

@@ -1,10 +1,7 @@
-"""How sure a number is: intervals for shares, for means, and for whatever else is made of several texts.
-
-An interval is `(low, high)`, of 95 % unless it says otherwise.
-"""
+"""How sure a number is: intervals of 95 % for shares and for means."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -32,32 +29,24 @@ def share(successes: float, trials: int) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
+def half(deviation: float, count: int) -> float:
+    """Half of Student's interval for the mean of a few values, such as those of three seeds.
+
+    Args:
+        deviation: their standard deviation, with count - 1.
+
+    Raises:
+        ValueError: of fewer than two values, which have no deviation.
+    """
+    if count < 2:
+        raise ValueError(f"{count} value has no interval; measure two at least")
+    t = T95[count - 2] if count - 2 < len(T95) else Z95
+    return t * deviation / math.sqrt(count)
+
+
 def mean(values: Sequence[float] | np.ndarray) -> tuple[float, float]:
-    """Student's interval for the mean of a few values, such as those of three seeds; of one value, everything."""
+    """`(mean, half)` of some values, half 0 of one alone."""
     x = np.asarray(values, np.float64)
     if x.ndim != 1 or x.size == 0:
         raise ValueError(f"values of shape {x.shape} have no mean; give a list of at least one")
-    if x.size == 1:
-        return -math.inf, math.inf
-    t = T95[x.size - 2] if x.size - 2 < len(T95) else Z95
-    half = t * float(x.std(ddof=1)) / math.sqrt(x.size)
-    return float(x.mean()) - half, float(x.mean()) + half
-
-
-def bootstrap(
-    of: Callable[[np.ndarray], float], count: int, *, draws: int = 1000, seed: int = 0
-) -> tuple[float, float]:
-    """The percentile interval of a number that is made of `count` texts, which are drawn again with replacement.
-
-    Args:
-        of: the number made of the texts of these indices, i64[count].
-
-    Raises:
-        ValueError: for fewer than two texts, of which nothing can be drawn anew.
-    """
-    if count < 2:
-        raise ValueError(f"{count} text has no interval; measure two at least")
-    rng = np.random.default_rng(seed)
-    values = [of(rng.integers(0, count, count)) for _ in range(draws)]
-    low, high = np.quantile(np.asarray(values, np.float64), (0.025, 0.975))
-    return float(low), float(high)
+    return float(x.mean()), half(float(x.std(ddof=1)), x.size) if x.size > 1 else 0.0

@@ -20,7 +20,15 @@ PLAN = "plan.json"
 
 def is_run(folder: str | os.PathLike[str]) -> bool:
     """Whether a training wrote there."""
-    return (epath.Path(os.fspath(folder)).expanduser() / PLAN).exists()
+    return (place(folder)[0] / PLAN).exists()
+
+
+def place(folder: str | os.PathLike[str]) -> tuple[epath.Path, int | None]:
+    """`runs/x@100` is the run in runs/x as it was after 100 steps; None is as it is now."""
+    text = os.fspath(folder)
+    path, _, step = text.rpartition("@")
+    known = bool(path) and step.isdigit()
+    return epath.Path(path if known else text).expanduser(), int(step) if known else None
 
 
 @contextmanager

@@ -6,7 +6,6 @@ import os
 from typing import Any, NamedTuple, cast
 
 import jax
-from etils import epath
 from jax.sharding import Mesh
 
 from ropelab.checkpoints.byte_tokenizer import byte_tokenizer
@@ -17,7 +16,7 @@ from ropelab.data.synthetic import task_of
 from ropelab.encodings.base import Encoding
 from ropelab.models.config import Wiring
 from ropelab.training import plan as plans
-from ropelab.training.folder import PLAN
+from ropelab.training.folder import PLAN, place
 from ropelab.training.mesh import MeshShape, make_mesh
 from ropelab.training.plan import Plan
 from ropelab.training.saving import Checkpoints, Saving, sealed_steps
@@ -64,7 +63,7 @@ def plan_of(folder: str | os.PathLike[str]) -> Plan:
         ValueError: if it was made with an encoding that is not in the catalogue.
     """
     try:
-        return plans.parse(json.loads((place(folder) / PLAN).read_text())["plan"])
+        return plans.parse(json.loads((place(folder)[0] / PLAN).read_text())["plan"])
     except ValueError as error:
         why = str(error).partition(" Known:")[0].partition(" Did you mean")[0]
         raise ValueError(
@@ -77,26 +76,38 @@ def outline(folder: str | os.PathLike[str]) -> Outline:
     """What a run has come to, so far as its folder says without an array.
 
     Raises:
-        ValueError: if the run saved nothing, or what it began from is gone.
+        ValueError: if the run did not save that step or anything, or what it began from is gone.
     """
-    steps = sealed_steps(place(folder) / "checkpoints")
+    return described(Setup(plan_of(folder), one_device()), saved(folder)[-1])
+
+
+def saved(folder: str | os.PathLike[str]) -> list[int]:
+    """The steps of a run that can be had, ascending; of `runs/x@100` that one.
+
+    Raises:
+        ValueError: if it is not there, or nothing is.
+    """
+    path, step = place(folder)
+    steps = sealed_steps(path / "checkpoints")
     if not steps:
         raise ValueError(f"{folder} has no checkpoint yet; train first")
-    return described(Setup(plan_of(folder), one_device()), steps[-1])
+    if step is not None and step not in steps:
+        raise ValueError(f"{path} has no checkpoint of step {step}; there are {', '.join(map(str, steps))}")
+    return steps if step is None else [step]
 
 
 def open_run(folder: str | os.PathLike[str], *, mesh: Mesh | None = None) -> Trained:
-    """The newest whole checkpoint of a run, its arrays on the mesh, or on the first device.
+    """The newest whole checkpoint of a run, or the one that is named as in `runs/x@100`, its arrays on the mesh, or on
+    the first device.
 
     Raises:
-        ValueError: if the run saved nothing, or what it began from has changed since.
+        ValueError: if the run did not save that step or anything, or what it began from has changed since.
         DamagedError: if there are checkpoints and none is whole.
     """
-    checkpoints = Checkpoints(place(folder) / "checkpoints", Saving(), writes=False)
-    if not checkpoints.steps():
-        raise ValueError(f"{folder} has no checkpoint yet; train first")
+    steps = saved(folder)
+    checkpoints = Checkpoints(place(folder)[0] / "checkpoints", Saving(), writes=False)
     setup = Setup(plan_of(folder), one_device() if mesh is None else mesh)
-    found = checkpoints.restore(lambda step: setup.like(setup.stage_before(step)))
+    found = checkpoints.restore(lambda step: setup.like(setup.stage_before(step)), steps)
     assert found is not None
     frozen, state = setup.frozen(found.facts["base"]), cast(State, found.state)
     return Trained(*described(setup, found.step), state.trainable, frozen)
@@ -137,10 +148,6 @@ def tokenizer_of(setup: Setup) -> Tokenizer | None:
     task = task_of(data.source)
     text = task is None or isinstance(task, Passkey)
     return byte_tokenizer() if text and data.tokenizer == "bytes" else setup.tokenizer
-
-
-def place(folder: str | os.PathLike[str]) -> epath.Path:
-    return epath.Path(os.fspath(folder)).expanduser()
 
 
 def one_device() -> Mesh:

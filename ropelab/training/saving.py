@@ -9,7 +9,7 @@ processes; the manifest and the removal of old steps are the first process's.
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -111,16 +111,17 @@ class Checkpoints:
         """The sealed steps, ascending."""
         return sealed_steps(self.folder)
 
-    def restore(self, like: Callable[[int], Any]) -> Restored | None:
+    def restore(self, like: Callable[[int], Any], steps: Sequence[int] | None = None) -> Restored | None:
         """The newest step that is what was saved; None if nothing was saved.
 
         Args:
             like: the shapes, types and places of the state after so many steps.
+            steps: which may be taken, ascending; all if not given.
 
         Raises:
             DamagedError: if no step is.
         """
-        steps = self.steps()
+        steps = self.steps() if steps is None else steps
         for step in reversed(steps):
             try:
                 return self._read(step, like(step))

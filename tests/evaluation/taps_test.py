@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 
 from ropelab.encodings.specs import spec
-from ropelab.evaluation.attention_taps import Entropy, MassByDistance, Queries, ScoreByDistance, SinkMass
+from ropelab.evaluation.attention_taps import (
+    Entropy,
+    MassByDistance,
+    Queries,
+    ScoreByDistance,
+    SeenByDistance,
+    SinkMass,
+)
 from ropelab.evaluation.taps import Block, Tap, record
 from ropelab.models.module import Model, Parameters
 from tests.evaluation.squares import squares
@@ -18,6 +25,7 @@ TOKENS = np.random.default_rng(3).integers(0, tiny.VOCABULARY, (2, T)).astype(np
 SINKS = 3
 TAPS = {
     "s": ScoreByDistance(sinks=SINKS),
+    "seen": SeenByDistance(sinks=SINKS),
     "a": MassByDistance(),
     "sink": SinkMass(sinks=SINKS),
     "H": Entropy(),
@@ -28,6 +36,12 @@ TAPS = {
 def by_distance(x_BNTT: np.ndarray, sinks: int) -> np.ndarray:
     inner = x_BNTT[:, :, sinks:, sinks:]
     return np.stack([inner.diagonal(-n, 2, 3).mean(-1) for n in range(T - sinks)], -1)
+
+
+def seen_by_distance(s_BNTT: np.ndarray, p_BNTT: np.ndarray, sinks: int) -> np.ndarray:
+    s, seen = np.where(p_BNTT > 0, s_BNTT, 0.0)[:, :, sinks:, sinks:], (p_BNTT > 0)[:, :, sinks:, sinks:]
+    sums, pairs = (np.stack([x.diagonal(-n, 2, 3).sum(-1) for n in range(T - sinks)], -1) for x in (s, seen))
+    return np.where(pairs, sums / np.maximum(pairs, 1), np.nan)
 
 
 def entropy(p_BNTT: np.ndarray) -> np.ndarray:
@@ -50,6 +64,7 @@ def test_taps_keep_what_whole_squares_have(encoding: str, pattern: str, block: i
     for layer, (s, p) in enumerate(squares(model, TOKENS, T)):
         close = {"atol": 2e-5, "rtol": 2e-5}
         np.testing.assert_allclose(found["s"][layer], by_distance(s, SINKS), **close)
+        np.testing.assert_allclose(found["seen"][layer], seen_by_distance(s, p, SINKS), **close)
         np.testing.assert_allclose(found["a"][layer], by_distance(p, 0), **close)
         np.testing.assert_allclose(found["sink"][layer], p[:, :, SINKS:, :SINKS].sum(-1).mean(-1), **close)
         np.testing.assert_allclose(found["H"][layer], entropy(p), **close)

@@ -24,6 +24,7 @@ from ropelab.training.optimizer import Optimizer
 from ropelab.training.plan import Held, Phase
 from ropelab.training.records import rows_of
 from ropelab.training.runs import open_run, outline
+from ropelab.training.saving import Saving
 from tests.experiments.tiny_run import TEXT
 from tests.models import tiny
 from tests.training.tiny import tiny_plan, untrained
@@ -142,3 +143,17 @@ def test_a_model_of_bytes_reads_and_writes_text(tmp_path: Path) -> None:
     run = swap.launch.run(swap.main, "configs/swap_smollm2.py", ["swap", f"--workdir={tmp_path / 'out'}", *argv])
     assert run == 0
     assert "unchanged, chopped at 300" in (tmp_path / "out" / "results.csv").read_text()
+
+
+def test_an_earlier_step_is_named_with_an_at(folder: Path) -> None:
+    plan = tiny_plan(**SOON, saving=Saving(every=1, keep=3))
+    train(plan, folder / "kept", show=False)
+    newest, first = (ropelab.load(f"{folder / 'kept'}{at}") for at in ("", "@1"))
+    assert first.name.endswith("kept@1")
+    moved = jax.tree.map(lambda a, b: float(np.abs(a - b).max()), newest.params, first.params)
+    assert max(jax.tree.leaves(moved)) > 1e-3
+    same = ropelab.load(f"{folder / 'kept'}@3")
+    jax.tree.map(np.testing.assert_array_equal, newest.params, same.params)
+    assert outline(f"{folder / 'kept'}@1").step == 1
+    with pytest.raises(ValueError, match="has no checkpoint of step 7; there are 1, 2, 3"):
+        ropelab.load(f"{folder / 'kept'}@7")

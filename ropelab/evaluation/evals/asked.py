@@ -10,6 +10,7 @@ from ropelab.evaluation.asking import ask
 from ropelab.evaluation.effective import distances_to_ask
 from ropelab.evaluation.evals.base import Bench, Evaluation, Found, Unit
 from ropelab.evaluation.questions.base import Questions, fitted
+from ropelab.evaluation.spread import deviation
 
 
 @spec
@@ -84,4 +85,5 @@ class Asked(Evaluation):
         answers = ask(bench.model, bench.tokenizer, self.family, questions, self.way, advance)
         yield Found("", float(np.mean([answer.score for answer in answers])), len(answers))
         if self.way == "likelihood":
-            yield Found("nll", float(np.mean([answer.nll for answer in answers])), len(answers))
+            nll = np.asarray([answer.nll for answer in answers])
+            yield Found("nll", float(nll.mean()), nll.size, deviation(nll))

@@ -3,9 +3,10 @@
 A unit is what is measured at once and kept: one length, or one length and depth. A record is a mean and how many things
 it is a mean of, so that records of parts add up to the record of the whole:
 
-    arm, eval, length, depth, value, count, seed, protocol
+    arm, eval, length, depth, value, count, deviation, seed, protocol
 
 `eval` is the evaluation's name, with a dot and the number's where it has several: "perplexity.nll", "passkey".
+`deviation` is the standard deviation of the things, where they are independent enough for an interval.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -15,6 +16,7 @@ import numpy as np
 
 from ropelab.encodings.specs import Spec
 from ropelab.evaluation.asking import Speaks
+from ropelab.evaluation.spread import together
 from ropelab.models.module import Model
 
 
@@ -55,11 +57,13 @@ class Found(NamedTuple):
         name: "" for the evaluation's own number, or what comes after the dot.
         value: the mean of something.
         over: how many things.
+        deviation: their standard deviation, as `spread` has it; None if it is not known, or means nothing.
     """
 
     name: str
     value: float
     over: int
+    deviation: float | None = None
 
 
 class Evaluation(Spec):
@@ -89,18 +93,25 @@ class Evaluation(Spec):
         raise NotImplementedError
 
 
-def merged(records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One record for each arm, evaluation, length and depth: means weighted by counts, in the order first seen."""
-    together: dict[tuple, dict[str, Any]] = {}
+def merged(records: Iterable[dict[str, Any]], *, over_depths: bool = False) -> list[dict[str, Any]]:
+    """One record for each arm, evaluation, length and depth, in the order first seen: what was measured in parts, on
+    several processes or with several seeds, as if it had been measured at once.
+
+    Args:
+        over_depths: one record for all depths of a length.
+    """
+    same = [name for name in ("arm", "eval", "length", "depth", "protocol") if not (over_depths and name == "depth")]
+    found: dict[tuple, dict[str, Any]] = {}
     for record in records:
-        key = tuple(record[name] for name in ("arm", "eval", "length", "depth", "protocol"))
-        if key not in together:
-            together[key] = dict(record)
-            continue
-        kept = together[key]
-        count = kept["count"] + record["count"]
-        known = [one for one in (kept, record) if one["value"] is not None]
-        if count and known:
-            kept["value"] = sum(one["value"] * one["count"] for one in known) / sum(one["count"] for one in known)
-        kept["count"] = count
-    return list(together.values())
+        key = tuple(record[name] for name in same)
+        if key not in found:
+            found[key] = dict(record) | ({"depth": None} if over_depths else {})
+        elif found[key]["value"] is None or not found[key]["count"]:
+            found[key] |= {name: record[name] for name in PARTS}
+        elif record["value"] is not None and record["count"]:
+            both = [tuple(one[name] for name in PARTS) for one in (found[key], record)]
+            found[key] |= dict(zip(PARTS, together(*both), strict=True))
+    return list(found.values())
+
+
+PARTS = ("value", "count", "deviation")

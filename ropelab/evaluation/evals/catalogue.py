@@ -6,8 +6,9 @@ from ropelab.data import synthetic
 from ropelab.encodings import specs
 from ropelab.evaluation.evals.asked import Asked
 from ropelab.evaluation.evals.base import Evaluation
+from ropelab.evaluation.evals.of_attention import Attention, Heads, Resolution
 from ropelab.evaluation.evals.of_tasks import Solved
-from ropelab.evaluation.evals.of_text import Attention, Heads, LongPPL, Perplexity, Resolution
+from ropelab.evaluation.evals.of_text import LongPPL, Perplexity
 from ropelab.evaluation.evals.summaries import Summaries
 from ropelab.evaluation.questions import catalogue as questions
 

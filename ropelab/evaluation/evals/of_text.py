@@ -1,4 +1,4 @@
-"""Evaluations of a text: perplexity in windows, LongPPL, attention resolution, what attention does, and its heads."""
+"""Evaluations of a text by what it costs a model to read: perplexity in windows, and LongPPL."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -6,13 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 
 from ropelab.encodings.specs import at_least, require, spec
-from ropelab.evaluation.attention_taps import Entropy, SinkMass
 from ropelab.evaluation.evals.base import Bench, Evaluation, Found, Unit
-from ropelab.evaluation.head_scores import head_scores
 from ropelab.evaluation.long_perplexity import long_perplexity
-from ropelab.evaluation.resolution import attention_resolution
-from ropelab.evaluation.score_by_distance import measured_scores
-from ropelab.evaluation.taps import record
+from ropelab.evaluation.spread import deviation
 from ropelab.evaluation.windows import slide
 
 
@@ -85,8 +81,8 @@ class Perplexity(OfText):
             advance(1)
         scored = np.concatenate([one.nll[np.isfinite(one.nll)] for one in slid]).astype(np.float64)
         yield Found("nll", float(scored.mean()), scored.size)
-        means = [math.log(one.by_windows) for one in slid]
-        yield Found("nll_by_windows", float(np.mean(means)), sum(len(one.windows) for one in slid))
+        means = np.concatenate([one.window_means for one in slid])
+        yield Found("nll_by_windows", float(means.mean()), means.size, deviation(means))
         if self.last:
             ends = np.concatenate([one.nll[w.end - self.last : w.end] for one in slid for w in one.windows])
             ends = ends[np.isfinite(ends)].astype(np.float64)
@@ -122,75 +118,3 @@ class LongPPL(OfText):
             advance(1)
         yield Found("nll", nll / keys if keys else math.nan, keys)
         yield Found("key_tokens", keys / judged, judged)
-
-
-@spec
-class Resolution(OfText):
-    """Attention resolution, measured: of the mean score over layers and heads, and the mean of every head's own.
-
-    Attributes:
-        sinks: tokens at the beginning whose keys do not count.
-    """
-
-    sinks: int = 4
-
-    def protocol(self) -> str:
-        return (
-            f"scaled scores before the softmax of all causal pairs but those with a key among the first {self.sinks} "
-            "tokens; R of their mean over texts, layers and heads; per_head: the mean of each head's R"
-        )
-
-    def check(self, bench: Bench, unit: Unit) -> None:
-        super().check(bench, unit)
-        require(self.sinks <= unit.length - 2, self, f"sinks={self.sinks} leave no two distances of {unit.length}")
-
-    def measure(self, bench: Bench, unit: Unit, advance: Callable[[int], object]) -> Iterable[Found]:
-        measured = measured_scores(bench.model, self.texts(bench, unit.length), sinks=self.sinks)
-        advance(self.trials)
-        heads = measured.each.reshape(-1, measured.each.shape[-1])
-        yield Found("", attention_resolution(measured.mean), self.trials)
-        yield Found("per_head", float(np.mean([attention_resolution(s) for s in heads])), self.trials)
-
-
-@spec
-class Attention(OfText):
-    """What attention does with the text: the share of the first tokens, and how spread it is.
-
-    Attributes:
-        sinks: the first tokens.
-    """
-
-    sinks: int = 4
-
-    def protocol(self) -> str:
-        return (
-            f"mean over texts, layers, heads and queries: sink, the weight of the first {self.sinks} tokens; entropy, "
-            "in nats; spread, entropy over that of equal weights on all tokens seen so far"
-        )
-
-    def measure(self, bench: Bench, unit: Unit, advance: Callable[[int], object]) -> Iterable[Found]:
-        texts = self.texts(bench, unit.length)
-        found = record(bench.model, texts, {"sink": SinkMass(sinks=self.sinks), "entropy": Entropy()})
-        advance(self.trials)
-        yield Found("sink", float(found["sink"].mean()), self.trials)
-        yield Found("entropy", float(found["entropy"].mean()), self.trials)
-        most = np.log(np.arange(2, unit.length + 1))
-        yield Found("spread", float((found["entropy"][..., 1:] / most).mean()), self.trials)
-
-
-@spec
-class Heads(OfText):
-    """Semantic stability and positional sensitivity, the mean over layers and heads, over a window of the length."""
-
-    def protocol(self) -> str:
-        return (
-            "16 queries a text and 16 keys before each, drawn; moved over all positions of the length; stability by "
-            "the normal approximation of arXiv 2609.39929, counted by distances"
-        )
-
-    def measure(self, bench: Bench, unit: Unit, advance: Callable[[int], object]) -> Iterable[Found]:
-        texts = self.texts(bench, unit.length)
-        found = head_scores(bench.model, texts, window=unit.length, seed=bench.seed)
-        advance(self.trials)
-        for name, part in zip(("stability", "stability_counted", "sensitivity"), found, strict=True):
-            yield Found(name, float(np.nanmean(part)), self.trials)

@@ -12,10 +12,13 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from ropelab.encodings.specs import at_least, require, spec
 from ropelab.evaluation.asking import Speaks, continued
 from ropelab.evaluation.evals.base import Bench, Evaluation, Found, Unit
 from ropelab.evaluation.likelihood import batches
+from ropelab.evaluation.spread import deviation
 from ropelab.models import generation
 
 BEFORE, AFTER = "Report:\n", "\n\nSummary of the report in a few sentences:\n"
@@ -86,7 +89,7 @@ class Summaries(Evaluation):
                     scores[name].append(score)
             advance(len(together))
         for name, values in scores.items():
-            yield Found(name, sum(values) / len(values), len(values))
+            yield Found(name, sum(values) / len(values), len(values), deviation(np.asarray(values)))
 
 
 def prompt(tokenizer: Speaks, report: str, tokens: int) -> list[int]:

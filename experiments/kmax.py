@@ -1,0 +1,115 @@
+"""Effective context of trainings on Needle, checkpoint by checkpoint: PI's table of k_max against steps.
+
+    python -m experiments.kmax --workdir=runs/kmax
+
+The runs are folders <arm>-<seed>, such as configs/kmax.py makes: a base, and what it was extended to. Each checkpoint
+is asked at 32 distances from the end of texts of its own length, the base at the lengths of the others as well; step 0
+is the base under the encoding of the arm. Interrupt it and run it again: what was measured is not measured again.
+Written to the workdir: kmax.md and kmax.jsonl. Exit code 0: done. 2: bad input.
+"""
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from absl import flags
+from tqdm import tqdm
+
+from experiments import launch
+from ropelab.data.synthetic import task_of
+from ropelab.evaluation import campaign
+from ropelab.evaluation.arms import Arm
+from ropelab.evaluation.effective import k_max
+from ropelab.evaluation.evals.of_tasks import Solved
+from ropelab.lab import Lab, load
+from ropelab.models.parameters import fingerprint
+from ropelab.reporting import files
+from ropelab.reporting.distance_table import distance
+from ropelab.reporting.kmax_report import BASE, Reach, kmax_report
+from ropelab.reporting.runs import finished, names
+from ropelab.training.plan import Plan
+from ropelab.training.runs import plan_of, saved
+
+
+class Stop(NamedTuple):
+    """A model of a training to be asked: after so many steps, in texts of so many tokens."""
+
+    arm: str
+    seed: int
+    step: int
+    length: int
+    lab: Lab
+    task: Solved
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The exit code; `argv` has the program's name first."""
+    values = flags.FlagValues()
+    flags.DEFINE_string("workdir", None, "Folder of the runs.", flag_values=values)
+    flags.DEFINE_integer("trials", 10, "Questions at each distance.", 1, flag_values=values)
+    flags.DEFINE_integer("distances", 32, "How many.", 1, flag_values=values)
+    return launch.answer(act, values, argv)
+
+
+def act(values: flags.FlagValues, words: list[str], command: str) -> int:
+    launch.no_words(words, "the folder of the runs is --workdir")
+    if not values.workdir:
+        raise ValueError("--workdir is missing; name the folder of the runs")
+    workdir = Path(values.workdir)
+    plans = {name: plan_of(workdir / name) for name in names(workdir) if finished(workdir / name)}
+    bases = [name for name in plans if name.rpartition("-")[0] == BASE]
+    if not bases:
+        raise ValueError(f"{workdir} holds no finished run {BASE}-<seed>; train first, configs/kmax.py says how")
+    records, reach = [], {}
+    for stop in tqdm(list(stops(workdir, plans, values.trials, values.distances)), unit="checkpoint"):
+        own = measured(stop, workdir / "measurements")
+        records += own
+        score = {distance(one): one["value"] for one in own if one["eval"] == "kmax"}
+        reach[stop.arm, stop.length, stop.seed, stop.step] = k_max(score)
+    write(workdir, records, reach, plans[bases[0]].length, command)
+    return 0
+
+
+def stops(workdir: Path, plans: dict[str, Plan], trials: int, distances: int) -> Iterator[Stop]:
+    """Everything that is asked, a model read from disk when its turn comes."""
+    lengths = sorted({plan.length for plan in plans.values()})
+    for name, plan in plans.items():
+        arm, _, seed = name.rpartition("-")
+        task = task_of(plan.data.source)
+        if task is None or not hasattr(task, "distance"):
+            raise ValueError(f"{workdir / name} was trained on {plan.data.source!r}, which asks at no distance")
+        asked, last = Solved(task=task, trials=trials, distances=distances), saved(workdir / name)[-1]
+        if arm == BASE:
+            lab = load(workdir / name)
+            yield from (Stop(arm, int(seed), last, length, lab, asked) for length in lengths)
+            continue
+        yield Stop(arm, int(seed), 0, plan.length, load(plan.model).swap(plan.encoding), asked)
+        for step in saved(workdir / name):
+            yield Stop(arm, int(seed), step, plan.length, load(f"{workdir / name}@{step}"), asked)
+
+
+def measured(stop: Stop, folder: Path) -> list[dict[str, Any]]:
+    """The records of one checkpoint at one length, their `arm` being <arm>-<seed>@<step>."""
+    nothing = np.zeros(0, np.int32)
+    setting = campaign.Setting(
+        *(stop.lab.name, fingerprint(stop.lab.params), None, "none", "", nothing, stop.seed, "float32")
+    )
+    arm = Arm(f"{stop.arm}-{stop.seed}@{stop.step}", stop.lab.model)
+    work = campaign.pieces([arm], {"kmax": stop.task}, [stop.length])
+    campaign.check(work, setting)
+    return list(campaign.run(work, setting, folder))
+
+
+def write(workdir: Path, records: list[dict[str, Any]], reach: Reach, trained: int, command: str) -> None:
+    """The page and the records."""
+    page = kmax_report(reach, records, trained)
+    files.write(workdir / "kmax.jsonl", "".join(json.dumps(one) + "\n" for one in records))
+    files.write(workdir / "kmax.md", f"# Effective context\n\n{page}\n    {command}\n")
+    print(page)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,138 @@
+"""Attention resolution of trainings, within the length they were trained at and beyond: table, figure and verdict.
+
+    python -m experiments.resolution --workdir=runs/lex --lengths=64,128,256
+
+The runs are folders <arm>-<seed>, such as configs/lex.py makes. Each is read on held-out text of its own data, and its
+scaled scores are averaged by distance. Written to the workdir: resolution.md, .png and .jsonl, and resolution.npz with
+the scores by distance. Exit code 0: done. 2: bad input.
+"""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+from absl import flags
+from tqdm import tqdm
+
+from experiments import launch
+from ropelab.data.held_out import held_out
+from ropelab.evaluation.attention_taps import SeenByDistance
+from ropelab.evaluation.evals.base import Found
+from ropelab.evaluation.evals.of_attention import resolution
+from ropelab.evaluation.protocol import versions
+from ropelab.evaluation.resolution import added_to_input, attention_resolution, expected_scores
+from ropelab.evaluation.taps import record
+from ropelab.lab import Lab, load
+from ropelab.reporting import files
+from ropelab.reporting.perplexity_figure import image
+from ropelab.reporting.resolution_report import Curves, resolution_figure, resolution_report
+from ropelab.reporting.runs import finished, names
+from ropelab.training.plan import Plan
+from ropelab.training.runs import plan_of
+
+
+class Measured(NamedTuple):
+    """One training under one pattern: records, and the scores by distance at the longest length, `expected` those of
+    q = k = 1."""
+
+    records: list[dict[str, Any]]
+    scores: np.ndarray
+    expected: np.ndarray | None
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The exit code; `argv` has the program's name first."""
+    values = flags.FlagValues()
+    flags.DEFINE_string("workdir", None, "Folder of the runs.", flag_values=values)
+    flags.DEFINE_list("lengths", ["64", "128", "256"], "Tokens of context.", flag_values=values)
+    flags.DEFINE_integer("texts", 64, "Texts at each length.", 1, flag_values=values)
+    flags.DEFINE_integer("sinks", 4, "First tokens whose keys do not count.", 0, flag_values=values)
+    return launch.answer(act, values, argv)
+
+
+def act(values: flags.FlagValues, words: list[str], command: str) -> int:
+    launch.no_words(words, "the folder of the runs is --workdir")
+    if not values.workdir:
+        raise ValueError("--workdir is missing; name the folder of the runs")
+    workdir, lengths = Path(values.workdir), sorted(launch.lengths(values.lengths))
+    if lengths[0] < values.sinks + 2:
+        raise ValueError(f"--sinks={values.sinks} leave no two distances of {lengths[0]} tokens")
+    runs = [name for name in names(workdir) if finished(workdir / name)]
+    if not runs:
+        raise ValueError(f"{workdir} holds no run that is finished; train first, configs/lex.py says how")
+    found: dict[str, Measured] = {}
+    for name in tqdm(runs, unit="run"):
+        found |= measured(workdir, name, lengths, values.texts, values.sinks)
+    write(workdir, found, plan_of(workdir / runs[0]).length, command)
+    return 0
+
+
+def measured(workdir: Path, name: str, lengths: Sequence[int], texts: int, sinks: int) -> dict[str, Measured]:
+    """One training under the pattern that it was trained under, and those that it was measured under besides."""
+    lab, plan = load(workdir / name), plan_of(workdir / name)
+    arm, _, seed = name.rpartition("-")
+    found = {}
+    for pattern in dict.fromkeys((lab.pattern, *plan.held.patterns)):
+        own = arm if pattern == lab.pattern else f"{arm} + {type(pattern).__name__}"
+        found[f"{own}-{seed}"] = of_arm(lab.swap(pattern=pattern), plan, (own, int(seed)), lengths, texts, sinks)
+    return found
+
+
+def of_arm(lab: Lab, plan: Plan, arm: tuple[str, int], lengths: Sequence[int], texts: int, sinks: int) -> Measured:
+    """An arm of a seed at all lengths."""
+    protocol = (
+        f"{plan.data.source}, held out, {texts} texts; mean scaled score of all pairs that are seen but those with a "
+        f"key among the first {sinks} tokens, over texts, layers and heads, up to the farthest that is seen; per_head: "
+        f"mean of each head's R; {versions()}"
+    )
+    records, scores, expected = [], np.zeros(0), None
+    for length in lengths:
+        text = held_out(plan.data, length=length, tokens=texts * length, block=length, tokenizer=lab.tokenizer)
+        s_LBNn = record(lab.model, text.tokens[:texts], {"s": SeenByDistance(sinks=sinks)})["s"]
+        s_LBNn = s_LBNn[..., : farthest(s_LBNn) + 1]
+        expected, scores = expected_curve(lab, s_LBNn.shape[-1], length), s_LBNn.mean(axis=(0, 1, 2))
+        each = [attention_resolution(s_n) for s_n in s_LBNn.mean(axis=1).reshape(-1, s_LBNn.shape[-1])]
+        rows = [resolution("", s_LBNn.mean(axis=(0, 2))), Found("per_head", float(np.mean(each)), texts)]
+        rows += [] if expected is None else [Found("expected", attention_resolution(expected), 1)]
+        said = {"arm": arm[0], "length": length, "depth": None, "seed": arm[1], "protocol": protocol}
+        for name, value, count, deviation in rows:
+            record_of = {"eval": f"resolution.{name}".rstrip("."), "value": value, "count": count}
+            records.append(said | record_of | {"deviation": deviation})
+    return Measured(records, scores, expected)
+
+
+def farthest(s_LBNn: np.ndarray) -> int:
+    """The last distance that all heads see, without a gap before it."""
+    seen = np.isfinite(s_LBNn).all(axis=(0, 1, 2))
+    return int(np.argmin(seen)) - 1 if not seen.all() else seen.size - 1
+
+
+def expected_curve(lab: Lab, distances: int, length: int) -> np.ndarray | None:
+    """s[n] with q and k of ones; None of an encoding that is added to the input, whose scores would be flat."""
+    if added_to_input(lab.encoding):
+        return None
+    sizes = {"num_heads": lab.config.heads, "params": lab.params.get("encoding")}
+    return expected_scores(lab.encoding, lab.config.head_dim, np.arange(distances), length=length, **sizes).mean
+
+
+def write(workdir: Path, found: dict[str, Measured], trained: int, command: str) -> None:
+    """The page, the figure, the records and the curves."""
+    records = [record for one in found.values() for record in one.records]
+    scores: Curves = {name: one.scores for name, one in found.items()}
+    expected: Curves = {name: one.expected for name, one in found.items() if one.expected is not None}
+    page = resolution_report(records, scores, trained)
+    text = f"# Attention resolution\n\n{page}\n![Scores by distance](resolution.png)\n\n    {command}\n"
+    files.write(workdir / "resolution.jsonl", "".join(json.dumps(one) + "\n" for one in records))
+    files.write(workdir / "resolution.md", text)
+    figure = resolution_figure(scores, expected, trained, records[0]["protocol"])
+    files.write(workdir / "resolution.png", image(figure, "png"))
+    curves = scores | {f"{name}.expected": s_n for name, s_n in expected.items()}
+    np.savez_compressed(workdir / "resolution.npz", **cast(dict[str, Any], curves))
+    print(page)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

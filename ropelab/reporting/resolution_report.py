@@ -1,0 +1,142 @@
+"""Attention resolution of trainings: a table by length, the paper's order seed by seed, and scores against distance.
+
+The claims are those of LEX (arXiv 2212.10554), whose resolutions are 0.98, 0.91, 0.87, 0.81 of xPos, RoPE, sinusoidal
+and ALiBi at the trained length; 1.08, 0.88, 0.54, 0.28 and 0.08 of xPos with blockwise causal attention, ALiBi, xPos,
+sinusoidal and RoPE at twice it. Then the order that small models had before at four times it, and the figure: RoPE's
+scores oscillate, xPos's are damped.
+"""
+
+import itertools
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ropelab.reporting import intervals
+from ropelab.reporting.perplexity_figure import COLOURS, mark
+from ropelab.reporting.runs import markdown
+
+Record = Mapping[str, Any]
+Found = Mapping[str, Mapping[int, Mapping[int, float]]]  # arm → length → seed → R
+Curves = dict[str, np.ndarray]  # run, <arm>-<seed> → s[n]
+BLOCKED = "xpos + BlockwiseCausal"
+WITHIN = ("xpos", "rope", "sinusoidal", "alibi")  # from the highest to the lowest, at the trained length
+BEYOND = (BLOCKED, "alibi", "xpos", "sinusoidal", "rope")
+SMALL = ("xpos", "alibi", "rope", "nope")
+NUMBERS = {
+    "resolution": "of the mean score over layers and heads",
+    "resolution.per_head": "mean of the heads' own",
+    "resolution.expected": "expected, q = k = 1, the mean score over heads",
+}
+STYLES: dict[str, str] = dict(zip(("xpos", "rope", "alibi", "nope", "sinusoidal"), COLOURS[2:], strict=False))
+
+
+def values(records: Sequence[Record], name: str) -> Found:
+    """Arm → length → seed → R, in the order of `BEYOND`."""
+    found: dict[str, dict[int, dict[int, float]]] = {}
+    for record in records:
+        if record["eval"] == name:
+            found.setdefault(record["arm"], {}).setdefault(record["length"], {})[record["seed"]] = record["value"]
+    known = (*BEYOND, "nope")
+    return dict(sorted(found.items(), key=lambda item: known.index(item[0]) if item[0] in known else len(known)))
+
+
+def table(found: Found, trained: int) -> str:
+    """Mean over seeds ± half of Student's interval."""
+    lengths = sorted({length for by_length in found.values() for length in by_length})
+    lines = []
+    for arm, by_length in found.items():
+        cells = [interval(list(by_length[n].values())) if n in by_length else "–" for n in lengths]
+        lines.append([arm, str(max(map(len, by_length.values()))), *cells])
+    return markdown(["arm", "seeds", *(f"{n} ({n / trained:g}x)" for n in lengths)], lines)
+
+
+def interval(seeds: Sequence[float]) -> str:
+    mean, half = intervals.mean(seeds)
+    return f"{mean:.4f} ± {half:.4f}" if len(seeds) > 1 else f"{mean:.4f}"
+
+
+def verdicts(found: Found, trained: int) -> list[str]:
+    """Each claim with the seeds in which it holds."""
+    told = []
+    for n in sorted({length for by_length in found.values() for length in by_length}):
+        order = BEYOND if n > trained else WITHIN
+        there = [arm for arm in order if n in found.get(arm, {})]
+        claims: dict[tuple[str, ...], None] = dict.fromkeys(itertools.pairwise(there))
+        claims |= {order: None for order in (("xpos", "rope"), SMALL) if n > trained and set(order) <= set(found)}
+        told += [verdict(found, n, claim, n / trained) for claim in claims]
+    return told
+
+
+def verdict(found: Found, length: int, order: Sequence[str], times: float) -> str:
+    """Whether arms have resolutions in this order."""
+    seeds = sorted(set.intersection(*(set(found[arm][length]) for arm in order)))
+    holds = [all(found[a][length][s] > found[b][length][s] for a, b in itertools.pairwise(order)) for s in seeds]
+    return said(f"at {times:g} times {' > '.join(order)}", holds)
+
+
+def oscillation(curves: Curves) -> list[str]:
+    """The figure's claim, in numbers."""
+    both = sorted(seeds_of(curves, "rope") & seeds_of(curves, "xpos"))
+    rough = {arm: [roughness(curves[f"{arm}-{seed}"]) for seed in both] for arm in ("rope", "xpos")}
+    if not both:
+        return []
+    means = " and ".join(f"{np.mean(rough[arm]):.3f}" for arm in ("rope", "xpos"))
+    claim = f"RoPE's scores oscillate more than xPos's: deviation of their second differences, {means}"
+    return [said(claim, [a > b for a, b in zip(rough["rope"], rough["xpos"], strict=True)])]
+
+
+def said(claim: str, holds: Sequence[bool]) -> str:
+    word = "holds" if all(holds) else "DOES NOT HOLD"
+    return f"- {word}: {claim} ({sum(holds)} of {len(holds)} seeds)"
+
+
+def seeds_of(curves: Curves, arm: str) -> set[str]:
+    return {seed for name in curves for own, _, seed in [name.rpartition("-")] if own == arm}
+
+
+def roughness(s_n: np.ndarray) -> float:
+    """The standard deviation of the second differences of s[n]."""
+    return float(np.diff(s_n, 2).std())
+
+
+def resolution_report(records: Sequence[Record], curves: Curves, trained: int) -> str:
+    """The page: each number with its verdicts, and the protocol."""
+    parts = [f"Trained on {trained} tokens. Mean over seeds ± half of Student's 95 % interval."]
+    for name, title in NUMBERS.items():
+        found = values(records, name)
+        if found:
+            parts += [f"## R {title}", table(found, trained), "\n".join(verdicts(found, trained))]
+    parts += ["## Oscillation", "\n".join(oscillation(curves))]
+    return "\n\n".join([*parts, f"Protocol: {records[0]['protocol']}."]) + "\n"
+
+
+def resolution_figure(measured: Curves, expected: Curves, trained: int, protocol: str) -> Figure:
+    """s[n] against n: as measured, the band being the seeds, and with q and k of ones."""
+    figure = Figure(figsize=(10.5, 5.0), layout="constrained")
+    parts: Any = figure.subfigures(2, 1, height_ratios=(12, 1))
+    panels: Any = parts[0].subplots(1, 2)
+    draw(panels[0], measured, lambda s_n: s_n)
+    panels[0].set(title="measured on held-out text", ylabel="mean scaled score")
+    # from 0 on, because constants say nothing about position and differ widely: what an encoding does is the shape
+    draw(panels[1], expected, lambda s_n: s_n - s_n[0])
+    panels[1].set(title="expected with q = k = 1, less its value at 0")
+    for axes in panels:
+        axes.set_xlabel("distance (tokens)")
+        mark(axes, trained)
+    parts[0].legend(*panels[0].get_legend_handles_labels(), loc="outside lower left", ncols=5, frameon=False)
+    parts[1].text(0.01, 0.5, "\n".join(textwrap.wrap(protocol, 170)), fontsize=7, va="center", color="#666666")
+    return figure
+
+
+def draw(axes: Axes, curves: Curves, shown: Callable[[np.ndarray], np.ndarray]) -> None:
+    """The mean of an arm's seeds as a line, all of them as a band."""
+    for arm in sorted({name.rpartition("-")[0] for name in curves if "+" not in name}):
+        own = np.stack([shown(s_n) for name, s_n in curves.items() if name.rpartition("-")[0] == arm])
+        n = np.arange(own.shape[1])
+        colour = STYLES.get(arm)
+        (line,) = axes.plot(n, own.mean(axis=0), color=colour, linewidth=1.2, label=arm)
+        axes.fill_between(n, own.min(axis=0), own.max(axis=0), color=line.get_color(), alpha=0.15, linewidth=0)
