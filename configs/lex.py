@@ -4,19 +4,20 @@ Reproduces: the comparison of table 2 of arXiv 2212.10554 (sinusoidal, ALiBi, Ro
 attention), at 64 bytes of training instead of 1024 tokens, with the ablation that the paper does not print: every arm
 measured with and without blockwise causal attention.
 
-    for arm in sinusoidal rope alibi xpos; do
+    for arm in sinusoidal nope rope alibi xpos; do
         for seed in 0 1 2; do
             python -m experiments.train --config=configs/lex.py:$arm --config.seed=$seed --workdir=runs/lex/$arm-$seed
         done
     done
     python -m experiments.verdicts --table=lex --workdir=runs/lex
+    python -m experiments.resolution --workdir=runs/lex --lengths=64,128,256
 
 Sizes: 3 layers, width 96, 4 heads, 64 bytes a row, 32 rows, 1200 steps: 2.5 million bytes. Measured on 65536 held-out
 bytes at 32 to 512, in windows that do not overlap.
 
 Time: two to four minutes an arm on one CPU core. Expected: from four times the trained length on sinusoidal >> RoPE >
 ALiBi > LEX in every seed (30.4, 10.3, 4.88, 4.44 at 256), and LEX falling all the way to eight times (4.60 to 4.42);
-docs/training.md has the table and what did not reproduce.
+docs/training.md has the table and what did not reproduce, docs/evaluation.md the attention resolution.
 """
 
 from ml_collections import ConfigDict

@@ -21,7 +21,7 @@ import numpy as np
 from absl import flags
 from tqdm import tqdm
 
-from experiments import launch
+from experiments import devices, launch
 from experiments.swap import parse_arm
 from ropelab import attention
 from ropelab.data.text import read_text
@@ -64,6 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         flags.DEFINE_string(name, default, HELP[name], flag_values=values)
     flags.DEFINE_list("lengths", ["1024", "2048", "4096"], HELP["lengths"], flag_values=values)
     flags.DEFINE_integer("seed", 0, HELP["seed"], 0, flag_values=values)
+    devices.define(values)
     return launch.answer(act, values, argv)
 
 
@@ -76,7 +77,7 @@ def act(values: flags.FlagValues, words: list[str], command: str) -> int:
     wanted = arms_asked_for(values.encodings, values.patterns)
     lengths = launch.lengths(values.lengths)
     text = read_text(values.text)
-    lab = load(values.model, dtype=values.dtype)
+    lab = load(values.model, dtype=values.dtype, mesh=devices.mesh_of(values))
     labs = swapped(lab, wanted)
     text_T = tokens_of(lab, text.content) if lab.tokenizer else np.zeros(0, np.int32)
     weights = fingerprint(lab.params)

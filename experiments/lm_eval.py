@@ -19,7 +19,7 @@ from typing import Any
 
 from absl import flags
 
-from experiments import launch
+from experiments import devices, launch
 from ropelab.encodings.specs import nearest
 from ropelab.evaluation import everyday
 from ropelab.evaluation.protocol import versions
@@ -54,6 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name, least in (("limit", 1), ("num_fewshot", 0), ("max_length", 2)):
         flags.DEFINE_integer(name, None, HELP[name], least, flag_values=values)
     flags.DEFINE_bool("add_bos", None, HELP["add_bos"], flag_values=values)
+    devices.define(values)
     return launch.answer(act, values, argv)
 
 
@@ -63,7 +64,7 @@ def act(values: flags.FlagValues, words: list[str], command: str) -> int:
         raise ValueError("--workdir or --tasks is missing; name a folder, and tasks as in --tasks=everyday,piqa")
     known = task_manager(values.include_path)
     check_tasks(values.tasks, known)
-    lab = load(values.model, dtype=values.dtype).swap(values.encoding, values.pattern)
+    lab = load(values.model, dtype=values.dtype, mesh=devices.mesh_of(values)).swap(values.encoding, values.pattern)
     receipt = lab.receipt()
     results, model = evaluated(lab, values, known)
     lines = [

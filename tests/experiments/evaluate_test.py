@@ -103,6 +103,20 @@ def test_a_second_run_measures_nothing_and_writes_the_same_bytes(folder: Path, m
     assert (folder / "out" / "records.jsonl").read_bytes() == written, "measured again, byte for byte"
 
 
+def test_sharded_equals_unsharded(folder: Path) -> None:
+    evals = "perplexity(tokens=64, stride=8), resolution(trials=2, sinks=1), attention, heads"
+    found = []
+    for where, sizes in (("one", ()), ("four", ("--fsdp=2", "--tensor=2"))):
+        flags = (f"--encodings={PI}", f"--evals={evals}", "--lengths=32", f"--workdir={folder / where}", *sizes)
+        assert run(folder, *flags) == 0
+        found.append([json.loads(line) for line in (folder / where / "records.jsonl").read_text().splitlines()])
+    assert len(found[0]) == len(found[1]) > 20
+    for one, four in zip(*found, strict=True):
+        numbers = [(record.pop("value"), record.pop("deviation") or 0.0) for record in (one, four)]
+        assert one == four
+        assert numbers[0] == pytest.approx(numbers[1], rel=1e-4, abs=1e-5), one["eval"]
+
+
 def test_patterns_multiply_arms(folder: Path) -> None:
     flags = (f"--encodings={PI}; ALiBi() + SlidingWindow(window=8)", "--patterns=SlidingWindow(window=16)")
     assert run(folder, *flags, "--evals=perplexity(tokens=64)", "--lengths=64") == 0
@@ -127,6 +141,7 @@ def test_patterns_multiply_arms(folder: Path) -> None:
         (("--lengths=1",), "--lengths=1 must be whole numbers from 2 on"),
         (("--encodings=PI(factor=2.0); PI(factor=2)",), "are the same; leave one out"),
         (("--encodings=RoPE(base=10000.0)",), "the arms 'unchanged' and 'RoPE(base=10000.0)' are the same"),
+        (("--fsdp=99",), "--fsdp=99 --tensor=1 want 99 devices; there are 8"),
         (("spare",), "unexpected argument 'spare'"),
     ],
 )
