@@ -35,7 +35,7 @@ from ropelab.lab import Lab, load, tokens_of
 from ropelab.models.parameters import fingerprint
 from ropelab.reporting import files
 from ropelab.reporting.distance_table import distance_sections
-from ropelab.reporting.evaluation_report import evaluation_report
+from ropelab.reporting.evaluation_report import effective_table, evaluation_report
 from ropelab.reporting.evaluation_table import by_length, print_tables
 from ropelab.reporting.head_map import head_map
 from ropelab.reporting.heat_map import heat_map
@@ -94,6 +94,7 @@ def act(values: flags.FlagValues, words: list[str], command: str) -> int:
     records = measured(work, setting, workdir / "measurements")
     write(workdir, records, receipts, command)
     show(records)
+    print(f"written to {workdir}: report.md, records.jsonl, receipts.json")
     return 0
 
 
@@ -147,8 +148,9 @@ def write(workdir: Path, records: list[dict[str, Any]], receipts: dict[str, Any]
 
 def show(records: list[dict[str, Any]]) -> None:
     """The tables in the terminal."""
-    print_tables(merged(records, over_depths=True))
-    for part in distance_sections(records):
+    totals = merged(records, over_depths=True)
+    print_tables(totals)
+    for part in (*effective_table(effective(records, totals)), *distance_sections(records)):
         print(part, end="\n\n")
 
 

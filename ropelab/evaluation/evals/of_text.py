@@ -66,7 +66,11 @@ class Perplexity(OfText):
 
     def protocol(self) -> str:
         moves = f"stride {self.stride}" if self.stride else "no overlap"
-        return f"windows of the length, {moves}, BOS none added; value is nats a token, perplexity its exponential"
+        tokens = f"{self.tokens} tokens, or one window if that is longer" if self.tokens else "one window"
+        return (
+            f"windows of the length, {moves}, BOS none added; of each of {self.trials} texts, evenly spread over the "
+            f"whole, the first {tokens}; value is nats a token, perplexity its exponential"
+        )
 
     def check(self, bench: Bench, unit: Unit) -> None:
         bench.model.check_positions(unit.length)
