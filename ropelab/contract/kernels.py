@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ropelab.attention import Pattern
-from ropelab.contract.calls import KERNELS, call, differentiated, forward, placed
+from ropelab.contract.calls import KERNELS, compiled, differentiated, forward, placed
 from ropelab.contract.samples import PATTERNS, B, H, K, N, T, assert_same, sample, tables
 from ropelab.encodings import Encoding
 
@@ -59,7 +59,7 @@ def the_receptive_field_is_the_counts(encoding: Encoding) -> None:
 def a_shard_of_the_heads_is_a_slice_of_the_whole(encoding: Encoding) -> None:
     """Some of the query heads, told their global numbers, give what they give among all: in another order, or alone."""
     params, halves = tables(encoding), np.split(np.arange(N), 2)
-    shards = [("dense", call, heads) for heads in halves]
+    shards = [("dense", compiled, heads) for heads in halves]
     shards += [(name, forward, np.concatenate(halves[::-1])) for name in KERNELS]
     for pattern in PATTERNS:
         for name, run, heads in shards:

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ropelab.attention import Causal
-from ropelab.contract.calls import KERNELS, Placement, call, forward, placed
+from ropelab.contract.calls import KERNELS, Placement, compiled, forward, placed
 from ropelab.contract.samples import PATTERNS, B, K, N, Numbers, T, assert_same, sample, spread, tables
 from ropelab.encodings import Encoding, Rotary, scores
 
@@ -47,8 +47,8 @@ def gaps_are_honoured(encoding: Encoding) -> str | None:
 def explicit_positions_equal_implicit(encoding: Encoding) -> None:
     """Saying 0, 1, 2, ... gives what saying nothing gives."""
     params, qkv, pos = tables(encoding), sample(), jnp.arange(T)
-    implicit = call(encoding, Causal(), KERNELS["dense"], params, qkv)
-    explicit = call(encoding, Causal(), KERNELS["dense"], params, qkv, Placement(pos, pos))
+    implicit = compiled(encoding, Causal(), KERNELS["dense"], params, qkv)
+    explicit = compiled(encoding, Causal(), KERNELS["dense"], params, qkv, Placement(pos, pos))
     for name, a, b in zip(("out", "lse"), explicit, implicit, strict=True):
         assert_same(a, b, 1e-5, f"{name} of {encoding} with explicit positions")
 
@@ -79,7 +79,7 @@ def packed_documents_are_separate_documents(encoding: Encoding) -> None:
     first = np.broadcast_to(np.arange(each), (3 * B, each))
     documents, pos = np.repeat(np.arange(3), each), np.tile(np.arange(each), 3)
     for pattern in PATTERNS:
-        separate = call(encoding, pattern, KERNELS["dense"], params, alone, Placement(first, first, None, 4 * T))
+        separate = compiled(encoding, pattern, KERNELS["dense"], params, alone, Placement(first, first, None, 4 * T))
         for order in (np.arange(T), np.random.default_rng(7).permutation(T)):
             packed = placed(*(np.broadcast_to(x[order], (B, T)) for x in (pos, documents)), length=4 * T)
             for name, kernel in KERNELS.items():

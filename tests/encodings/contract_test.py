@@ -6,7 +6,6 @@ code for four encodings; DynamicNTK stands for them. `python -m experiments.chec
 nothing out, and decode_test.py has all four.
 """
 
-import inspect
 from collections.abc import Iterator
 
 import pytest
@@ -14,10 +13,10 @@ import pytest
 from ropelab import encodings
 from ropelab.contract import decoding, kernels, positions
 from ropelab.contract.suite import PROPERTIES, Property
-from ropelab.encodings import Encoding, Rotary
+from ropelab.encodings import Encoding
+from tests.encodings.codes import code, stand_ins
 
 TRIED = [e for e in encodings.ALL if getattr(e, "per", None) != "query" or isinstance(e, encodings.DynamicNTK)]
-NUMBERS = ("frequencies", "check", "inherit")  # what an encoding may have of its own and run the code of another
 OF_KERNELS: tuple[Property, ...] = (
     positions.permuted_tokens_give_permuted_outputs,
     positions.packed_documents_are_separate_documents,
@@ -29,20 +28,11 @@ OF_KERNELS: tuple[Property, ...] = (
 )
 
 
-def code(encoding: Encoding) -> object:
-    """What two encodings share if they differ in their numbers alone: all other functions, and whether frames count."""
-    cls = type(encoding)
-    if not issubclass(cls, Rotary):
-        return encoding
-    members = inspect.getmembers(cls, lambda m: inspect.isroutine(m) or isinstance(m, property))
-    return encoding.framed, frozenset((n, m) for n, m in members if not n.startswith("__") and n not in NUMBERS)
-
-
 def cases() -> Iterator[tuple[Encoding, str]]:
-    stand_ins = {code(e): e for e in reversed(TRIED)}
+    first = stand_ins(TRIED)
     for encoding in TRIED:
         for name, holds in PROPERTIES.items():
-            if holds not in OF_KERNELS or stand_ins[code(encoding)] is encoding:
+            if holds not in OF_KERNELS or first[code(encoding)] is encoding:
                 yield encoding, name
 
 
