@@ -50,6 +50,8 @@ setup(
         "gcs": ["gcsfs>=2024.6", "google-cloud-storage>=2.14"],
         "eval": ["lm-eval>=0.4.9", "rouge-score>=0.1.2", "wonderwords>=2.2"],
         "report": ["matplotlib>=3.8"],
+        "submitit": ["submitit>=1.5"],
+        "ray": ["ray>=2.10"],
         "cuda": ["jax[cuda12]>=0.7.2"],
         "tpu": ["jax[tpu]>=0.7.2"],
         "dev": ["hypothesis>=6.100", "pyright>=1.1.390", "pytest>=8.0", "pytest-xdist>=3.5", "ruff>=0.8"],

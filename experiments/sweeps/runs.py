@@ -1,0 +1,125 @@
+"""What a sweep is made of: runs as values, and the combinators that make many of few.
+
+    product(chain(run("train", "configs/lex.py:rope", name="rope"),
+                  run("train", "configs/lex.py:xpos", name="xpos")), seeds(3))
+
+is six runs, rope-0 to xpos-2. A sweep is a list of runs, and a combinator a function from lists to a list: nothing else
+is to be learnt. Names are joined by dashes, fields and flags are united, and what is said twice is refused.
+"""
+
+import dataclasses
+import itertools
+from collections.abc import Mapping
+from typing import Any
+
+FOLDER = "{sweep}"  # in a value: the folder of the sweep, wherever that comes to lie
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One command: `python -m experiments.<program> --config=<config> --config.<field>=... --<flag>=...`.
+
+    Attributes:
+        name: of its folder in the sweep's.
+        program: a module of experiments.
+        config: a configuration file, with its variant; empty for programs that take none.
+        fields: what differs from the file, by dotted name.
+        flags: further flags; `workdir` is the run's folder if not given.
+        after: names of runs that must be done before. A dash at the end stands for this run's own seed: "base-" of
+            pi2-1 is base-1.
+    """
+
+    name: str = ""
+    program: str = ""
+    config: str = ""
+    fields: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    flags: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    after: tuple[str, ...] = ()
+
+
+Sweep = list[Run]
+
+
+def run(
+    program: str,
+    config: str = "",
+    *,
+    name: str,
+    fields: Mapping[str, Any] | None = None,
+    after: tuple[str, ...] = (),
+    **flags: Any,
+) -> Sweep:
+    """A sweep of one run."""
+    return [Run(name, program, config, fields or {}, flags, after)]
+
+
+def chain(*sweeps: Sweep) -> Sweep:
+    """All runs of all sweeps."""
+    return list(itertools.chain(*sweeps))
+
+
+def product(*sweeps: Sweep) -> Sweep:
+    """Each run of the first with each of the second, and so on, the last changing fastest."""
+    return [united(*runs) for runs in itertools.product(*sweeps)]
+
+
+def zipped(*sweeps: Sweep) -> Sweep:
+    """The first of each with the first of the others, and so on.
+
+    Raises:
+        ValueError: for sweeps of different lengths.
+    """
+    if len({len(sweep) for sweep in sweeps}) > 1:
+        raise ValueError(f"sweeps of {', '.join(str(len(s)) for s in sweeps)} runs cannot be zipped; give equally many")
+    return [united(*runs) for runs in zip(*sweeps, strict=True)]
+
+
+def vary(field: str, *values: Any) -> Sweep:
+    """A field of the configuration set to each value, named after it: `vary("optimizer.lr", 1e-3, 3e-3)`."""
+    short = field.rpartition(".")[2]
+    return [Run(name=f"{short}={value}", fields={field: value}) for value in values]
+
+
+def named(**parts: Mapping[str, Any]) -> Sweep:
+    """Fields set together, by the name of each set: `named(small={"batch": 8}, large={"batch": 64})`."""
+    return [Run(name=name, fields=fields) for name, fields in parts.items()]
+
+
+def seeds(count: int) -> Sweep:
+    """The field `seed`, 0 to count - 1."""
+    return [Run(name=str(seed), fields={"seed": seed}) for seed in range(count)]
+
+
+def united(*runs: Run) -> Run:
+    """All that several runs say, as one.
+
+    Raises:
+        ValueError: for a program, a configuration, a field or a flag that two of them say differently.
+    """
+    name = "-".join(run.name for run in runs if run.name)
+    seed = name.rpartition("-")[2]
+    after = tuple(one + seed if one.endswith("-") else one for run in runs for one in run.after)
+    return Run(
+        name,
+        agreed(name, "program", *(run.program for run in runs)),
+        agreed(name, "config", *(run.config for run in runs)),
+        together(name, *(run.fields for run in runs)),
+        together(name, *(run.flags for run in runs)),
+        after,
+    )
+
+
+def agreed(name: str, what: str, *values: str) -> str:
+    said = list(dict.fromkeys(filter(None, values)))
+    if len(said) > 1:
+        raise ValueError(f"{name} has {what} {said[0]!r} and {said[1]!r}; say it once")
+    return said[0] if said else ""
+
+
+def together(name: str, *parts: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for part in parts:
+        for key, value in part.items():
+            if found.setdefault(key, value) != value:
+                raise ValueError(f"{name} sets {key} to {found[key]!r} and to {value!r}; say it once")
+    return found

@@ -1,0 +1,79 @@
+"""Combinators: what runs they make, and what they refuse."""
+
+from pathlib import Path
+
+import pytest
+
+from experiments.sweeps import manifest
+from experiments.sweeps.runs import Run, chain, named, product, run, seeds, vary, zipped
+
+BASE = run("train", "configs/smoke.py", name="base", fields={"steps": 3})
+SMOKE = Path(__file__).parents[3] / "configs" / "sweeps" / "smoke.py"
+
+
+def test_a_product_is_every_run_with_every_other() -> None:
+    made = product(
+        chain(BASE, run("train", "configs/smoke.py", name="other")), vary("optimizer.lr", 0.1, 0.2), seeds(2)
+    )
+    assert len(made) == 8
+    assert made[1] == Run(
+        "base-lr=0.1-1", "train", "configs/smoke.py", {"steps": 3, "optimizer.lr": 0.1, "seed": 1}, {}
+    )
+    assert [one.name for one in made[:3]] == ["base-lr=0.1-0", "base-lr=0.1-1", "base-lr=0.2-0"]
+
+
+def test_zipped_pairs_and_named_names() -> None:
+    sizes = named(small={"batch": 8}, large={"batch": 64})
+    made = zipped(product(BASE, sizes), vary("length", 16, 32))
+    assert [(one.name, one.fields["batch"], one.fields["length"]) for one in made] == [
+        ("base-small-length=16", 8, 16),
+        ("base-large-length=32", 64, 32),
+    ]
+    with pytest.raises(ValueError, match="sweeps of 1, 2 runs cannot be zipped"):
+        zipped(BASE, seeds(2))
+
+
+def test_what_is_said_twice_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"base-steps=4 sets steps to 3 and to 4; say it once"):
+        product(BASE, vary("steps", 4))
+    with pytest.raises(ValueError, match=r"has program 'train' and 'swap'"):
+        product(BASE, run("swap", name="x"))
+
+
+def test_a_seed_waits_for_its_own_base() -> None:
+    tuned = run("train", "configs/smoke.py", name="pi", after=("base-",), text="x")
+    assert [one.after for one in product(tuned, seeds(2))] == [("base-0",), ("base-1",)]
+
+
+def test_the_manifest_has_an_id_for_every_setting(tmp_path: Path) -> None:
+    made = manifest.entries(chain(product(BASE, seeds(2)), run("train", "configs/smoke.py", name="more")))
+    assert len({one["id"] for one in made}) == 3
+    assert made[0]["command"][-1] == "--workdir={sweep}/base-0"
+    assert made[0]["steps"] == 3
+    again = manifest.entries(product(BASE, seeds(2)))
+    assert [one["id"] for one in again] == [one["id"] for one in made[:2]]
+    written_out = run("train", "configs/smoke.py", name="base", fields={"steps": 3, "seed": 0, "length": 128})
+    assert manifest.entries(written_out)[0]["id"] == made[0]["id"], "a default said is the same configuration"
+    assert len(manifest.entries(manifest.read_sweep(str(SMOKE)))) == 4
+
+
+@pytest.mark.parametrize(
+    ("sweep", "message"),
+    [
+        (chain(BASE, BASE), "two runs are named 'base'"),
+        (run("train", "configs/smoke.py", name="a/b"), "needs a name, without a slash"),
+        (seeds(1), "needs a name, without a slash, and a program"),
+        (run("train", "configs/smoke.py", name="a", after=("b",)), "a waits for 'b', which is no run of the sweep"),
+        (
+            chain(run("show", name="a", after=("b",)), run("show", name="b", after=("a",))),
+            "a, b wait for each other in a circle",
+        ),
+        (run("train", "configs/smoke.py", name="a", fields={"stps": 3}), "a: config has no field 'stps'. Did you mean"),
+        (run("train", "configs/smoke.py", name="a", fields={"steps": "x"}), "config.steps='x' is not allowed"),
+        (run("train", "configs/nowhere.py", name="a"), "there is no such file"),
+        (run("show", name="a", fields={"steps": 3}), "a has fields and no configuration"),
+    ],
+)
+def test_a_sweep_that_cannot_be_is_refused(sweep: list[Run], message: str) -> None:
+    with pytest.raises(ValueError, match=message.replace("(", r"\(")):
+        manifest.entries(sweep)
