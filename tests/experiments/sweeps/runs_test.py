@@ -8,7 +8,8 @@ from experiments.sweeps import manifest
 from experiments.sweeps.runs import Run, chain, named, product, run, seeds, vary, zipped
 
 BASE = run("train", "configs/smoke.py", name="base", fields={"steps": 3})
-SMOKE = Path(__file__).parents[3] / "configs" / "sweeps" / "smoke.py"
+ROOT = Path(__file__).parents[3]
+SWEEPS = ROOT / "configs" / "sweeps"
 
 
 def test_a_product_is_every_run_with_every_other() -> None:
@@ -40,9 +41,13 @@ def test_what_is_said_twice_is_refused() -> None:
         product(BASE, run("swap", name="x"))
 
 
-def test_a_seed_waits_for_its_own_base() -> None:
-    tuned = run("train", "configs/smoke.py", name="pi", after=("base-",), text="x")
-    assert [one.after for one in product(tuned, seeds(2))] == [("base-0",), ("base-1",)]
+@pytest.mark.parametrize("path", sorted(SWEEPS.glob("*.py")), ids=lambda path: path.stem)
+def test_every_sweep_here_can_be_written_down(path: Path) -> None:
+    """Its configurations are read and its fields are theirs; each is a command, and what it waits for comes before."""
+    found = manifest.entries(manifest.read_sweep(str(path)))
+    for number, entry in enumerate(found):
+        assert set(entry["after"]) <= {before["name"] for before in found[:number]}
+        assert (ROOT / f"{entry['command'][0].replace('.', '/')}.py").is_file()
 
 
 def test_the_manifest_has_an_id_for_every_setting(tmp_path: Path) -> None:
@@ -54,7 +59,7 @@ def test_the_manifest_has_an_id_for_every_setting(tmp_path: Path) -> None:
     assert [one["id"] for one in again] == [one["id"] for one in made[:2]]
     written_out = run("train", "configs/smoke.py", name="base", fields={"steps": 3, "seed": 0, "length": 128})
     assert manifest.entries(written_out)[0]["id"] == made[0]["id"], "a default said is the same configuration"
-    assert len(manifest.entries(manifest.read_sweep(str(SMOKE)))) == 4
+    assert len(manifest.entries(manifest.read_sweep(str(SWEEPS / "smoke.py")))) == 4
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,60 @@
+"""The doctor finds what is wrong with a machine, and says the command that mends it."""
+
+import pytest
+
+from experiments import doctor
+from experiments.doctor import Facts
+
+WELL = Facts(
+    python=(3, 12),
+    versions=dict.fromkeys(doctor.NEEDED, "0.7.2"),
+    gpus=(),
+    cuda=0,
+    tpu=False,
+    jax_platform="cpu",
+    devices=("cpu:0 cpu",),
+    failure="",
+    forced="",
+    memory_gib=12.0,
+)
+
+
+def test_a_machine_without_accelerator_is_well() -> None:
+    assert doctor.problems(WELL) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "what", "remedy"),
+    [
+        ({"python": (3, 10)}, "Python 3.10 is too old", "3.11"),
+        ({"versions": WELL.versions | {"flax": None}}, "flax missing", "pip install -e ."),
+        (
+            {"gpus": ("Tesla T4, 15360 MiB",), "cuda": 12},
+            "there is Tesla T4, 15360 MiB and jax computes on the CPU",
+            "pip install 'jax[cuda12]==0.7.2'",
+        ),
+        ({"gpus": ("H200",), "cuda": 13}, "there is H200", "jax[cuda13]"),
+        ({"gpus": ("H200",), "cuda": 13, "forced": "cpu"}, "JAX_PLATFORMS=cpu keeps jax from", "unset JAX_PLATFORMS"),
+        ({"tpu": True}, "there is a TPU and jax computes on the CPU", "pip install 'jax[tpu]==0.7.2'"),
+        ({"tpu": True, "jax_platform": "", "failure": "libtpu is held"}, "libtpu is held", "jax[tpu]"),
+        ({"jax_platform": "", "failure": "no backend"}, "no device: no backend", "--force-reinstall jax"),
+        ({"versions": WELL.versions | {"jaxlib": "0.7.1"}}, "jaxlib 0.7.1 is not of jax 0.7.2", "jaxlib==0.7.2"),
+        (
+            {"versions": WELL.versions | {"jax-cuda12-plugin": "0.6.0"}},
+            "jax-cuda12-plugin 0.6.0 is not of jax",
+            "pip install 'jax-cuda12-plugin==0.7.2'",
+        ),
+    ],
+)
+def test_each_fault_has_a_remedy(changes: dict, what: str, remedy: str) -> None:
+    (problem,) = doctor.problems(WELL._replace(**changes))
+    assert what in problem.what
+    assert remedy in problem.remedy
+
+
+def test_this_machine(capsys: pytest.CaptureFixture) -> None:
+    code = doctor.main(["doctor"])
+    printed = capsys.readouterr().out
+    assert ("nothing is wrong" in printed) == (code == 0)
+    assert "extra train" in printed
+    assert doctor.main(["doctor", "more"]) == 2
