@@ -19,6 +19,7 @@ from ropelab.reporting.runs import markdown
 
 Record = Mapping[str, Any]
 MORE, LESS, NEITHER = 1, -1, 0
+WIDE = 200  # columns where there is no terminal: rich would cut a table at 80
 HEAD = ".layer_"  # in the names of single heads' numbers
 TEXTS = ("resolution", "attention", "heads", "summaries")
 
@@ -135,8 +136,9 @@ def markdown_table(records: Sequence[Record], name: str) -> str:
 
 
 def print_tables(records: Sequence[Record], console: Console | None = None) -> None:
-    """Every table in the terminal, the protocol under it."""
+    """Every table in the terminal, the protocol under it; in a file or a pipe as wide as the table is."""
     console = console or Console()
+    console = console if console.is_terminal else Console(file=console.file, width=WIDE)
     for name in names(records):
         lengths, cells = layout(records, name)
         table = Table(title=kind(name).title, title_justify="left")
