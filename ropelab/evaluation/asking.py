@@ -30,6 +30,12 @@ class Speaks(Protocol):
     def decode(self, ids: Sequence[int]) -> str: ...
 
 
+def beginning(tokenizer: Speaks) -> list[int]:
+    """What stands before every prompt: BOS, if the checkpoint's own policy is that prompts begin with it."""
+    bos = getattr(tokenizer, "bos_id", None)
+    return [bos] if bos is not None and getattr(tokenizer, "add_bos", False) else []
+
+
 class Answer(NamedTuple):
     """One judged answer.
 
@@ -37,7 +43,7 @@ class Answer(NamedTuple):
         score: from 0 to 1.
         said: what the model said; by likelihood nothing.
         nll: mean over the tokens of the expected answer, in nats; by generation NaN.
-        tokens: of the prompt and the prefix.
+        tokens: of the prompt and the prefix, BOS among them.
     """
 
     score: float
@@ -71,7 +77,8 @@ def generated(
     advance: Callable[[int], object],
 ) -> list[Answer]:
     """Greedy continuations, judged as the family says."""
-    prompts = [tokenizer.encode(question.prompt + question.prefix) for question in questions]
+    first = beginning(tokenizer)
+    prompts = [[*first, *tokenizer.encode(question.prompt + question.prefix)] for question in questions]
     found: dict[int, Answer] = {}
     for together in batches(model, [len(prompt) for prompt in prompts]):
         read = [prompts[i] for i in together]
@@ -100,8 +107,9 @@ def likely(
 ) -> list[Answer]:
     """Expected answers, and how likely they are."""
     del family
-    prompts = [tokenizer.encode(question.prompt + question.prefix) for question in questions]
-    whole = [tokenizer.encode(q.prompt + q.prefix + q.expected) for q in questions]
+    first = beginning(tokenizer)
+    prompts = [[*first, *tokenizer.encode(q.prompt + q.prefix)] for q in questions]
+    whole = [[*first, *tokenizer.encode(q.prompt + q.prefix + q.expected)] for q in questions]
     starts = [common(prompt, tokens) for prompt, tokens in zip(prompts, whole, strict=True)]
     judged = judge(model, whole, starts, advance)
     return [

@@ -16,7 +16,7 @@ import numpy as np
 
 from ropelab.encodings.outside import written_in
 from ropelab.evaluation.arms import Arm
-from ropelab.evaluation.asking import Speaks
+from ropelab.evaluation.asking import Speaks, beginning
 from ropelab.evaluation.evals.base import Bench, Evaluation, Unit
 from ropelab.evaluation.protocol import versions
 
@@ -40,11 +40,17 @@ class Setting(NamedTuple):
     seed: int
     dtype: str
 
+    @property
+    def begins(self) -> bool:
+        """Whether BOS stands before prompts."""
+        return self.tokenizer is not None and bool(beginning(self.tokenizer))
+
     def line(self, evaluation: Evaluation) -> str:
         """The protocol in one line."""
         return (
             f"model {self.model} (weights {self.weights}); text {self.text} (sha256 {self.text_sha256[:12]}); "
-            f"{evaluation.protocol()}; seed {self.seed}; {self.dtype}; {versions()}"
+            f"{evaluation.protocol()}; prompts begin with {'BOS' if self.begins else 'no BOS'}; seed {self.seed}; "
+            f"{self.dtype}; {versions()}"
         )
 
 
@@ -133,4 +139,5 @@ def file_of(piece: Piece, setting: Setting, folder: Path) -> Path:
     facts = [piece.arm.name, repr(wiring.encoding), repr(wiring.pattern), str(wiring.kernel)]
     facts += [*written_in(wiring.encoding), setting.weights, setting.text_sha256, setting.text_T.size, setting.seed]
     facts += [setting.dtype, piece.name, repr(piece.evaluation), piece.evaluation.reads(), list(piece.unit), versions()]
+    facts += ["BOS"] if setting.begins else []
     return folder / f"{hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:20]}.json"

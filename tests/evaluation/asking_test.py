@@ -1,12 +1,13 @@
 """Asking a model that answers as it should, and one that does not; batched, alone, by both ways."""
 
+import dataclasses
 from typing import ClassVar
 
 import numpy as np
 import pytest
 
 from ropelab.encodings.specs import spec
-from ropelab.evaluation.asking import Answer, ask, common, continued
+from ropelab.evaluation.asking import Answer, ask, beginning, common, continued
 from ropelab.evaluation.questions.base import Question, Questions
 from ropelab.models import generation
 from tests.models import tiny
@@ -45,6 +46,20 @@ def test_questions_asked_together_are_answered_as_alone(way: str, spec: str) -> 
     for one, other in zip(together, alone, strict=True):
         assert (one.score, one.said, one.tokens) == (other.score, other.said, other.tokens)
         assert one.nll == pytest.approx(other.nll, rel=1e-5, nan_ok=True)
+
+
+def test_prompts_begin_as_the_checkpoint_has_it() -> None:
+    """BOS stands before them if that is its policy, and is one of their tokens."""
+    assert LAB.tokenizer is not None
+    begins = dataclasses.replace(LAB.tokenizer, bos_id=5, add_bos=True)
+    question = Question(PROMPTS[0], " ", ("q",), "q")
+    plain, begun = (ask(LAB.model, t, Parroted(), [question], "likelihood")[0] for t in (LAB.tokenizer, begins))
+    assert begun.tokens == plain.tokens + 1
+    ids = [5, *LAB.tokenizer.encode(PROMPTS[0] + " q")]
+    assert begun.nll == pytest.approx(float(LAB.nll([ids])[0, -1]), rel=1e-5)
+    assert abs(begun.nll - plain.nll) > 1e-3
+    assert ask(LAB.model, begins, Parroted(), [question], "generation")[0].tokens == begun.tokens
+    assert beginning(dataclasses.replace(begins, add_bos=False)) == []
 
 
 @pytest.mark.parametrize("way", ["generation", "likelihood"])

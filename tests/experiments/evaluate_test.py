@@ -136,6 +136,8 @@ def test_patterns_multiply_arms(folder: Path) -> None:
         (("--evals=ruler", "--lengths=64"), "niah_single_1 at 64 tokens, unchanged: NIAH() needs"),
         (("--evals=vt(distances=3)",), "is asked at no distance"),
         (("--evals=perplexity(stride=99)", "--lengths=32"), "stride=99 exceeds the length of 32"),
+        (("--evals=perplexity(bos=True)", "--lengths=32"), "bos=True, and this model's tokenizer has no BOS token"),
+        (("--evals=perplexity(bos=True, stride=32)", "--lengths=32"), "stride=32 exceeds the length of 31"),
         (("--evals=perplexity", "--lengths=9999"), "the text has 2000 tokens, and 1 pieces of 9999 are wanted"),
         (("--evals=longppl", "--lengths=64"), "has no token beyond short=4096"),
         (("--lengths=1",), "--lengths=1 must be whole numbers from 2 on"),

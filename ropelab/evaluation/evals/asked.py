@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 
 from ropelab.encodings.specs import at_least, require, spec
-from ropelab.evaluation.asking import ask
+from ropelab.evaluation.asking import ask, beginning
 from ropelab.evaluation.effective import distances_to_ask
 from ropelab.evaluation.evals.base import Bench, Evaluation, Found, Unit
 from ropelab.evaluation.questions.base import Questions, fitted
@@ -66,12 +66,12 @@ class Asked(Evaluation):
         """The first questions of a unit."""
         if bench.tokenizer is None:
             raise ValueError(f"{self.family!r} asks in words, and this model has no tokenizer")
-        encode = bench.tokenizer.encode
+        encode, first = bench.tokenizer.encode, len(beginning(bench.tokenizer))
         return [
             fitted(
                 self.family,
                 unit.length,
-                lambda text: len(encode(text)),
+                lambda text: first + len(encode(text)),
                 seed=bench.seed,
                 number=number,
                 depth=unit.depth,

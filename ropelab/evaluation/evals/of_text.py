@@ -53,12 +53,14 @@ class Perplexity(OfText):
         tokens: of the text, 0 for one window.
         stride: of the windows; 0 for the length, windows that do not overlap.
         last: also of the last so many tokens of every window.
+        bos: whether BOS stands before every window, as one of its tokens.
         trials: texts.
     """
 
     tokens: int = 0
     stride: int = 0
     last: int = 0
+    bos: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -66,22 +68,28 @@ class Perplexity(OfText):
 
     def protocol(self) -> str:
         moves = f"stride {self.stride}" if self.stride else "no overlap"
+        bos = "BOS before each" if self.bos else "BOS none added"
         tokens = f"{self.tokens} tokens, or one window if that is longer" if self.tokens else "one window"
         return (
-            f"windows of the length, {moves}, BOS none added; of each of {self.trials} texts, evenly spread over the "
-            f"whole, the first {tokens}; value is nats a token, perplexity its exponential"
+            f"windows of the length, {moves}, {bos}; of each of {self.trials} texts, evenly spread over the whole, the "
+            f"first {tokens}; value is nats a token, perplexity its exponential"
         )
 
     def check(self, bench: Bench, unit: Unit) -> None:
         bench.model.check_positions(unit.length)
-        require(self.stride <= unit.length, self, f"stride={self.stride} exceeds the length of {unit.length}")
-        require(self.last < unit.length, self, f"last={self.last} must be less than the length of {unit.length}")
+        room = unit.length - self.bos
+        require(self.stride <= room, self, f"stride={self.stride} exceeds the length of {room}")
+        wanted = not self.bos or getattr(bench.tokenizer, "bos_id", None) is not None
+        require(wanted, self, "bos=True, and this model's tokenizer has no BOS token")
+        require(self.last < room, self, f"last={self.last} must be less than the length of {room}")
         self.texts(bench, max(self.tokens, unit.length))
 
     def measure(self, bench: Bench, unit: Unit, advance: Callable[[int], object]) -> Iterable[Found]:
+        bos = getattr(bench.tokenizer, "bos_id", None) if self.bos else None
+        windows = {"length": unit.length, "stride": self.stride or unit.length - self.bos, "bos": bos}
         slid = []
         for text_T in self.texts(bench, max(self.tokens, unit.length)):
-            slid.append(slide(bench.model, text_T, length=unit.length, stride=self.stride or unit.length))
+            slid.append(slide(bench.model, text_T, **windows))
             advance(1)
         scored = np.concatenate([one.nll[np.isfinite(one.nll)] for one in slid]).astype(np.float64)
         yield Found("nll", float(scored.mean()), scored.size)

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ropelab.encodings.specs import at_least, require, spec
-from ropelab.evaluation.asking import Speaks, continued
+from ropelab.evaluation.asking import Speaks, beginning, continued
 from ropelab.evaluation.evals.base import Bench, Evaluation, Found, Unit
 from ropelab.evaluation.likelihood import batches
 from ropelab.evaluation.spread import deviation
@@ -71,7 +71,7 @@ class Summaries(Evaluation):
         scorer()
         there = len(pairs(self.source, self.split, self.trials))
         require(there == self.trials, self, f"{self.source} has {there} reports; give trials={there} or fewer")
-        around = len(bench.tokenizer.encode(BEFORE + AFTER)) if bench.tokenizer else 0
+        around = len(prompt(bench.tokenizer, "", unit.length)) if bench.tokenizer else 0
         room = unit.length - self.new_tokens - around
         require(room >= 1, self, f"a length of {unit.length} has no room for a report and {self.new_tokens} tokens")
 
@@ -94,7 +94,7 @@ class Summaries(Evaluation):
 
 def prompt(tokenizer: Speaks, report: str, tokens: int) -> list[int]:
     """The beginning of a report that fits between what is said before and after it."""
-    before, after = tokenizer.encode(BEFORE), tokenizer.encode(AFTER)
+    before, after = [*beginning(tokenizer), *tokenizer.encode(BEFORE)], tokenizer.encode(AFTER)
     return [*before, *tokenizer.encode(report)[: tokens - len(before) - len(after)], *after]
 
 
