@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ropelab.reporting.evaluation_table import Record, kind, markdown_table, names, protocol
+from ropelab.reporting.evaluation_table import Record, markdown_table, sheets
 from ropelab.reporting.runs import markdown
 from ropelab.reporting.swap_report import receipt_table
 
@@ -43,8 +43,8 @@ def evaluation_report(
         "The best of each column in bold; scores with Wilson's 95 % interval, others ± half of Student's where several "
         "texts were measured.",
     ]
-    for name in names(totals):
-        parts += [f"## {kind(name).title}", markdown_table(totals, name), f"{protocol(totals, name)}."]
+    for sheet in sheets(totals):
+        parts += [f"## {sheet.title}", markdown_table(sheet), "\n\n".join(f"{note}." for note in sheet.notes)]
     parts += [*effective_table(effective), *grids]
     for file, title in figures.items():
         parts += [f"## {title}", f"![{title}]({file}.png)"]

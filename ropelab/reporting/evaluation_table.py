@@ -1,4 +1,4 @@
-"""Records of evaluations as tables, one an evaluation: arms down, lengths across.
+"""Records of evaluations as tables: arms down, lengths across; the scores of several families of questions in one.
 
 What a value is follows from its evaluation: scores of questions are shares, with Wilson's interval; NLL of texts is
 printed as perplexity; everything else as it is, with Student's interval where texts have a deviation. Numbers of single
@@ -20,6 +20,7 @@ from ropelab.reporting.runs import markdown
 Record = Mapping[str, Any]
 MORE, LESS, NEITHER = 1, -1, 0
 WIDE = 200  # columns where there is no terminal: rich would cut a table at 80
+SCORES, NATS = "Scores", "Nats a token of the expected answer"
 HEAD = ".layer_"  # in the names of single heads' numbers
 TEXTS = ("resolution", "attention", "heads", "summaries")
 
@@ -40,12 +41,14 @@ class Kind(NamedTuple):
         text: of one value.
         better: `MORE`, `LESS`, or `NEITHER`.
         things: what its values are means of.
+        family: of evaluations that share a table.
     """
 
     title: str
     text: Callable[[Mean], str]
     better: int
     things: str
+    family: str = ""
 
 
 def kind(name: str) -> Kind:
@@ -63,9 +66,12 @@ def kind(name: str) -> Kind:
         better = MORE if evaluation == "summaries" else NEITHER
         return Kind(f"{evaluation}{', ' + part.replace('_', ' ') if part else ''}", plain, better, "texts")
     if part == "nll":
-        return Kind(f"{evaluation}: nats a token of the expected answer", plain, LESS, "questions")
-    things = "tokens asked for" if part == "token" else "questions"
-    return Kind(f"{evaluation}: score{f' by {part}' if part else ''}", share_with_interval, MORE, things)
+        return Kind(f"{evaluation}: nats a token of the expected answer", plain, LESS, "questions", NATS)
+    if part == "token":
+        return Kind(
+            f"{evaluation}: score by token", share_with_interval, MORE, "tokens asked for", f"{SCORES} by token"
+        )
+    return Kind(f"{evaluation}: score", share_with_interval, MORE, "questions", SCORES)
 
 
 def exp(mean: Mean) -> str:
@@ -116,6 +122,38 @@ def layout(records: Sequence[Record], name: str) -> tuple[list[int], dict[str, l
     return lengths, cells
 
 
+class Sheet(NamedTuple):
+    """A table: its title, its head, and its lines with whether each cell is the best of its kind."""
+
+    title: str
+    head: list[str]
+    lines: list[list[tuple[str, bool]]]
+    notes: list[str]
+
+
+def sheets(records: Sequence[Record]) -> list[Sheet]:
+    """One table for each evaluation; those of questions together, if there are several."""
+    together: dict[str, list[str]] = {}
+    for name in names(records):
+        together.setdefault(kind(name).family or name, []).append(name)
+    return [sheet(records, family, own) for family, own in together.items()]
+
+
+def sheet(records: Sequence[Record], family: str, own: Sequence[str]) -> Sheet:
+    several = len(own) > 1
+    lengths = sorted({record["length"] for record in records if record["eval"] in own})
+    lines = []
+    for name in own:
+        there, cells = layout(records, name)
+        for arm, row in cells.items():
+            found = dict(zip(there, row, strict=True))
+            label = [(name.partition(".")[0], False)] if several else []
+            lines.append([*label, (arm, False), *(found.get(n, ("", False)) for n in lengths)])
+    head = [*(["evaluation"] if several else []), "arm", *map(str, lengths)]
+    notes = [f"{name}: {protocol(records, name)}" if several else protocol(records, name) for name in own]
+    return Sheet(family if several else kind(own[0]).title, head, lines, notes)
+
+
 def names(records: Sequence[Record]) -> list[str]:
     """The evaluations of some records that have a table, in order."""
     return list(dict.fromkeys(record["eval"] for record in records if HEAD not in record["eval"]))
@@ -129,23 +167,21 @@ def protocol(records: Sequence[Record], name: str) -> str:
     return f"{own[0]['protocol']}; {kind(name).things}: {over}"
 
 
-def markdown_table(records: Sequence[Record], name: str) -> str:
-    lengths, cells = layout(records, name)
-    lines = [[arm, *(f"**{text}**" if top else text for text, top in row)] for arm, row in cells.items()]
-    return markdown(["arm", *map(str, lengths)], lines)
+def markdown_table(sheet: Sheet) -> str:
+    lines = [[f"**{text}**" if top else text for text, top in line] for line in sheet.lines]
+    return markdown(sheet.head, lines)
 
 
 def print_tables(records: Sequence[Record], console: Console | None = None) -> None:
     """Every table in the terminal, the protocol under it; in a file or a pipe as wide as the table is."""
     console = console or Console()
     console = console if console.is_terminal else Console(file=console.file, width=WIDE)
-    for name in names(records):
-        lengths, cells = layout(records, name)
-        table = Table(title=kind(name).title, title_justify="left")
-        table.add_column("arm", overflow="fold", min_width=24)
-        for length in lengths:
-            table.add_column(str(length), justify="right")
-        for arm, row in cells.items():
-            table.add_row(arm, *(Text(text, style="bold" if top else "") for text, top in row))
+    for sheet in sheets(records):
+        table = Table(title=sheet.title, title_justify="left")
+        for name in sheet.head:
+            table.add_column(name, overflow="fold", justify="right" if name.isdecimal() else "left")
+        for line in sheet.lines:
+            table.add_row(*(Text(text, style="bold" if top else "") for text, top in line))
         console.print(table)
-        console.print(protocol(records, name), style="dim", highlight=False)
+        for note in sheet.notes:
+            console.print(note, style="dim", highlight=False)

@@ -74,7 +74,8 @@ def test_questions_have_depths_intervals_and_a_heat_map(folder: Path) -> None:
     nll = [r["value"] for r in found if r["eval"] == "passkey.nll"]
     assert all(0.5 < value < 20 for value in nll)
     page = (folder / "out" / "report.md").read_text()
-    assert "0.00 [0.00, 0.49]" in page, "four trials at each length"
+    assert "| passkey | unchanged | 0.00 [0.00, 0.49] | 0.00 [0.00, 0.49] |" in page, "four trials at each length"
+    assert "| niah_single_1 | unchanged | 0.00 [0.00, 0.79] |" in page, "in the same table"
     assert "| unchanged | passkey | 0 of 900 | 0 | 0 | 900 |" in page, "0.85 of a base score of nothing is nothing"
     assert (folder / "out" / "heatmap.png").read_bytes().startswith(b"\x89PNG")
     with (folder / "out" / "records.csv").open(newline="") as file:
