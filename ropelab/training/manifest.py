@@ -39,7 +39,7 @@ def array_sums(tree: Any) -> dict[str, str]:
 
 @jax.jit
 def _sums(leaves: list[Array]) -> list[Array]:
-    # one program for all: a program a leaf, 30 of them in flight on 8 devices of a CPU with two cores, take each other's
+    # one program for all: 30 programs, one a leaf, in flight on eight devices of a CPU with two cores take each other's
     # threads while they wait for one another, and XLA ends the process
     return [jnp.stack([mixed_sum(leaf, *pair) for pair in CONSTANTS]) for leaf in leaves]
 
