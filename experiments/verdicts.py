@@ -8,7 +8,6 @@ The runs are those of configs/lex.py and configs/extension.py. Written to the wo
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from absl import flags
 
@@ -23,10 +22,7 @@ TABLES = {"lex": ("LEX at the size of a laptop", lex_report), "extension": ("Ext
 
 
 def act(values: flags.FlagValues, words: list[str], command: str) -> int:
-    launch.no_words(words, "the folder of the runs is --workdir")
-    if not values.workdir:
-        raise ValueError("--workdir is missing; name the folder of the runs")
-    workdir = Path(values.workdir)
+    workdir = launch.folder_of_runs(values, words)
     title, report = TABLES[values.table]
     found = evaluations(workdir)
     page, figure = report(found, workdir)

@@ -1,13 +1,13 @@
 """Where the runs of a sweep run: processes of this machine, jobs of Slurm, tasks of Ray. Each starts `sweeps.one`.
 
-An executor is a generator: it is given runs that may start, and yields names as they end, whatever became of them; what
-became of them stands in their folders. So a sweep is the same wherever it runs.
+An executor starts a run as a job, which can be asked whether it has ended and told to stop; what became of the run
+stands in its folder. So a sweep is the same wherever it runs.
 """
 
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -26,9 +26,9 @@ class Options(NamedTuple):
         resources: of submitit's executor or Ray's tasks, by their own names: {"timeout_min": 60, "gpus_per_node": 1}.
     """
 
-    parallel: int = 1
-    retries: int = 1
-    resources: dict[str, Any] = {}  # noqa: RUF012
+    parallel: int
+    retries: int
+    resources: Mapping[str, Any]
 
 
 class Job(Protocol):
@@ -62,7 +62,7 @@ class SlurmJob:
     def __init__(self, folder: Path, name: str, options: Options):
         submitit = wanted("submitit")
         executor = submitit.AutoExecutor(folder=folder / name / "submitit")
-        executor.update_parameters(name=name, **({"timeout_min": 60} | options.resources))
+        executor.update_parameters(name=name, **{"timeout_min": 60, **options.resources})
         self.job = executor.submit(one.perform, folder, name, retries=options.retries)
 
     def ended(self) -> bool:
@@ -80,7 +80,7 @@ class RayTask:
         if not self.ray.is_initialized():
             self.ray.init(logging_level="error")
         # the command is a process of its own, so a retry is ours and not Ray's
-        remote = self.ray.remote(**({"num_cpus": 1, "max_retries": 0} | options.resources))(one.perform)
+        remote = self.ray.remote(**{"num_cpus": 1, "max_retries": 0, **options.resources})(one.perform)
         self.task = remote.remote(folder, name, retries=options.retries)
 
     def ended(self) -> bool:

@@ -1,7 +1,7 @@
 """What a sweep will do, written down before anything starts: every run with its id, its command and what it waits for.
 
 The id of a run is the hash of its resolved configuration, its flags and its program: two runs with the same id do the
-same, and a run whose id has changed is another one. The sweep's own folder does not count, so that it may be moved.
+same, and a run whose id has changed is another one. The folder of the sweep is no part of an id.
 """
 
 import hashlib

@@ -17,7 +17,7 @@ import numpy as np
 from ropelab.encodings.outside import written_in
 from ropelab.evaluation.arms import Arm
 from ropelab.evaluation.asking import Speaks, beginning
-from ropelab.evaluation.evals.base import Bench, Evaluation, Unit
+from ropelab.evaluation.evals.base import Bench, Evaluation, Unit, recorded
 from ropelab.evaluation.protocol import versions
 
 
@@ -113,18 +113,9 @@ def kept_or_measured(
     if path.is_file():
         advance(piece.unit.trials)
         return json.loads(path.read_text(encoding="utf-8"))
+    said = {"seed": setting.seed, "protocol": setting.line(piece.evaluation)}
     found = [
-        {
-            "arm": piece.arm.name,
-            "eval": f"{piece.name}.{one.name}" if one.name else piece.name,
-            "length": piece.unit.length,
-            "depth": piece.unit.depth,
-            "value": one.value if np.isfinite(one.value) else None,
-            "count": one.over,
-            "deviation": one.deviation,
-            "seed": setting.seed,
-            "protocol": setting.line(piece.evaluation),
-        }
+        recorded(one, piece.arm.name, piece.name, piece.unit, **said)
         for one in piece.evaluation.measure(bench_of(piece, setting), piece.unit, advance)
     ]
     partial = path.with_suffix(".partial")

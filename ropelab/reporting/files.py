@@ -23,6 +23,11 @@ def write_json(path: Path, value: Any) -> Path:
     return write(path, json.dumps(value, indent=2) + "\n")
 
 
+def write_jsonl(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
+    """Records, a line each."""
+    return write(path, "".join(json.dumps(row) + "\n" for row in rows))
+
+
 def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
     """Records as CSV, the columns those of the first."""
     text = io.StringIO()

@@ -1,10 +1,15 @@
 """The doctor finds what is wrong with a machine, and says the command that mends it."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from experiments import doctor
 from experiments.doctor import Facts
 
+ROOT = Path(__file__).parents[2]
 WELL = Facts(
     python=(3, 12),
     versions=dict.fromkeys(doctor.NEEDED, "0.7.2"),
@@ -37,7 +42,7 @@ def test_a_machine_without_accelerator_is_well() -> None:
         ({"gpus": ("H200",), "cuda": 13, "forced": "cpu"}, "JAX_PLATFORMS=cpu keeps jax from", "unset JAX_PLATFORMS"),
         ({"tpu": True}, "there is a TPU and jax computes on the CPU", "pip install 'jax[tpu]==0.7.2'"),
         ({"tpu": True, "jax_platform": "", "failure": "libtpu is held"}, "libtpu is held", "jax[tpu]"),
-        ({"jax_platform": "", "failure": "no backend"}, "no device: no backend", "--force-reinstall jax"),
+        ({"jax_platform": "", "failure": "no backend"}, "no device: no backend", "--force-reinstall 'jax==0.7.2'"),
         ({"versions": WELL.versions | {"jaxlib": "0.7.1"}}, "jaxlib 0.7.1 is not of jax 0.7.2", "jaxlib==0.7.2"),
         (
             {"versions": WELL.versions | {"jax-cuda12-plugin": "0.6.0"}},
@@ -58,3 +63,12 @@ def test_this_machine(capsys: pytest.CaptureFixture) -> None:
     assert ("nothing is wrong" in printed) == (code == 0)
     assert "extra train" in printed
     assert doctor.main(["doctor", "more"]) == 2
+
+
+def test_it_looks_for_what_it_does_not_need() -> None:
+    """Without jax and flax it begins all the same, to say so."""
+    script = "import sys; sys.modules.update(dict.fromkeys(('jax', 'flax', 'absl', 'ml_collections'))); "
+    script += "from experiments import doctor; sys.exit(doctor.main(['doctor']))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 1, done.stderr
+    assert "jax finds no device" in done.stdout

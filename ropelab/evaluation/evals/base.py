@@ -93,6 +93,21 @@ class Evaluation(Spec):
         raise NotImplementedError
 
 
+def recorded(found: Found, arm: str, evaluation: str, unit: Unit, *, seed: int, protocol: str) -> dict[str, Any]:
+    """The record of one number; what is not finite is None."""
+    return {
+        "arm": arm,
+        "eval": f"{evaluation}.{found.name}" if found.name else evaluation,
+        "length": unit.length,
+        "depth": unit.depth,
+        "value": found.value if np.isfinite(found.value) else None,
+        "count": found.over,
+        "deviation": found.deviation,
+        "seed": seed,
+        "protocol": protocol,
+    }
+
+
 def merged(records: Iterable[dict[str, Any]], *, over_depths: bool = False) -> list[dict[str, Any]]:
     """One record for each arm, evaluation, length and depth, in the order first seen: what was measured in parts, on
     several processes or with several seeds, as if it had been measured at once.

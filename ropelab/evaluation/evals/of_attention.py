@@ -43,11 +43,13 @@ class Resolution(OfText):
         s_LBNn = record(bench.model, texts, {"s": ScoreByDistance(sinks=self.sinks)})["s"]
         advance(self.trials)
         yield resolution("", s_LBNn.mean(axis=(0, 2)))
-        each_LN = np.asarray([[attention_resolution(s_n) for s_n in s_Nn] for s_Nn in s_LBNn.mean(axis=1)])
-        yield Found("per_head", float(each_LN.mean()), self.trials)
-        for layer, s_BNn in enumerate(s_LBNn):
-            for head in range(s_BNn.shape[1]):
-                yield resolution(place(layer, head), s_BNn[:, head])
+        each = [
+            resolution(place(layer, head), s_BNn[:, head])
+            for layer, s_BNn in enumerate(s_LBNn)
+            for head in range(s_BNn.shape[1])
+        ]
+        yield Found("per_head", float(np.mean([one.value for one in each])), self.trials)
+        yield from each
 
 
 def resolution(name: str, s_Bn: np.ndarray) -> Found:

@@ -63,7 +63,7 @@ def entries(*names: str) -> list[manifest.Entry]:
 def run(folder: Path, *names: str, parallel: int = 2, retries: int = 1) -> int:
     found = entries(*names)
     manifest.write(folder, found)
-    return sweep.run(folder, found, "local", Options(parallel, retries))
+    return sweep.run(folder, found, "local", Options(parallel, retries, {}))
 
 
 def times(folder: Path, name: str) -> int:
