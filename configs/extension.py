@@ -1,77 +1,140 @@
-"""Extending a byte model to two and four times its trained length: directly, and by PI, NTK and YaRN.
+"""A model extended to two, four and eight times its trained length: directly, by PI, NTK, YaRN, LoRA and LongLoRA.
 
-Reproduces: at the size of a laptop, the claim of YaRN's table 1 (arXiv 2309.00071: PI's perplexity in 40 % of the
-steps) and the perplexity against steps of PI's table 3 (arXiv 2306.15595).
+Reproduces: tables 1 and 2 of YaRN (arXiv 2309.00071), tables 1 to 3 of PI (arXiv 2306.15595), figure 1 and table 2 of
+LongLoRA (arXiv 2309.12307). `configs/sweeps/yarn_tables.py`, `pi_tables.py` and `longlora_figure.py` run the arms and
+read them; one alone is
 
-    python -m experiments.train --config=configs/extension.py:base --workdir=runs/extension/base
-    for arm in direct pi ntk yarn; do
-        for factor in 2 4; do
-            python -m experiments.train --config=configs/extension.py:$arm-$factor \\
-                --config.model=runs/extension/base --workdir=runs/extension/$arm-$factor
-        done
-    done
-    python -m experiments.verdicts --table=extension --workdir=runs/extension
+    python -m experiments.train --config=configs/extension.py:base --workdir=runs/base
+    python -m experiments.train --config=configs/extension.py:yarn2 --config.model=runs/base --workdir=runs/yarn2
 
-Sizes: 4 layers, width 128, 4 heads, trained on 512 bytes with base 1300, which leaves of the slowest pair as much of a
-turn as Llama 2 has at 4096 (512 / 5218 against 4096 / 54410: 10 and 8 %), while the fastest turns 81 times, more than
-YaRN's beta_fast of 32. Then 100 steps at the new length, 4096 bytes a step, learning rate 3e-4.
+An arm ends in its factor. `direct`, `pi`, `ntk`, `yarn` train all parameters under full attention; `yarn8` goes on from
+yarn4 at the length of that ("train short, test long"); `lora`, `norms`, `embedding` and `plus` are LoRA under PI, with
+norms, embedding, and both trained as well; `longlora` is plus in shifted groups, `shifted` and `short` are all
+parameters in shifted groups and in groups that are not. `yarn2@gpu` is an arm at another size.
 
-Time: twenty minutes for the base on one CPU core, three to four for an arm. Expected: NTK and YaRN begin below what PI
-comes to (4.5, 4.4 and 5.7 at 1024 bytes; 4.8, 4.3 and 7.4 at 2048); docs/training.md has the figures, and what did not
-reproduce.
+| size | model | trained on | steps | learning rate |
+|---|---|---|---|---|
+| cpu | 3 layers, width 96, of bytes, made by `base` in 800 steps of 4096 bytes | 512 | 100 of 4096 bytes | 3e-4 |
+| gpu | SmolLM2-135M | 8192 | 400 of 131072 tokens of Python's library | 2e-5 |
+| paper | Llama-2-7B | 4096 | 1000 of 64 rows of PG-19, YaRN 400 and 200 | 2e-5 |
+
+The base of rotation of the byte model, 1300, leaves of the slowest pair as much of a turn as Llama 2 has at 4096 (512 /
+5218 against 4096 / 54410: 10 and 8 %), while the fastest turns 81 times, more than YaRN's beta_fast of 32.
+
+Time: six minutes for the base and one to two for an arm on one CPU core. Expected: docs/results.md.
 """
+
+import re
+from typing import NamedTuple
 
 from ml_collections import ConfigDict
 
-LENGTH, BASE = 512, 1300.0
+ROTATION = 1300.0
 MODEL = (
-    "LlamaConfig(vocabulary=256, width=128, layers=4, heads=4, key_heads=4, head_dim=32, feed_forward=344, "
-    f"norm_eps=1e-5, trained_length={LENGTH}, tied_head=True)"
+    "LlamaConfig(vocabulary=256, width=96, layers=3, heads=4, key_heads=4, head_dim=32, feed_forward=256, "
+    "norm_eps=1e-5, trained_length=512, tied_head=True)"
 )
-ENCODINGS = {
-    "direct": "",  # the base's own, further out
-    "pi": "PI(factor={factor}.0)",
-    "ntk": "NTK(alpha={factor}.0)",
-    "yarn": f"YaRN(factor={{factor}}.0, original_length={LENGTH})",
+
+
+class Size(NamedTuple):
+    """`model` is what arms extend, where it is not trained here; `tokens` are those of a step."""
+
+    model: str
+    original: int
+    tokens: int
+    steps: int
+    lr: float
+    warmup: int
+    source: str
+    tokenizer: str
+    held: int
+    dtype: str
+
+
+SIZES = {
+    "cpu": Size("", 512, 4096, 100, 3e-4, 0, "python_stdlib", "bytes", 32768, "float32"),
+    "gpu": Size("smollm2", 8192, 131072, 400, 2e-5, 20, "python_stdlib", "model", 262144, "bfloat16"),
+    "paper": Size("meta-llama/Llama-2-7b-hf", 4096, 0, 1000, 2e-5, 20, "pg19", "model", 1048576, "bfloat16"),
 }
+ROWS = 64  # of the papers' batches, whatever the length
+YARN_STEPS = {2: 400, 4: 400, 8: 200}  # of the paper, whose batches are those above
+LONG = (0.5, 1, 2, 4, 6, 8)
+COLUMNS = {2: (0.5, 1, 1.5, 2, 2.5), 4: LONG, 8: LONG}  # of YaRN's tables 1 and 2, in trained lengths
+
+PI = "PI(factor={factor}.0)"
+ENCODINGS = {
+    "direct": "",  # the model's own, further out
+    "pi": PI,
+    "ntk": "NTK(alpha={factor}.0)",
+    "yarn": "YaRN(factor={factor}.0, original_length={original})",
+}
+LORA = {
+    "lora": "LoRA(rank=8, alpha=16.0)",
+    "norms": "LoRA(rank=8, alpha=16.0, also=('norms',))",
+    "embedding": "LoRA(rank=8, alpha=16.0, also=('embedding',))",
+    "plus": "LoRA(rank=8, alpha=16.0, also=('embedding', 'norms'))",
+    "longlora": "LoRA(rank=8, alpha=16.0, also=('embedding', 'norms'))",
+}
+SHIFTED = "ShiftedSparse(group={group})"
+GROUPS = {"longlora": SHIFTED, "shifted": SHIFTED, "short": "Grouped(group={group})"}
+METHODS = tuple(dict.fromkeys((*ENCODINGS, *LORA, *GROUPS)))
+ARM = re.compile(r"(?P<method>[a-z]+)(?P<factor>[248])?(@(?P<size>[a-z]+))?")
 
 
-def get_config(arm: str = "yarn-2") -> ConfigDict:
-    """`:base` for the model that is extended, `:pi-4` for PI to four times its length."""
-    name, _, factor = arm.partition("-")
-    if arm != "base" and (name not in ENCODINGS or factor not in ("2", "4")):
-        raise ValueError(f"no arm {arm!r}; there are base and {', '.join(f'{n}-2, {n}-4' for n in ENCODINGS)}")
-    return base() if arm == "base" else extended(ENCODINGS[name], int(factor))
+def get_config(arm: str = "yarn2") -> ConfigDict:
+    """`:base` for the model that is extended, `:pi4` for PI to four times its length, `:pi4@gpu` for another size."""
+    found = ARM.fullmatch(arm)
+    size = SIZES.get((found and found["size"]) or "cpu")
+    if found and size and found["method"] == "base" and not size.model:
+        return base()
+    if not found or not size or found["method"] not in METHODS or not found["factor"]:
+        raise ValueError(
+            f"no arm {arm!r}; there are base, {', '.join(METHODS)} with 2, 4 or 8 after it, and @gpu or @paper"
+        )
+    return extended(found["method"], int(found["factor"]), size)
 
 
 def base() -> ConfigDict:
     return ConfigDict(
         {
             "model": MODEL,
-            "encoding": f"RoPE(base={BASE})",
+            "encoding": f"RoPE(base={ROTATION})",
             "pattern": "Causal()",
             "adaptation": "Full()",
             "phases": "",
-            "length": LENGTH,
+            "length": 512,
             "batch": 8,
-            "steps": 1500,
+            "steps": 800,
             "seed": 0,
             "optimizer": {"lr": 3e-3, "schedule": "cosine", "warmup": 50, "weight_decay": 0.1, "clip": 1.0},
             "data": {"source": "python_stdlib", "tokenizer": "bytes"},
-            "held": {"every": 0, "lengths": (LENGTH,), "tokens": 65536, "patterns": ""},
-            "saving": {"every": 250, "keep": 1},
+            "held": {"every": 0, "lengths": (256, 512, 768, 1024, 1280, 2048), "tokens": 32768, "patterns": ""},
+            "saving": {"every": 400, "keep": 1},
             "compute": {"dtype": "float32", "remat": "nothing", "kernel": "auto", "accumulate": 1},
             "mesh": {"data": -1, "fsdp": 1, "tensor": 1, "sequence": 1},
         }
     )
 
 
-def extended(encoding: str, factor: int) -> ConfigDict:
-    config, length = base(), LENGTH * factor
-    config.model = "runs/extension/base"
-    config.encoding = encoding.format(factor=factor)
-    config.length, config.batch, config.steps = length, 8 // factor, 100
-    config.optimizer.update({"lr": 3e-4, "schedule": "constant", "warmup": 0, "weight_decay": 0.0})
-    config.held.update({"every": 10, "lengths": (LENGTH, length, 2 * length), "tokens": 32768})
-    config.saving.every = 50
+def extended(method: str, factor: int, size: Size) -> ConfigDict:
+    config, trained = base(), min(factor, 4) * size.original  # eight times is trained at four: train short, test long
+    words = {"factor": factor, "original": size.original, "group": trained // 4}
+    config.model = size.model or "runs/base"
+    config.encoding = ENCODINGS.get(method, PI).format(**words)
+    config.pattern = GROUPS.get(method, "Causal()").format(**words)
+    config.adaptation = LORA.get(method, "Full()")
+    config.length, config.batch = trained, size.tokens // trained or ROWS
+    config.steps = YARN_STEPS.get(factor, size.steps) if method == "yarn" and not size.tokens else size.steps
+    config.optimizer = ConfigDict(
+        {"lr": size.lr, "schedule": "constant", "warmup": size.warmup, "b1": 0.9, "b2": 0.95, "weight_decay": 0.0}
+    )
+    config.data.update({"source": size.source, "tokenizer": size.tokenizer})
+    lengths = tuple(int(times * size.original) for times in COLUMNS[factor])
+    looked_at = factor == 2 or method == "pi"  # PI's table 3 is one of steps, and so is YaRN's claim about its table 1
+    every = size.steps // 5 if looked_at else 0
+    config.held.update({"every": every, "lengths": lengths, "tokens": size.held, "patterns": "Causal()"})
+    config.saving.every = size.steps // 2
+    if size.model:
+        config.compute.update({"dtype": size.dtype, "remat": "layers"})
+        config.mesh.update({"data": 1, "fsdp": -1})
     return config

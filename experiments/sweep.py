@@ -18,6 +18,7 @@ from experiments import launch
 from experiments.sweeps import live, manifest, one
 from experiments.sweeps.executors import EXECUTORS, Options, run_all
 from ropelab.encodings.specs import nearest
+from ropelab.reporting import files
 
 HELP = {
     "sweep": "File with a function get_sweep, a variant after a colon.",
@@ -54,6 +55,7 @@ def act(values: flags.FlagValues, words: list[str], command: str) -> int:
     folder = Path(values.workdir).expanduser().absolute()
     found = manifest.entries(manifest.read_sweep(values.sweep))
     manifest.write(folder, found)
+    files.write_json(folder / "sweep.json", {"command": command})
     if values.dry_run:
         for entry in found:
             print(entry["id"], *entry["command"])

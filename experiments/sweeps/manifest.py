@@ -50,8 +50,10 @@ def entries(sweep: Sequence[Run]) -> list[Entry]:
     for one in sweep:
         if names.count(one.name) > 1:
             raise ValueError(f"two runs are named {one.name!r}; name them apart")
-        if not one.name or "/" in one.name or not one.program:
-            raise ValueError(f"the run {one.name!r} of {one.program!r} needs a name, without a slash, and a program")
+        if not all(part.strip(".") for part in one.name.split("/")) or not one.program:
+            raise ValueError(
+                f"the run {one.name!r} of {one.program!r} needs a name, a folder in the sweep's, and a program"
+            )
         lost = [name for name in one.after if name not in names]
         if lost:
             raise ValueError(f"{one.name} waits for {lost[0]!r}, which is no run of the sweep")
@@ -113,8 +115,13 @@ def command(one: Run) -> list[str]:
 
 
 def words(found: Entry, folder: Path) -> list[str]:
-    """The command as this machine runs it."""
-    return [sys.executable, "-m", *(word.replace(FOLDER, str(folder)) for word in found["command"])]
+    """The command as this machine runs it, in the repository's folder.
+
+    A sweep within that folder is named from there: what a training begins from is a setting of it, and with the whole
+    path in it the training would be refused where the repository has come to lie elsewhere.
+    """
+    place = folder.relative_to(ROOT) if folder.is_relative_to(ROOT) else folder
+    return [sys.executable, "-m", *(word.replace(FOLDER, str(place)) for word in found["command"])]
 
 
 def write(folder: Path, found: Sequence[Entry]) -> None:

@@ -8,6 +8,7 @@ again; one that was interrupted goes on, because every program here goes on when
 
 import fcntl
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -24,7 +25,7 @@ from ropelab.reporting import files
 DONE, FAILED, RUNNING, STOPPED, WAITING = "done", "failed", "running", "stopped", "waiting"
 FINAL = (2, 3)  # bad input, and a training that would come to nothing again: another attempt is the same
 STOPS = (130, 143, -signal.SIGINT, -signal.SIGTERM)
-LOG, STATE, LOCK = "log.txt", "run.json", "run.lock"
+LOG, STATE, LOCK, PROGRAMS = "log.txt", "run.json", "run.lock", ".programs"
 
 
 def state(folder: Path, name: str) -> dict[str, Any]:
@@ -71,7 +72,7 @@ def perform(folder: Path, name: str, *, retries: int = 0) -> str:
         for attempt in range(1, retries + 2):
             began = time.time()
             note(place, found, RUNNING, attempt, began)
-            code = executed(manifest.words(found, folder), place / LOG, lock)
+            code = executed(manifest.words(found, folder), place / LOG, lock, folder / PROGRAMS)
             became = DONE if code == 0 else STOPPED if code in STOPS else FAILED
             note(place, found, became, attempt, began, code=code)
             if became != FAILED or code in FINAL:
@@ -84,10 +85,18 @@ def note(place: Path, found: manifest.Entry, became: str, attempt: int, began: f
     files.write_json(place / STATE, told)
 
 
-def executed(words: list[str], log: Path, lock: int) -> int:
-    """The exit code of a command, its output at the end of the log. Asked to stop, it passes that on and waits."""
+def executed(words: list[str], log: Path, lock: int, programs: Path) -> int:
+    """The exit code of a command, its output at the end of the log. Asked to stop, it passes that on and waits.
+
+    Args:
+        programs: where jax keeps what it compiled, unless the environment names another place: the seeds of an arm
+            are one program, and of the 27 seconds in which a small training starts and ends compiling is 15.
+    """
+    kept = {"JAX_COMPILATION_CACHE_DIR": str(programs), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.3"}
     with log.open("ab") as file:
-        process = subprocess.Popen(words, stdout=file, stderr=subprocess.STDOUT, cwd=manifest.ROOT, pass_fds=(lock,))
+        process = subprocess.Popen(
+            words, stdout=file, stderr=subprocess.STDOUT, cwd=manifest.ROOT, pass_fds=(lock,), env=kept | os.environ
+        )
         before = {number: signal.signal(number, lambda n, _: process.send_signal(n)) for number in asked()}
         try:
             return process.wait()

@@ -8,6 +8,7 @@ is to be learnt. Names are joined by dashes, fields and flags are united, and wh
 """
 
 import dataclasses
+import fnmatch
 import itertools
 from collections.abc import Mapping
 from typing import Any
@@ -20,7 +21,7 @@ class Run:
     """One command: `python -m experiments.<program> --config=<config> --config.<field>=... --<flag>=...`.
 
     Attributes:
-        name: of its folder in the sweep's.
+        name: of its folder in the sweep's, which may be a path: "lex/rope-0".
         program: a module of experiments.
         config: a configuration file, with its variant; empty for programs that take none.
         fields: what differs from the file, by dotted name.
@@ -53,8 +54,19 @@ def run(
 
 
 def chain(*sweeps: Sweep) -> Sweep:
-    """All runs of all sweeps."""
-    return list(itertools.chain(*sweeps))
+    """All runs of all sweeps; a run that several of them have is there once."""
+    found: Sweep = []
+    for one in itertools.chain(*sweeps):
+        found += [] if one in found else [one]
+    return found
+
+
+def names(sweep: Sweep, *patterns: str) -> tuple[str, ...]:
+    """The names of all runs, or of those that are as one of some patterns, to wait for them: "bytes/pi2-*"."""
+    kept = [one.name for one in sweep if not patterns or any(fnmatch.fnmatch(one.name, p) for p in patterns)]
+    if not kept:
+        raise ValueError(f"no run is named as {', '.join(patterns)}")
+    return tuple(kept)
 
 
 def product(*sweeps: Sweep) -> Sweep:
@@ -87,6 +99,12 @@ def named(**parts: Mapping[str, Any]) -> Sweep:
 def seeds(count: int) -> Sweep:
     """The field `seed`, 0 to count - 1."""
     return [Run(name=str(seed), fields={"seed": seed}) for seed in range(count)]
+
+
+def with_report(sweep: Sweep, tables: tuple[str, ...]) -> Sweep:
+    """A sweep and, after all its runs, the report of these tables."""
+    report = run("report", name="report", after=names(sweep), tables=",".join(tables), workdir=FOLDER)
+    return chain(sweep, report)
 
 
 def united(*runs: Run) -> Run:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from experiments.sweeps import manifest
-from experiments.sweeps.runs import Run, chain, named, product, run, seeds, vary, zipped
+from experiments.sweeps.runs import Run, chain, named, names, product, run, seeds, vary, zipped
 
 BASE = run("train", "configs/smoke.py", name="base", fields={"steps": 3})
 ROOT = Path(__file__).parents[3]
@@ -21,6 +21,27 @@ def test_a_product_is_every_run_with_every_other() -> None:
         "base-lr=0.1-1", "train", "configs/smoke.py", {"steps": 3, "optimizer.lr": 0.1, "seed": 1}, {}
     )
     assert [one.name for one in made[:3]] == ["base-lr=0.1-0", "base-lr=0.1-1", "base-lr=0.2-0"]
+
+
+def test_a_run_that_two_sweeps_have_is_made_once() -> None:
+    other = run("train", "configs/smoke.py", name="other")
+    assert chain(BASE, other, BASE) == chain(BASE, other)
+
+
+def test_names_are_those_that_match() -> None:
+    made = chain(*(run("train", "configs/smoke.py", name=name) for name in ("lex/rope-0", "lex/xpos-0", "mpt/rope-0")))
+    assert names(made) == ("lex/rope-0", "lex/xpos-0", "mpt/rope-0")
+    assert names(made, "lex/*", "*/rope-0") == ("lex/rope-0", "lex/xpos-0", "mpt/rope-0")
+    assert names(made, "mpt/*") == ("mpt/rope-0",)
+    with pytest.raises(ValueError, match=r"no run is named as xp\*"):
+        names(made, "xp*")
+
+
+def test_a_sweep_in_the_repository_is_named_from_there() -> None:
+    """What a training begins from is one of its settings: with the whole path a moved checkout would refuse it."""
+    (made,) = manifest.entries(run("train", "configs/smoke.py", name="a", fields={"model": "{sweep}/base"}))
+    assert "--config.model=runs/here/base" in manifest.words(made, ROOT / "runs" / "here")
+    assert "--config.model=/elsewhere/base" in manifest.words(made, Path("/elsewhere"))
 
 
 def test_zipped_pairs_and_named_names() -> None:
@@ -41,10 +62,14 @@ def test_what_is_said_twice_is_refused() -> None:
         product(BASE, run("swap", name="x"))
 
 
-@pytest.mark.parametrize("path", sorted(SWEEPS.glob("*.py")), ids=lambda path: path.stem)
-def test_every_sweep_here_can_be_written_down(path: Path) -> None:
+OF_SIZES = sorted(path for path in SWEEPS.glob("*.py") if path.stem != "smoke")
+
+
+@pytest.mark.parametrize("size", ["cpu", "gpu", "paper"])
+@pytest.mark.parametrize("path", OF_SIZES, ids=lambda path: path.stem)
+def test_every_sweep_here_can_be_written_down(path: Path, size: str) -> None:
     """Its configurations are read and its fields are theirs; each is a command, and what it waits for comes before."""
-    found = manifest.entries(manifest.read_sweep(str(path)))
+    found = manifest.entries(manifest.read_sweep(f"{path}:{size}"))
     for number, entry in enumerate(found):
         assert set(entry["after"]) <= {before["name"] for before in found[:number]}
         assert (ROOT / f"{entry['command'][0].replace('.', '/')}.py").is_file()
@@ -65,9 +90,10 @@ def test_the_manifest_has_an_id_for_every_setting(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("sweep", "message"),
     [
-        (chain(BASE, BASE), "two runs are named 'base'"),
-        (run("train", "configs/smoke.py", name="a/b"), "needs a name, without a slash"),
-        (seeds(1), "needs a name, without a slash, and a program"),
+        (chain(BASE, run("train", "configs/smoke.py", name="base")), "two runs are named 'base'"),
+        (run("train", "configs/smoke.py", name="a/../b"), "needs a name, a folder in the sweep's"),
+        (run("train", "configs/smoke.py", name="/b"), "needs a name, a folder in the sweep's"),
+        (seeds(1), "needs a name, a folder in the sweep's, and a program"),
         (run("train", "configs/smoke.py", name="a", after=("b",)), "a waits for 'b', which is no run of the sweep"),
         (
             chain(run("show", name="a", after=("b",)), run("show", name="b", after=("a",))),

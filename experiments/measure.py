@@ -1,0 +1,126 @@
+"""Evaluate many trainings on held-out text of their own data, as they are and with something swapped in.
+
+    python -m experiments.measure --runs="runs/lex/alibi-*,runs/lex/sinusoidal-*" --workdir=runs/overlap \
+        --evals="perplexity(tokens=2048, stride=8, trials=8)" --lengths=64,512
+
+A run is the folder of a finished training, <arm>-<seed>; in a record the arm is without its seed, which stands beside
+it, and with what was swapped in behind a plus: "base + PI(factor=2.0)". Interrupt it and run it again: what was
+measured is not measured again. Written to the workdir: records.jsonl and .csv. Exit code 0: done. 2: bad input.
+"""
+
+import glob
+import hashlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from absl import flags
+from tqdm import tqdm
+
+from experiments import launch
+from experiments.evaluate import arms_asked_for
+from ropelab.data.held_out import held_out
+from ropelab.evaluation import campaign
+from ropelab.evaluation.arms import Arm
+from ropelab.evaluation.evals import catalogue
+from ropelab.evaluation.evals.base import Evaluation, merged
+from ropelab.lab import Lab, load
+from ropelab.models.parameters import fingerprint
+from ropelab.reporting import files
+from ropelab.reporting.runs import finished
+from ropelab.training.runs import plan_of
+
+HELP = {
+    "runs": "Folders of trainings, with * for any part of a name, separated by commas.",
+    "encodings": "Swapped into each, separated by ;: an encoding, a pattern, or both joined by a plus.",
+    "evals": "Evaluations, separated by commas, settings in brackets.",
+    "lengths": "Tokens of context.",
+    "tokens": "Of the beginning of the test split, that texts are taken from.",
+    "own": "Whether each training is measured as it is, too.",
+    "workdir": "Folder for everything the run writes.",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The exit code; `argv` has the program's name first."""
+    values = flags.FlagValues()
+    for name in ("runs", "lengths"):
+        flags.DEFINE_list(name, [], HELP[name], flag_values=values)
+    for name, default in (("encodings", ""), ("evals", "perplexity"), ("workdir", None)):
+        flags.DEFINE_string(name, default, HELP[name], flag_values=values)
+    flags.DEFINE_integer("tokens", 2**20, HELP["tokens"], 2, flag_values=values)
+    flags.DEFINE_bool("own", True, HELP["own"], flag_values=values)
+    return launch.answer(act, values, argv)
+
+
+def act(values: flags.FlagValues, words: list[str], command: str) -> int:
+    launch.no_words(words, "settings are given as --name=value")
+    if not values.workdir:
+        raise ValueError("--workdir is missing; name a folder for everything the run writes")
+    workdir, lengths = Path(values.workdir), launch.lengths(values.lengths)
+    evaluations = catalogue.parse(values.evals)
+    swaps: dict[str, tuple[Any, Any]] = ({"": (None, None)} if values.own else {}) | arms_asked_for(
+        values.encodings, ""
+    )
+    records: list[dict[str, Any]] = []
+    for run in tqdm(runs_named(values.runs), unit="run"):
+        records += measured(run, swaps, evaluations, lengths, values.tokens, workdir / "measurements")
+    files.write_jsonl(workdir / "records.jsonl", records)
+    files.write_csv(workdir / "records.csv", records)
+    files.write_json(workdir / "settings.json", {"command": command})
+    print(f"{len(records)} records written to {workdir}: records.jsonl, records.csv")
+    return 0
+
+
+def runs_named(patterns: Sequence[str]) -> list[Path]:
+    """Finished trainings, in order.
+
+    Raises:
+        ValueError: if a pattern names none.
+    """
+    found: list[Path] = []
+    for pattern in patterns:
+        there = [Path(path) for path in sorted(glob.glob(pattern)) if (Path(path) / "plan.json").is_file()]
+        done = [path for path in there if finished(path)]
+        if not done:
+            raise ValueError(f"--runs={pattern!r} names no finished training; train first")
+        found += done
+    if not found:
+        raise ValueError("--runs is missing; name folders of trainings, as runs/lex/alibi-*")
+    return list(dict.fromkeys(found))
+
+
+def measured(
+    run: Path,
+    swaps: dict[str, tuple[Any, Any]],
+    evaluations: dict[str, Evaluation],
+    lengths: Sequence[int],
+    tokens: int,
+    folder: Path,
+) -> list[dict[str, Any]]:
+    """The records of one training."""
+    lab, (name, _, seed) = load(run), run.name.rpartition("-")
+    name, seed = (name, int(seed)) if seed.isdecimal() else (run.name, 0)
+    labs = {f"{name} + {swap}" if swap else name: lab.swap(*what) for swap, what in swaps.items()}
+    setting = setting_of(run, lab, tokens, seed)
+    work = campaign.pieces([Arm(arm, one.model) for arm, one in labs.items()], evaluations, lengths)
+    campaign.check(work, setting)
+    return merged(campaign.run(work, setting, folder))
+
+
+def setting_of(run: Path, lab: Lab, tokens: int, seed: int) -> campaign.Setting:
+    """What is read: the beginning of the test split of what the model was trained on."""
+    data = plan_of(run).data
+    text = held_out(data, length=tokens, tokens=tokens, tokenizer=lab.tokenizer)
+    there = int(text.weights[0].sum())
+    text_T = np.concatenate([text.tokens[0, :there], text.targets[0, there - 1 : there]]).astype(np.int32)
+    digest = hashlib.sha256(text_T.tobytes()).hexdigest()
+    return campaign.Setting(
+        *(lab.name, fingerprint(lab.params), lab.tokenizer, f"{data.source}, held out", digest, text_T, seed, "float32")
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
