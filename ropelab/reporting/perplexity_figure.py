@@ -67,5 +67,6 @@ def averaged(nll: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray]:
 def image(figure: Figure, kind: str) -> bytes:
     """The figure as "png" or "pdf"."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format=kind, dpi=150)
+    # a date would make every PDF another file
+    figure.savefig(buffer, format=kind, dpi=150, metadata={"CreationDate": None} if kind == "pdf" else None)
     return buffer.getvalue()

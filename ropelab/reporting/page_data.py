@@ -1,0 +1,81 @@
+"""The values of a part as rows, one a number: as CSV, which anything reads, and as Parquet, which keeps types."""
+
+import csv
+import io
+from collections.abc import Iterator
+from typing import Any
+
+from ropelab.reporting.page import Cell, Chart, Heat, Table, uncoded
+
+Row = dict[str, Any]
+COLUMNS = {
+    Table: ("row", "column", "text", "value", "half", "best", "records"),
+    Chart: ("series", "x", "y", "low", "high"),
+    Heat: ("row", "column", "value"),
+}
+TEXT = frozenset(("row", "column", "text", "records", "series"))
+BETWEEN = "; "  # records of one number
+
+
+def rows(part: Table | Chart | Heat) -> list[Row]:
+    """Every value of a part.
+
+    Returns:
+        Of a table its cells but those of the first column, which names the row: `row, column, text, value, half, best,
+        records`, the records as `file:line` with "; " between. Of a chart its points: `series, x, y, low, high`. Of a
+        heat map its cells: `row, column, value`. None where there is none.
+    """
+    if isinstance(part, Table):
+        return list(table_rows(part))
+    if isinstance(part, Chart):
+        return [{"series": uncoded(line.name)} | point._asdict() for line in part.series for point in line.points]
+    return [
+        {"row": uncoded(name), "column": uncoded(column), "value": value}
+        for name, values in zip(part.rows, part.values, strict=True)
+        for column, value in zip(part.columns, values, strict=True)
+    ]
+
+
+def table_rows(table: Table) -> Iterator[Row]:
+    for first, *cells in table.rows:
+        for column, cell in zip(table.head[1:], cells, strict=True):
+            texts = {"row": first.text, "column": column, "text": cell.text}
+            named = {name: uncoded(text) for name, text in texts.items()}
+            yield named | {"value": cell.value, "half": cell.half, "best": cell.best} | recorded(cell)
+
+
+def recorded(cell: Cell) -> Row:
+    return {"records": BETWEEN.join(cell.sources)}
+
+
+def as_csv(part: Table | Chart | Heat) -> bytes:
+    """With a line of names; None is empty."""
+    text = io.StringIO()
+    table = csv.DictWriter(text, fieldnames=COLUMNS[type(part)], lineterminator="\n")
+    table.writeheader()
+    table.writerows(rows(part))
+    return text.getvalue().encode()
+
+
+def as_parquet(part: Table | Chart | Heat) -> bytes:
+    """The same rows: numbers as float64, `best` as bool, all else as text.
+
+    Raises:
+        ModuleNotFoundError: without pyarrow, naming what installs it.
+    """
+    arrow, parquet = libraries()
+    kinds = {"best": arrow.bool_()} | dict.fromkeys(TEXT, arrow.string())
+    schema = arrow.schema([(name, kinds.get(name, arrow.float64())) for name in COLUMNS[type(part)]])
+    buffer = io.BytesIO()
+    parquet.write_table(arrow.Table.from_pylist(rows(part), schema=schema), buffer)
+    return buffer.getvalue()
+
+
+def libraries() -> tuple[Any, Any]:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ModuleNotFoundError as error:
+        message = f"Parquet is written by pyarrow ({error}); pip install 'ropelab[report]'"
+        raise ModuleNotFoundError(message, name="pyarrow") from None
+    return pyarrow, pyarrow.parquet
