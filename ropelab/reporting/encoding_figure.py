@@ -1,0 +1,119 @@
+"""One picture for a family of encodings: the score against distance, and below it what turns or sharpens."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ropelab.reporting.portrait_figure import NO_WEIGHT, QUIET, plain
+
+COLUMNS = 4
+WIDTH, SCORES, BELOW = 3.0, 2.1, 1.75  # inches of a panel
+COLOUR, GREY = "#0072b2", "#b8b8b8"
+
+
+class Curves(NamedTuple):
+    """One encoding.
+
+    Attributes:
+        title: what the panel is called.
+        scores_Mn: at distances 0, 1, 2, ...: a row for each head or layer that differs.
+        wavelengths_R: of the rotary pairs, in tokens, inf for one at rest; None where nothing rotates.
+        factors_T: on the query at each position, for an encoding that is about them.
+    """
+
+    title: str
+    scores_Mn: np.ndarray
+    wavelengths_R: np.ndarray | None = None
+    factors_T: np.ndarray | None = None
+
+
+def encoding_figure(drawn: Sequence[Curves], rope: Curves, *, trained_length: int) -> Figure:
+    """A panel for each encoding, RoPE in grey behind it if any of the family rotates.
+
+    Below stand the factors on queries where there are some, else wavelengths, if any are not RoPE's.
+
+    Args:
+        trained_length: a dotted line in every panel.
+    """
+    columns, rotates = min(COLUMNS, len(drawn)), any(one.wavelengths_R is not None for one in drawn)
+    below = has_below(drawn, rope)
+    heights = ([SCORES, BELOW] if below else [SCORES]) * -(-len(drawn) // columns)
+    figure = Figure(figsize=(WIDTH * columns, sum(heights)), layout="constrained")
+    panels: Any = figure.subplots(len(heights), columns, squeeze=False, height_ratios=heights)
+    for axes in panels.flat:
+        axes.set_axis_off()
+    for n, one in enumerate(drawn):
+        row, column = (2 if below else 1) * (n // columns), n % columns
+        draw_scores(panels[row, column], one, rope if rotates else None, trained_length)
+        if below and one.factors_T is not None:
+            draw_factors(panels[row + 1, column], one.factors_T, trained_length)
+        elif below and one.wavelengths_R is not None and rope.wavelengths_R is not None:
+            draw_wavelengths(panels[row + 1, column], one.wavelengths_R, rope.wavelengths_R, trained_length)
+    return figure
+
+
+def has_below(drawn: Sequence[Curves], rope: Curves) -> bool:
+    """Whether there is anything to see below: a factor, RoPE's own wavelengths by themselves, or any others."""
+    turning = [one for one in drawn if one.wavelengths_R is not None]
+    others = any(one.title == rope.title or not same(one.wavelengths_R, rope.wavelengths_R) for one in turning)
+    return others or any(one.factors_T is not None for one in drawn)
+
+
+def same(own_R: np.ndarray | None, rope_R: np.ndarray | None) -> bool:
+    return own_R is not None and rope_R is not None and own_R.shape == rope_R.shape and bool(np.allclose(own_R, rope_R))
+
+
+def draw_scores(axes: Axes, one: Curves, rope: Curves | None, trained_length: int) -> None:
+    """Every row of the scores, what is too low to matter cut off."""
+    begin(axes, "distance (tokens)", "score")
+    behind = [rope.scores_Mn[0]] if rope is not None and rope.title != one.title else []
+    for s_n in behind:
+        axes.plot(s_n, color=GREY, linewidth=0.5)
+    rows = len(one.scores_Mn)
+    for s_n, colour in zip(one.scores_Mn, shades(rows), strict=True):
+        axes.plot(s_n, color=colour, linewidth=0.6 if rows == 1 else 1.1)
+    every = np.concatenate([one.scores_Mn.ravel(), *behind])
+    if every.min() < every.max() - NO_WEIGHT:
+        axes.set_ylim(every.max() - NO_WEIGHT, every.max() + 0.04 * NO_WEIGHT)
+    axes.axvline(trained_length, color=QUIET, linewidth=0.8, linestyle=":")
+    axes.set_xlim(0, one.scores_Mn.shape[1])
+    axes.set_title(one.title, loc="left", fontsize=9)
+
+
+def shades(rows: int) -> list[Any]:
+    """One blue, or light to dark for several rows."""
+    return [COLOUR] if rows == 1 else [colormaps["Blues"](x) for x in np.linspace(0.4, 1.0, rows)]
+
+
+def draw_wavelengths(axes: Axes, own_R: np.ndarray, rope_R: np.ndarray, trained_length: int) -> None:
+    """Beside RoPE's; pairs at rest stand on the upper edge."""
+    begin(axes, "rotary pair, fastest to slowest", "tokens to a turn")
+    place_R, rest_R = np.linspace(0, 1, len(own_R)), ~np.isfinite(own_R)
+    top = 20 * max(rope_R.max(), own_R[~rest_R].max())
+    axes.plot(np.linspace(0, 1, len(rope_R)), rope_R, "o", color=GREY, markersize=2.5)
+    axes.plot(place_R[~rest_R], own_R[~rest_R], "o", color=COLOUR, markersize=2.5)
+    if rest_R.any():
+        axes.plot(place_R[rest_R], np.full(rest_R.sum(), top / 2), "^", color=COLOUR, markersize=3)
+    axes.axhline(trained_length, color=QUIET, linewidth=0.8, linestyle=":")
+    axes.set_yscale("log")
+    axes.set_ylim(2, top)
+    axes.set_xticks([])
+
+
+def draw_factors(axes: Axes, factors_T: np.ndarray, trained_length: int) -> None:
+    """What each query is multiplied by."""
+    begin(axes, "position of the query", "factor on the query")
+    axes.plot(factors_T, color=COLOUR, linewidth=1.2)
+    axes.axvline(trained_length, color=QUIET, linewidth=0.8, linestyle=":")
+    axes.set_xlim(0, len(factors_T))
+
+
+def begin(axes: Axes, across: str, up: str) -> None:
+    axes.set_axis_on()
+    axes.set_xlabel(across, fontsize=7)
+    axes.set_ylabel(up, fontsize=7)
+    plain(axes)

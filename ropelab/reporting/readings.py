@@ -1,0 +1,94 @@
+"""Numbers read off the records of trainings and evaluations, each with the line that it stands in.
+
+A reading is a number by arm, column and seed; what a column is (a length, a step, a pattern) is the table's own choice.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ropelab.reporting.runs import finished, names
+
+Row = Mapping[str, Any]
+Column = int | str
+
+
+class Number(NamedTuple):
+    """A value, and the records that it was made of."""
+
+    value: float
+    sources: tuple[str, ...]
+
+
+Readings = dict[str, dict[Column, dict[int, Number]]]  # arm → column → seed
+
+
+def lines(path: Path, root: Path) -> list[dict[str, Any]]:
+    """The records of a file of JSON lines, each with its `source`, file and line; none if there is no file."""
+    if not path.is_file():
+        return []
+    place = path.relative_to(root).as_posix()
+    text = path.read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) | {"source": f"{place}:{number}"} for number, line in enumerate(text, 1)]
+
+
+def arm_and_seed(name: str) -> tuple[str, int]:
+    """`rope-2` is the arm `rope` with seed 2; a name without a number is an arm with seed 0."""
+    arm, _, seed = name.rpartition("-")
+    return (arm, int(seed)) if arm and seed.isdecimal() else (name, 0)
+
+
+def trainings(root: Path, family: str) -> list[dict[str, Any]]:
+    """The evaluations of every finished training of a family, a folder of runs in `root`.
+
+    Rows have besides their own fields `arm`, `seed`, `source`, and `last`, whether they are of the last step.
+    """
+    found = []
+    for name in names(root / family):
+        folder = root / family / name
+        if not finished(folder):
+            continue
+        rows, (arm, seed) = lines(folder / "evaluations.jsonl", root), arm_and_seed(name)
+        found += [row | {"arm": arm, "seed": seed, "last": row["step"] == rows[-1]["step"]} for row in rows]
+    return found
+
+
+def setting_of(root: Path, family: str, name: str) -> str:
+    """What the first training of a family was asked to do, as its plan has it; "" if there is none."""
+    for run in names(root / family):
+        plan = json.loads((root / family / run / "plan.json").read_text(encoding="utf-8"))
+        return plan["settings"].get(name, "")
+    return ""
+
+
+def read(
+    rows: Iterable[Row],
+    column: Callable[[Row], Column],
+    *,
+    value: Callable[[Row], float],
+    arm: Callable[[Row], str] = lambda row: row["arm"],
+) -> Readings:
+    """Readings of rows; of rows for the same arm, column and seed the last one counts."""
+    found: Readings = {}
+    for row in rows:
+        number = Number(value(row), (row["source"],))
+        found.setdefault(arm(row), {}).setdefault(column(row), {})[row["seed"]] = number
+    return found
+
+
+def seeds(readings: Readings) -> list[int]:
+    """All seeds that anything was read with."""
+    return sorted({seed for columns in readings.values() for numbers in columns.values() for seed in numbers})
+
+
+def columns(readings: Readings, *arms: str) -> list[Column]:
+    """All columns, of these arms or of all, in order."""
+    own = [readings[arm] for arm in arms if arm in readings] if arms else readings.values()
+    return sorted({column for found in own for column in found}, key=lambda c: (isinstance(c, str), c))
+
+
+def all_numbers(readings: Readings) -> Iterator[Number]:
+    for found in readings.values():
+        for numbers in found.values():
+            yield from numbers.values()

@@ -1,0 +1,163 @@
+"""The report of one workdir, or of several side by side: sections of all that is found there, and how it came to be."""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from ropelab.reporting.evaluated import evaluation_section, is_evaluation
+from ropelab.reporting.page import Cell, Facts, Page, Section, Table, Verdict, counted
+from ropelab.reporting.studies.catalogue import TABLES
+from ropelab.reporting.swapped import is_swap, swap_section
+from ropelab.reporting.trained import differences, trainings_of, trainings_section
+
+MANIFEST = "manifest.json"
+
+
+def report(roots: Sequence[Path], tables: Sequence[str] = ()) -> Page:
+    """The page.
+
+    Args:
+        tables: of papers, by name; those that the manifest of a sweep asks for if none is given.
+
+    Raises:
+        ValueError: if there is nothing to report.
+    """
+    wanted = list(tables) or tables_of(roots[0])
+    sections = papers(roots, wanted) if wanted else everything(roots)
+    if not sections:
+        raise ValueError(
+            f"{', '.join(map(str, roots))} holds no records: no sweep with tables, no evaluation, no swap, no training"
+        )
+    title = "Tables of papers" if wanted else "Report"
+    return Page(f"{title}: {', '.join(root.name for root in roots)}", sections, list(facts(roots)))
+
+
+def tables_of(root: Path) -> list[str]:
+    """The tables that a sweep's own report has."""
+    path = root / MANIFEST
+    if not path.is_file():
+        return []
+    words = [word for entry in json.loads(path.read_text(encoding="utf-8")) for word in entry["command"]]
+    named = [word.removeprefix("--tables=").split(",") for word in words if word.startswith("--tables=")]
+    return list(dict.fromkeys(name for names in named for name in names))
+
+
+def papers(roots: Sequence[Path], tables: Sequence[str]) -> list[Section]:
+    """A summary of all claims, then a section a table; of several workdirs the sections of each in turn."""
+    unknown = [name for name in tables if name not in TABLES]
+    if unknown:
+        raise ValueError(f"there is no table {unknown[0]!r}; there are {', '.join(TABLES)}")
+    found = {root: {name: TABLES[name](root) for name in tables} for root in roots}
+    if len(roots) == 1:
+        sections = found[roots[0]]
+        return [summary(sections), *(with_settings(roots[0], name, one) for name, one in sections.items())]
+    told = [one._replace(title=f"{one.title}: {root.name}") for root in roots for one in found[root].values()]
+    return [side_by_side(found), *told]
+
+
+def summary(sections: dict[str, Section]) -> Section:
+    """All claims, by table."""
+    rows = []
+    for section in sections.values():
+        words = [verdict.word for verdict in section.verdicts]
+        numbers = [words.count(w) for w in ("reproduced", "not reproduced", "not testable at this size")]
+        rows.append([Cell(section.title), *(Cell(str(n), float(n)) for n in numbers)])
+    everything_said = [verdict for section in sections.values() for verdict in section.verdicts]
+    head = ["table", "reproduced", "not reproduced", "not testable at this size"]
+    note = (
+        "A claim is reproduced if it holds in every seed, not reproduced if it fails in one, and not testable where "
+        "its arms are not part of this size. Margins are means over seeds with Student's 95 % interval."
+    )
+    table = Table("Claims by table", head, rows, note)
+    return Section("Verdict", f"{counted(everything_said)}.", (), [table])
+
+
+def side_by_side(found: dict[Path, dict[str, Section]]) -> Section:
+    """Every claim in every workdir."""
+    claims: dict[str, dict[Path, Verdict]] = {}
+    for root, sections in found.items():
+        for section in sections.values():
+            for verdict in section.verdicts:
+                claims.setdefault(f"{section.title}: {verdict.claim}", {})[root] = verdict
+    rows = [[Cell(claim), *(said(of.get(root)) for root in found)] for claim, of in claims.items()]
+    head = ["claim", *(root.name for root in found)]
+    return Section(
+        "Verdict", "What became of every claim in each folder.", (), [Table("Claims side by side", head, rows)]
+    )
+
+
+def said(verdict: Verdict | None) -> Cell:
+    if verdict is None or not verdict.seeds[1]:
+        return Cell(verdict.word if verdict else "–")
+    return Cell(f"{verdict.word} ({verdict.seeds[0]} of {verdict.seeds[1]}), {verdict.margin}")
+
+
+def with_settings(root: Path, name: str, section: Section) -> Section:
+    """A section with the settings in which its trainings differ."""
+    families = dict.fromkeys(source.partition("/")[0] for source in sources(section))
+    tables = [table for family in families for table in differences(trainings_of(root / family))]
+    del name
+    return section._replace(parts=[*section.parts, *tables])
+
+
+def sources(section: Section) -> Iterator[str]:
+    """The records of all that a section's tables say."""
+    for part in section.parts:
+        if isinstance(part, Table):
+            yield from (source for row in part.rows for cell in row for source in cell.sources)
+
+
+def everything(roots: Sequence[Path]) -> list[Section]:
+    """What there is in workdirs that are no sweep of tables."""
+    evaluations = [root for root in roots if is_evaluation(root)]
+    trainings = [root for root in roots if trainings_of(root)]
+    return [
+        *([evaluation_section(evaluations)] if evaluations else []),
+        *(swap_section(root) for root in roots if is_swap(root)),
+        *([trainings_section(trainings)] if trainings else []),
+    ]
+
+
+def facts(roots: Sequence[Path]) -> Iterator[Facts]:
+    """Where and by what commands it was made."""
+    for root in roots:
+        of = f" of {root.name}" if len(roots) > 1 else ""
+        pairs = list(dict.fromkeys(environment(root)))
+        if pairs:
+            yield Facts(f"Environment{of}", pairs)
+        made = list(commands(root))
+        if made:
+            yield Facts(f"How each number was made{of}", made)
+
+
+def environment(root: Path) -> Iterator[tuple[str, str]]:
+    """What trainings ran on, each kind once."""
+    for path in sorted(root.rglob("starts.jsonl")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            start = json.loads(line)
+            words = f"ropelab {start['ropelab']}, jax {start['jax']}, {start['processes']} process(es)"
+            yield start["devices"], words
+
+
+def commands(root: Path) -> Iterator[tuple[str, str]]:
+    """The commands that made what stands in a workdir, by run."""
+    sweep, manifest = root / "sweep.json", root / MANIFEST
+    if sweep.is_file():
+        yield "all of it", json.loads(sweep.read_text(encoding="utf-8"))["command"]
+    if manifest.is_file():
+        for entry in json.loads(manifest.read_text(encoding="utf-8")):
+            yield (
+                entry["name"],
+                "python -m " + " ".join(word.replace("{sweep}", str(root)) for word in entry["command"]),
+            )
+        return
+    for name, folder in ({"": root} | trainings_of(root)).items():
+        for line in (
+            (folder / "starts.jsonl").read_text(encoding="utf-8").splitlines()[:1]
+            if (folder / "starts.jsonl").is_file()
+            else []
+        ):
+            yield name or folder.name, json.loads(line)["command"]
+    settings = root / "settings.json"
+    if settings.is_file():
+        yield root.name, json.loads(settings.read_text(encoding="utf-8")).get("command", "")

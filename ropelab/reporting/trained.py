@@ -1,0 +1,87 @@
+"""Trainings of a folder as a section of a page: what they came to, how they got there, and in what they differ."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ropelab.reporting import grid
+from ropelab.reporting.page import Cell, Chart, Point, Section, Series, Table
+from ropelab.reporting.readings import Readings, arm_and_seed, columns, lines, read
+from ropelab.reporting.runs import names, rows
+
+CURVE = 200  # points of a curve of losses
+NOT_SHOWN = ("seed", "held.", "saving.")  # settings that do not change what a training is
+
+
+def is_training(root: Path) -> bool:
+    return (root / "plan.json").is_file()
+
+
+def trainings_of(root: Path) -> dict[str, Path]:
+    """The trainings that a folder holds, or is, by name."""
+    return {root.name: root} if is_training(root) else {name: root / name for name in names(root)}
+
+
+def trainings_section(roots: Sequence[Path]) -> Section:
+    """The trainings of one folder, or of several, whose arms then begin with the name of the folder."""
+    found = {}
+    for root in roots:
+        prefix = f"{root.name}/" if len(roots) > 1 and not is_training(root) else ""
+        found |= {prefix + name: folder for name, folder in trainings_of(root).items()}
+    values = last_evaluations(found)
+    arms = {arm: arm for arm in values}
+    note = "Perplexity of held-out text after the last step. Mean over seeds ± half of Student's 95 % interval."
+    tables = [grid.table("Perplexity by length", values, arms, columns(values), note=note)] if values else []
+    return Section(
+        f"Trainings: {', '.join(root.name for root in roots)}",
+        "What did each training come to?",
+        (),
+        [*tables, losses(found), *differences(found)],
+    )
+
+
+def last_evaluations(found: Mapping[str, Path]) -> Readings:
+    """By length; the arm says the pattern where a training was measured under several."""
+    evaluated = []
+    for name, folder in found.items():
+        measured = lines(folder / "evaluations.jsonl", folder.parent)
+        patterns = {row["pattern"] for row in measured}
+        arm, seed = arm_and_seed(name)
+        for row in measured:
+            if row["step"] == measured[-1]["step"]:
+                own = f"{arm}, {row['pattern']}" if len(patterns) > 1 else arm
+                evaluated.append(row | {"arm": own, "seed": seed})
+    return read(evaluated, lambda row: row["length"], value=lambda row: row["perplexity"])
+
+
+def losses(found: Mapping[str, Path]) -> Chart:
+    """The training loss by tokens, averaged over equal stretches."""
+    series = []
+    for name, folder in found.items():
+        measured = rows(folder, "metrics")
+        size = max(1, len(measured) // CURVE)
+        stretches = [measured[start : start + size] for start in range(0, len(measured), size)]
+        points = [Point(part[-1]["tokens"], sum(row["loss"] for row in part) / len(part)) for part in stretches]
+        if points:
+            series.append(Series(name, points))
+    return Chart("Training loss", "tokens", "nats a token", series)
+
+
+def settings(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "plan.json").read_text(encoding="utf-8"))["settings"]
+
+
+def differences(found: Mapping[str, Path]) -> list[Table]:
+    """The settings that are not the same in all trainings, an arm a row; nothing if there are none."""
+    by_arm: dict[str, dict[str, Any]] = {}
+    for name, folder in found.items():
+        by_arm.setdefault(arm_and_seed(name)[0], settings(folder))
+    fields = list(dict.fromkeys(field for own in by_arm.values() for field in own))
+    shown = [
+        field
+        for field in fields
+        if not field.startswith(NOT_SHOWN) and len({str(own.get(field)) for own in by_arm.values()}) > 1
+    ]
+    lines_of = [[Cell(arm), *(Cell(str(own.get(field, "–"))) for field in shown)] for arm, own in by_arm.items()]
+    return [Table("Settings that differ", ["arm", *shown], lines_of)] if shown else []
