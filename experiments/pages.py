@@ -1,0 +1,169 @@
+"""Write the pages and pictures of the docs that are made from the code: every encoding, every pattern.
+
+    python -m experiments.pages --docs=docs
+
+Written to the folder: encodings.md, whose equations, sources and fields are those of the encodings' own files;
+encodings/, a picture for each family; patterns.png. It takes less than a minute. Exit code 0: done. 2: bad input.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import flags
+
+from experiments import launch
+from experiments.described import families, fields
+from ropelab import attention
+from ropelab.encodings import Context, Encoding, Rotary, parse
+from ropelab.encodings.wrapping import Sharpened
+from ropelab.evaluation.portrait import by_kind, counts_by_head, rotary_wavelengths
+from ropelab.evaluation.resolution import added_to_input, expected_scores
+from ropelab.reporting import files
+from ropelab.reporting.encoding_figure import Curves, encoding_figure
+from ropelab.reporting.encoding_page import page
+from ropelab.reporting.pattern_figure import pattern_figure
+from ropelab.reporting.perplexity_figure import image
+
+HEAD_DIM, HEADS, TRAINED, LENGTH = 64, 4, 512, 2048  # LENGTH = factor 4
+PAIRS = HEAD_DIM // 2
+PICTURES = "encodings"  # folder of the pictures, beside the page
+ROPE = "RoPE(base=10000.0)"
+LONG = ", ".join(f"{1 + 3 * (i / (PAIRS - 1)) ** 0.5:.2f}" for i in range(PAIRS))
+SHORT = ", ".join(["1"] * PAIRS)
+DRAWN = {  # title → spec
+    "NoPE": "NoPE()",
+    "RoPE": ROPE,
+    "PI": "PI(base=1e4, factor=4)",
+    "NTK": "NTK(base=1e4, alpha=4)",
+    "NTKByParts": "NTKByParts(base=1e4, factor=4, original_length=512)",
+    "NTKMixed": "NTKMixed(base=1e4, factor=4)",
+    "YaRN": "YaRN(base=1e4, factor=4, original_length=512)",
+    "Llama3RoPE": "Llama3RoPE(base=1e4, factor=4, original_length=512)",
+    "DynamicPI": "DynamicPI(base=1e4, original_length=512)",
+    "DynamicNTK": "DynamicNTK(base=1e4, original_length=512, factor=1)",
+    "DynamicYaRN": "DynamicYaRN(base=1e4, original_length=512)",
+    "LongRoPE": f"LongRoPE(base=1e4, factor=4, original_length=512, long_factor=({LONG}), short_factor=({SHORT}))",
+    "ProportionalRoPE": "ProportionalRoPE(base=1e4, fraction=0.5)",
+    "ResonanceRoPE": "ResonanceRoPE(of=RoPE(base=1e4))",
+    "ClippedRoPE": "ClippedRoPE(base=1e4, clipped=10)",
+    "HoPE": "HoPE(base=1e4, original_length=512)",
+    "FoPE": "FoPE(base=1e4, original_length=512)",
+    "XPos": "XPos(base=1e4)",
+    "PoPE": "PoPE(base=1e4)",
+    "ALiBi": "ALiBi()",
+    "T5Bias": "T5Bias(max_distance=512)",
+    "KERPLE, log": "KERPLE(kind='log')",
+    "KERPLE, power": "KERPLE(kind='power')",
+    "Sandwich": "Sandwich()",
+    "FIRE": "FIRE()",
+    "CoPE": "CoPE(max_position=512)",
+    "ReRoPE": "ReRoPE(base=1e4, window=256)",
+    "LeakyReRoPE": "LeakyReRoPE(base=1e4, window=256, k=8)",
+    "SelfExtend": "SelfExtend(base=1e4, group=8, window=256)",
+    "DualChunk": "DualChunk(base=1e4, chunk=384, local=64)",
+    "LogN": "LogN(of=RoPE(base=1e4), original_length=512)",
+    "ScalableSoftmax": "ScalableSoftmax(of=RoPE(base=1e4))",
+    "Temperature": "Temperature(of=RoPE(base=1e4), interval=512)",
+    "Sinusoidal": "Sinusoidal(layout='interleaved')",
+    "LearnedAbsolute": "LearnedAbsolute(max_length=2048)",
+    "Layers": "Layers((RoPE(base=1e4), NoPE()))",
+}
+PATTERNS = (
+    *("Causal()", "Bidirectional()", "SlidingWindow(window=8)", "Sinks(sinks=2, window=6)"),
+    *("LambdaMask(starting=3, local=6)", "BlockwiseCausal(block=12)", "Grouped(group=8)", "ShiftedSparse(group=8)"),
+    *("Dilated(segments=(8, 24), rates=(1, 2))", "FixedSparse(block=6, summary=2)"),
+)
+TOKENS = 24  # of a pattern's square
+INTRODUCTION = """
+# Every encoding, with its equation, its source and its picture
+
+Written by `python -m experiments.pages --docs=docs` from the encodings' own files; a test compares the two.
+[concepts.md](concepts.md) says what an encoding is, [contract.md](contract.md) what holds of each one,
+[catalogue.md](catalogue.md) what each does inside SmolLM2, untrained.
+
+d is the number of rotated dimensions of a head and H the head dimension; in formulas of inv_freq, i is a rotary pair
+and theta_i = base^(-2i/d), elsewhere i is a query's position and j a key's; h is a head of N; R(p) turns each pair by
+p times its inv_freq. An encoding of which only inv_freq is given scores q_i R(i - j) k_j / sqrt(H).
+"""
+SHOWN = f"""
+Above: the score that the last query of {LENGTH} tokens gives to a key at each distance, if q = k = 1 in {HEAD_DIM}
+dimensions, divided by √{HEAD_DIM} ([seeing.md](seeing.md)). RoPE(base=1e4) is grey where others rotate, the trained
+length of {TRAINED} dotted. Heads that differ, of {HEADS}, are light to dark. Learned tables are those that `init` draws
+from seed 0. Scores more than 16 below the highest are cut off: such a key gets less than a millionth of its weight. For
+encodings that are added to the input it is the inner product of what is added at the two positions, in {HEAD_DIM}
+dimensions and divided by √{HEAD_DIM}.
+
+Below, unless they are RoPE's: the tokens in which each rotary pair turns once; a triangle is a pair that never turns.
+For temperatures, the factor on each query. `python -m experiments.show` draws any of them with other values, and
+measures scores in a model.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The exit code; `argv` has the program's name first."""
+    values = flags.FlagValues()
+    flags.DEFINE_string("docs", None, "Folder for the pages and pictures.", flag_values=values)
+    return launch.answer(act, values, argv)
+
+
+def act(values: flags.FlagValues, words: list[str], command: str) -> int:
+    launch.no_words(words, "settings are given as --name=value")
+    if not values.docs:
+        raise ValueError("--docs is missing; name the folder of the docs")
+    folder = Path(values.docs)
+    files.write(folder / "encodings.md", encodings_page())
+    rope = curves("RoPE", parse(ROPE))
+    for family in families(DRAWN, PICTURES):
+        specs = {title: spec for entry in family.entries for title, spec in entry.drawn.items()}
+        drawn = [curves(title, parse(spec)) for title, spec in specs.items()]
+        figure = encoding_figure(drawn, rope, trained_length=TRAINED)
+        files.write(folder / family.picture, image(figure, "png"))
+    counts = {spec: counts_by_head(attention.parse(spec), HEADS, TOKENS) for spec in PATTERNS}
+    files.write(folder / "patterns.png", image(pattern_figure(counts), "png"))
+    return 0
+
+
+def encodings_page() -> str:
+    """The text of encodings.md."""
+    return page(families(DRAWN, PICTURES), list(fields(Rotary)), introduction=INTRODUCTION, shown=SHOWN)
+
+
+def curves(title: str, encoding: Encoding) -> Curves:
+    """What there is to draw of an encoding."""
+    if added_to_input(encoding):
+        return Curves(title, inner_products(encoding)[None])
+    kinds = by_kind({title: encoding}).values()
+    distances = np.arange(LENGTH)
+    each = [expected_scores(kind, HEAD_DIM, distances, length=LENGTH, num_heads=HEADS).each for kind in kinds]
+    wavelengths = rotary_wavelengths({title: next(iter(kinds))}, HEAD_DIM, LENGTH)
+    factors = sharpness(encoding) if isinstance(encoding, Sharpened) else None
+    return Curves(title, distinct(np.concatenate(each)), wavelengths.get(title), factors)
+
+
+def sharpness(encoding: Sharpened) -> np.ndarray:
+    """The factor on the query at each position, f32[T], of the first head."""
+    params = encoding.init(jax.random.key(0), num_heads=HEADS, head_dim=HEAD_DIM)
+    ctx = Context(LENGTH, HEADS, jnp.arange(HEADS))
+    return np.asarray(encoding.sharpness(params, jnp.arange(LENGTH)[None], ctx))[0, :, 0]
+
+
+def distinct(rows_Mn: np.ndarray) -> np.ndarray:
+    """The rows that differ, in their order."""
+    kept = [n for n, row in enumerate(rows_Mn) if not any(np.allclose(row, rows_Mn[m], atol=1e-4) for m in range(n))]
+    return rows_Mn[kept]
+
+
+def inner_products(encoding: Encoding) -> np.ndarray:
+    """x_(T-1) . x_(T-1-n) / sqrt(D) of what is added to the input at two positions n apart, f64[n]."""
+    params = encoding.init(jax.random.key(0), num_heads=HEADS, head_dim=HEAD_DIM // HEADS)
+    x_1TD = encoding.embed(params, jnp.zeros((1, LENGTH, HEAD_DIM)), jnp.arange(LENGTH)[None])
+    x_TD = np.asarray(x_1TD[0], np.float64)
+    return (x_TD @ x_TD[-1])[::-1] / np.sqrt(HEAD_DIM)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
