@@ -6,7 +6,7 @@ from typing import Any
 
 from ropelab.reporting.distance_table import distance
 from ropelab.reporting.evaluation_table import HEAD, Mean, best, kind
-from ropelab.reporting.page import Cell, Chart, Heat, Part, Point, Section, Series, Table
+from ropelab.reporting.page import Cell, Chart, Heat, Part, Point, Section, Series, Table, code
 from ropelab.reporting.readings import lines
 from ropelab.reporting.swapped import receipts_of
 
@@ -53,7 +53,7 @@ def by_length(name: str, records: Sequence[Record]) -> Table:
     tops = {n: best({arm: by.get(n, Mean(None, 0)) for arm, by in means.items()}, how.better) for n in lengths}
     rows = []
     for arm, by in means.items():
-        cells = [Cell(arm)]
+        cells = [Cell(code(arm))]
         for n in lengths:
             sources = tuple(record["source"] for record in parts[arm].get(n, ()))
             mean = by.get(n, Mean(None, 0))
@@ -96,9 +96,10 @@ def heat(name: str, arm: str, records: Sequence[Record], depths: Sequence[float]
     for record in records:
         cells.setdefault((record["depth"], record["length"]), []).append(record)
     values = [[mean_of(cells[d, n]).value if (d, n) in cells else None for n in lengths] for d in depths]
-    rows = [f"{100 * depth:.0f} %" for depth in depths]
+    sources = [[[record["source"] for record in cells.get((d, n), ())] for n in lengths] for d in depths]
+    rows, columns = [f"{100 * depth:.0f} %" for depth in depths], list(map(str, lengths))
     return Heat(
-        f"{name}: {arm}", "depth", "tokens", rows, list(map(str, lengths)), values, "Share of questions answered."
+        f"{name}: {code(arm)}", "depth", "tokens", rows, columns, values, "Share of questions answered.", sources
     )
 
 
@@ -111,5 +112,5 @@ def against_distance(name: str, records: Sequence[Record]) -> Chart:
         for record in records:
             if (record["arm"], record["length"]) == (arm, longest):
                 own.setdefault(distance(record), []).append(record)
-        series.append(Series(arm, [Point(float(k), mean_of(own[k]).value or 0.0) for k in sorted(own)]))
+        series.append(Series(code(arm), [Point(float(k), mean_of(own[k]).value or 0.0) for k in sorted(own)]))
     return Chart(f"{name} by distance, texts of {longest}", "tokens from the end", "share answered", series)

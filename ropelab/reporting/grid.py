@@ -42,12 +42,19 @@ def cell(numbers: Mapping[int, Number], best: float | None) -> Cell:
     """A number with its interval and all its records."""
     if not numbers:
         return Cell("–")
-    values = [one.value for one in numbers.values()]
+    values = [float(one.value) for one in numbers.values()]
     sources = tuple(source for one in numbers.values() for source in one.sources)
     if not all(map(math.isfinite, values)):
         return Cell("∞", math.inf, None, False, sources)
     value, half = intervals.mean(values)
-    return Cell(number(value), value, half if len(values) > 1 else None, value == best, sources)
+    return Cell(aligned(value, values), value, half if len(values) > 1 else None, value == best, sources)
+
+
+def aligned(value: float, values: Sequence[float]) -> str:
+    """Four significant digits, with their zeros; of whole numbers no digits after the point."""
+    if abs(value) >= 1000 or all(one.is_integer() for one in (value, *values)):
+        return f"{value:.0f}"
+    return f"{value:#.4g}".rstrip(".") if abs(value) >= 1e-4 or not value else number(value)
 
 
 def printed(title: str, text: str, note: str) -> Table:

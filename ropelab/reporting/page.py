@@ -87,7 +87,10 @@ class Chart(NamedTuple):
 
 
 class Heat(NamedTuple):
-    """Values in [0, 1] by row and column, such as the share answered by depth and length; None where none is."""
+    """Values in [0, 1] by row and column, such as the share answered by depth and length; None where none is.
+
+    `sources` are the records of each value, by row and column; empty where none are named.
+    """
 
     title: str
     row_label: str
@@ -96,6 +99,7 @@ class Heat(NamedTuple):
     columns: Sequence[str]
     values: Sequence[Sequence[float | None]]
     note: str = ""
+    sources: Sequence[Sequence[Sequence[str]]] = ()
 
 
 class Facts(NamedTuple):
@@ -149,6 +153,11 @@ def counted(verdicts: Sequence[Verdict]) -> str:
         if words.count(word):
             parts.append(f"{words.count(word)} {word}")
     return ", ".join(parts)
+
+
+def code(text: str) -> str:
+    """A spec or a command as code; a plain name as it is."""
+    return f"`{text}`" if "(" in text or " -" in text else text
 
 
 def uncoded(text: str) -> str:

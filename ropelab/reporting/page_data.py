@@ -11,7 +11,7 @@ Row = dict[str, Any]
 COLUMNS = {
     Table: ("row", "column", "text", "value", "half", "best", "records"),
     Chart: ("series", "x", "y", "low", "high"),
-    Heat: ("row", "column", "value"),
+    Heat: ("row", "column", "value", "records"),
 }
 TEXT = frozenset(("row", "column", "text", "records", "series"))
 BETWEEN = "; "  # records of one number
@@ -23,17 +23,21 @@ def rows(part: Table | Chart | Heat) -> list[Row]:
     Returns:
         Of a table its cells but those of the first column, which names the row: `row, column, text, value, half, best,
         records`, the records as `file:line` with "; " between. Of a chart its points: `series, x, y, low, high`. Of a
-        heat map its cells: `row, column, value`. None where there is none.
+        heat map its cells: `row, column, value, records`. None where there is none.
     """
     if isinstance(part, Table):
         return list(table_rows(part))
     if isinstance(part, Chart):
         return [{"series": uncoded(line.name)} | point._asdict() for line in part.series for point in line.points]
-    return [
-        {"row": uncoded(name), "column": uncoded(column), "value": value}
-        for name, values in zip(part.rows, part.values, strict=True)
-        for column, value in zip(part.columns, values, strict=True)
-    ]
+    return list(heat_rows(part))
+
+
+def heat_rows(heat: Heat) -> Iterator[Row]:
+    nothing = [[()] * len(heat.columns)] * len(heat.rows)
+    for name, values, sources in zip(heat.rows, heat.values, heat.sources or nothing, strict=True):
+        for column, value, records in zip(heat.columns, values, sources, strict=True):
+            named = {"row": uncoded(name), "column": uncoded(column)}
+            yield named | {"value": value, "records": BETWEEN.join(records)}
 
 
 def table_rows(table: Table) -> Iterator[Row]:

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ropelab.reporting.evaluated import evaluation_section, is_evaluation
-from ropelab.reporting.page import Cell, Facts, Page, Section, Table, Verdict, counted
+from ropelab.reporting.page import Cell, Facts, Page, Section, Table, Verdict, code
+from ropelab.reporting.runs import rows
 from ropelab.reporting.studies.catalogue import TABLES
 from ropelab.reporting.swapped import is_swap, swap_section
 from ropelab.reporting.trained import differences, trainings_of, trainings_section
@@ -57,19 +58,18 @@ def papers(roots: Sequence[Path], tables: Sequence[str]) -> list[Section]:
 
 def summary(sections: dict[str, Section]) -> Section:
     """All claims, by table."""
-    rows = []
+    lines = []
     for section in sections.values():
         words = [verdict.word for verdict in section.verdicts]
         numbers = [words.count(w) for w in ("reproduced", "not reproduced", "not testable at this size")]
-        rows.append([Cell(section.title), *(Cell(str(n), float(n)) for n in numbers)])
-    everything_said = [verdict for section in sections.values() for verdict in section.verdicts]
+        lines.append([Cell(section.title), *(Cell(str(n), float(n)) for n in numbers)])
     head = ["table", "reproduced", "not reproduced", "not testable at this size"]
     note = (
         "A claim is reproduced if it holds in every seed, not reproduced if it fails in one, and not testable where "
         "its arms are not part of this size. Margins are means over seeds with Student's 95 % interval."
     )
-    table = Table("Claims by table", head, rows, note)
-    return Section("Verdict", f"{counted(everything_said)}.", (), [table])
+    table = Table("Claims by table", head, lines, note)
+    return Section("Verdict", "What became of the papers' claims at this size.", (), [table])
 
 
 def side_by_side(found: dict[Path, dict[str, Section]]) -> Section:
@@ -79,10 +79,10 @@ def side_by_side(found: dict[Path, dict[str, Section]]) -> Section:
         for section in sections.values():
             for verdict in section.verdicts:
                 claims.setdefault(f"{section.title}: {verdict.claim}", {})[root] = verdict
-    rows = [[Cell(claim), *(said(of.get(root)) for root in found)] for claim, of in claims.items()]
+    lines = [[Cell(claim), *(said(of.get(root)) for root in found)] for claim, of in claims.items()]
     head = ["claim", *(root.name for root in found)]
     return Section(
-        "Verdict", "What became of every claim in each folder.", (), [Table("Claims side by side", head, rows)]
+        "Verdict", "What became of every claim in each folder.", (), [Table("Claims side by side", head, lines)]
     )
 
 
@@ -141,23 +141,15 @@ def environment(root: Path) -> Iterator[tuple[str, str]]:
 
 def commands(root: Path) -> Iterator[tuple[str, str]]:
     """The commands that made what stands in a workdir, by run."""
-    sweep, manifest = root / "sweep.json", root / MANIFEST
-    if sweep.is_file():
-        yield "all of it", json.loads(sweep.read_text(encoding="utf-8"))["command"]
-    if manifest.is_file():
-        for entry in json.loads(manifest.read_text(encoding="utf-8")):
-            yield (
-                entry["name"],
-                "python -m " + " ".join(word.replace("{sweep}", str(root)) for word in entry["command"]),
-            )
+    for name in ("sweep", "settings"):
+        path = root / f"{name}.json"
+        if path.is_file():
+            yield root.name, code(json.loads(path.read_text(encoding="utf-8"))["command"])
+    if (root / MANIFEST).is_file():
+        for entry in json.loads((root / MANIFEST).read_text(encoding="utf-8")):
+            words = " ".join(word.replace("{sweep}", str(root)) for word in entry["command"])
+            yield entry["name"], code(f"python -m {words}")
         return
-    for name, folder in ({"": root} | trainings_of(root)).items():
-        for line in (
-            (folder / "starts.jsonl").read_text(encoding="utf-8").splitlines()[:1]
-            if (folder / "starts.jsonl").is_file()
-            else []
-        ):
-            yield name or folder.name, json.loads(line)["command"]
-    settings = root / "settings.json"
-    if settings.is_file():
-        yield root.name, json.loads(settings.read_text(encoding="utf-8")).get("command", "")
+    for name, folder in trainings_of(root).items():
+        for start in rows(folder, "starts")[:1]:
+            yield name, code(start["command"])

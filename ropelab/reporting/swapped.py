@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ropelab.reporting import grid
-from ropelab.reporting.page import Cell, Chart, Part, Point, Section, Series, Table
+from ropelab.reporting.page import Cell, Chart, Part, Point, Section, Series, Table, code
 from ropelab.reporting.perplexity_figure import averaged
 from ropelab.reporting.readings import Number, Readings
 
@@ -51,7 +51,7 @@ def position_chart(root: Path) -> tuple[list[Chart], str]:
         arm, _, length = name.rpartition(" @ ")
         if int(length) == longest:
             points = [Point(float(x), float(y)) for x, y in zip(*averaged(values, window), strict=True)]
-            series.append(Series(arm, points))
+            series.append(Series(code(arm), points))
     trained = trained_length(root)
     marks = ((trained, f"trained on {trained}"),) if trained and trained < longest else ()
     y = f"perplexity over {window} tokens"
@@ -70,7 +70,7 @@ def trained_length(root: Path) -> int:
 def receipts_of(root: Path) -> list[Part]:
     """What was applied, an arm a row; nothing without receipts."""
     found = receipts(root)
-    rows = [[Cell(arm), *(told(receipt.get(name)) for name in RECEIPT)] for arm, receipt in found.items()]
+    rows = [[Cell(code(arm)), *(told(receipt.get(name)) for name in RECEIPT)] for arm, receipt in found.items()]
     head = ["arm", *(name.replace("_", " ") for name in RECEIPT)]
     note = "Receipts: what is applied, and from which position on the logits differ from the model as loaded."
     return [Table("What was applied", head, rows, note)] if rows else []
@@ -79,7 +79,7 @@ def receipts_of(root: Path) -> list[Part]:
 def told(value: Any) -> Cell:
     if value is None:
         return Cell("–")
-    return Cell(f"{value:.6g}", value) if isinstance(value, float) else Cell(str(value))
+    return Cell(f"{value:.6g}", value) if isinstance(value, float) else Cell(code(str(value)))
 
 
 def swap_section(root: Path) -> Section:
@@ -87,7 +87,7 @@ def swap_section(root: Path) -> Section:
     found = readings(root)
     lengths = sorted({c for by in found.values() for c in by if isinstance(c, int)})
     chart, protocol = position_chart(root)
-    arms = {arm: arm for arm in found}
+    arms = {arm: code(arm) for arm in found}
     return Section(
         f"Swapped encodings: {root.name}",
         "What does each encoding do to the perplexity of the model, as it is and beyond its trained length?",

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ropelab.reporting import grid
-from ropelab.reporting.page import Cell, Chart, Point, Section, Series, Table
+from ropelab.reporting.page import Cell, Chart, Point, Section, Series, Table, code
 from ropelab.reporting.readings import Readings, arm_and_seed, columns, lines, read
 from ropelab.reporting.runs import names, rows
 
@@ -30,7 +30,7 @@ def trainings_section(roots: Sequence[Path]) -> Section:
         prefix = f"{root.name}/" if len(roots) > 1 and not is_training(root) else ""
         found |= {prefix + name: folder for name, folder in trainings_of(root).items()}
     values = last_evaluations(found)
-    arms = {arm: arm for arm in values}
+    arms = {arm: code(arm) for arm in values}
     note = "Perplexity of held-out text after the last step. Mean over seeds ± half of Student's 95 % interval."
     tables = [grid.table("Perplexity by length", values, arms, columns(values), note=note)] if values else []
     return Section(
@@ -83,5 +83,5 @@ def differences(found: Mapping[str, Path]) -> list[Table]:
         for field in fields
         if not field.startswith(NOT_SHOWN) and len({str(own.get(field)) for own in by_arm.values()}) > 1
     ]
-    lines_of = [[Cell(arm), *(Cell(str(own.get(field, "–"))) for field in shown)] for arm, own in by_arm.items()]
+    lines_of = [[Cell(arm), *(Cell(code(str(own.get(field, "–")))) for field in shown)] for arm, own in by_arm.items()]
     return [Table("Settings that differ", ["arm", *shown], lines_of)] if shown else []

@@ -55,7 +55,7 @@ def test_a_chart_and_a_heat_map_have_a_row_for_each_value():
         "high": 3.962 * 1.04,
     }
     assert len(rows(positions())) == 4 * 600
-    assert rows(heat())[14] == {"row": "0.50", "column": "4096", "value": None}
+    assert rows(heat())[14] == {"row": "0.50", "column": "4096", "value": None, "records": ""}
 
 
 @pytest.mark.parametrize("part", [Table("", ["a", "b"], []), Chart("", "", "", []), Heat("", "", "", [], [], [])])

@@ -40,7 +40,7 @@ def test_lex_like_the_paper_s_is_reproduced(tmp_path):
     lex(tmp_path)
     section = TABLES["lex"](tmp_path)
     assert set(words(section).values()) == {"reproduced"}
-    assert rows_of(section)["xPos, blockwise causal (LEX)"][1] == "3.81"
+    assert rows_of(section)["xPos, blockwise causal (LEX)"][1] == "3.810"
 
 
 def test_one_seed_less_and_one_claim_less(tmp_path):
@@ -115,13 +115,13 @@ def test_extensions_like_the_papers_are_reproduced(table, tmp_path):
 
 def test_yarn_s_table_has_the_row_of_forty_per_cent(tmp_path):
     extensions(tmp_path, LIKE_THEIRS)
-    assert rows_of(TABLES["yarn1"](tmp_path))["YaRN(factor=2), 40 % of the steps"][3] == "3.78"
+    assert rows_of(TABLES["yarn1"](tmp_path))["YaRN(factor=2), 40 % of the steps"][3] == "3.780"
 
 
 def test_steps_of_pi(tmp_path):
     extensions(tmp_path, LIKE_THEIRS)
     section = TABLES["pi3"](tmp_path)
-    assert rows_of(section)["PI, to twice"] == ["5.7", "4.18", "3.99", "3.8", "3.8", "3.8"]
+    assert rows_of(section)["PI, to twice"] == ["5.700", "4.180", "3.990", "3.800", "3.800", "3.800"]
     found = words(section)
     assert found["by the end PI to twice is below the unchanged model at the trained length"] == "reproduced"
     assert found["PI to four times begins above PI to twice"] == "not reproduced"

@@ -111,20 +111,22 @@ def by_steps(found: Readings, steps: list[Column]) -> Table:
     return Table("Ours, k_max by steps, in each cell the seeds", ["arm", *map(str, steps)], rows)
 
 
-def grids(rows: list[dict[str, Any]], last: int, trained: int) -> Heat:
+def grids(rows: list[dict[str, Any]], last: int) -> Heat:
     """The share answered at each distance after the last step, mean over seeds."""
-    names, shares = {f"{arm}": label for arm, label in ARMS.items()}, {}
+    by: dict[tuple[str, float], list[dict[str, Any]]] = {}
     for row in rows:
-        if row["arm"] in names and row["step"] == last:
-            far = row["distance"] / row["length"]
-            shares.setdefault(names[row["arm"]], {}).setdefault(far, []).append(row["value"])
-    far = sorted({k for by in shares.values() for k in by})
-    values = [[mean(shares[name].get(k)) for k in far] for name in shares]
-    return Heat("Share answered after the last step", "arm", "distance from the end, share of the text",
-                list(shares), [f"{k:.2f}" for k in far], values, "Mean over seeds, ten trials each.")  # fmt: skip
+        if row["arm"] in ARMS and row["step"] == last:
+            by.setdefault((row["arm"], row["distance"] / row["length"]), []).append(row)
+    arms, far = [arm for arm in ARMS if any(arm == a for a, _ in by)], sorted({k for _, k in by})
+    values = [[mean([row["value"] for row in by.get((arm, k), ())]) for k in far] for arm in arms]
+    sources = [[[row["source"] for row in by.get((arm, k), ())] for k in far] for arm in arms]
+    names, shares = [ARMS[arm] for arm in arms], [f"{k:.2f}" for k in far]
+    note = "Mean over seeds, ten trials each."
+    title, across = "Share answered after the last step", "distance from the end, share of the text"
+    return Heat(title, "arm", across, names, shares, values, note, sources)
 
 
-def mean(values: list[float] | None) -> float | None:
+def mean(values: list[float]) -> float | None:
     return sum(values) / len(values) if values else None
 
 
@@ -140,7 +142,7 @@ def section(root: Path) -> Section:
         grid.table("Ours, the unchanged model", found, raw, [0], heads={0: "k_max"}, best=None,
                    note=f"Trained on {trained} tokens."),
         grid.printed("As printed", PAPER, SOURCE),
-        grids(rows, last, trained),
+        grids(rows, last),
     ]  # fmt: skip
     return Section(
         "How far back a model finds (PI, table 4)",

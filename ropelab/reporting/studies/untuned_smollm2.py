@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ropelab.reporting import grid
 from ropelab.reporting.claims import Claim, One, below, judged
-from ropelab.reporting.page import Section
+from ropelab.reporting.page import Section, code
 from ropelab.reporting.readings import Column, Number, Readings
 from ropelab.reporting.swapped import position_chart, receipts_of
 
@@ -59,7 +59,7 @@ def section(root: Path) -> Section:
         "Which scaling carries a pretrained model beyond its trained length as it is?",
         judged(claims(found, 8192, far), found),
         [
-            grid.table("Ours, perplexity by length", found, {arm: arm for arm in found}, lengths, note=note),
+            grid.table("Ours, perplexity by length", found, {arm: code(arm) for arm in found}, lengths, note=note),
             *chart,
             *receipts_of(folder),
         ],
