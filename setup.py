@@ -55,11 +55,13 @@ setup(
         "cuda": ["jax[cuda12]>=0.7.2"],
         "tpu": ["jax[tpu]>=0.7.2"],
         "dev": [
+            "axe-playwright-python>=0.1.4",
             "hypothesis>=6.100",
             "ipykernel>=6.17",
             "jupytext>=1.16",
             "nbclient>=0.10",
             "nbconvert>=7.16",
+            "playwright>=1.45",
             "pyright>=1.1.390",
             "pytest>=8.0",
             "pytest-xdist>=3.5",

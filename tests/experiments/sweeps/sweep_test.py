@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments import sweep
+from experiments import knobs, sweep
 from experiments.sweeps import executors, manifest, one
 from experiments.sweeps.executors import Options
 
@@ -137,16 +137,19 @@ def test_a_killed_run_is_seen_and_not_begun_beside_itself(tmp_path: Path) -> Non
     assert one.state(tmp_path, "good")["state"] == one.STOPPED
 
 
-@pytest.mark.parametrize("executor", ["local", "submitit"])
+@pytest.mark.parametrize("executor", ["local", "submitit", "ray"])
 def test_an_executor_runs_commands(tmp_path: Path, executor: str) -> None:
-    """The real ones, from a file to the last line: one run that is quick, one that fails, one that waits for it."""
-    if executor == "submitit":
-        pytest.importorskip("submitit")
+    """The real ones, from a file to the last line: one run that is quick, one that fails, one that waits for it.
+
+    The records of the first are what the command writes when it is called without a sweep.
+    """
+    if executor != "local":
+        pytest.importorskip(executor)
     (tmp_path / "sweep.py").write_text(
         "from experiments.sweeps.runs import chain, run\n"
         "def get_sweep():\n"
-        "    good = run('sweeps.runs', name='good', say='hello')\n"
-        "    return chain(good, run('nowhere', name='bad'), run('sweeps.runs', name='lost', after=('bad',)))\n"
+        "    good = run('knobs', name='of/good')\n"
+        "    return chain(good, run('nowhere', name='bad'), run('knobs', name='lost', after=('bad',)))\n"
     )
     flags = (f"--sweep={tmp_path / 'sweep.py'}", f"--workdir={tmp_path / 'out'}", f"--executor={executor}")
     command = [sys.executable, "-m", "experiments.sweep", *flags, "--retries=0", "--parallel=2"]
@@ -156,6 +159,9 @@ def test_an_executor_runs_commands(tmp_path: Path, executor: str) -> None:
     assert "No module named experiments.nowhere" in done.stderr
     assert "lost: waiting\nwaits for bad" in done.stderr
     assert json.loads((tmp_path / "out" / "manifest.json").read_text())[2]["after"] == ["bad"]
+    assert knobs.main(["knobs", f"--workdir={tmp_path / 'alone'}"]) == 0
+    records = [(tmp_path / place / "records.jsonl").read_bytes() for place in ("alone", "out/of/good")]
+    assert records[0] == records[1]
 
 
 @pytest.mark.parametrize(
