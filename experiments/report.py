@@ -4,9 +4,9 @@
     python -m experiments.report --workdir=runs/a,runs/b --to=runs/compared
 
 Of a sweep of papers' tables it says what became of each claim; of several workdirs it sets their arms, or their claims,
-side by side. Written to --to, by default the first workdir: report.html, which needs nothing else, report.md, figures
-as PNG and PDF, their data and that of all tables as CSV and Parquet. `--markdown=docs/results.md` writes the Markdown
-page there as well. Exit code 0: done. 2: bad input.
+side by side. Written to --to, by default the folder `report` of the first workdir: report.html, which needs nothing
+else, report.md, figures as PNG and PDF, their data and that of all tables as CSV and Parquet. With
+--markdown=docs/results.md the Markdown page is written there as well. Exit code 0: done. 2: bad input.
 """
 
 import sys
@@ -23,7 +23,7 @@ from ropelab.reporting.report import report
 HELP = {
     "workdir": "Folders that runs, sweeps or evaluations wrote, separated by commas.",
     "tables": "Of papers, by name; those of the sweep if none is given.",
-    "to": "Folder for the report.",
+    "to": "Folder for the report; `report` in the first workdir if none is given.",
     "markdown": "File for the Markdown page alone, its figures in a folder of the same name beside it.",
 }
 
@@ -47,7 +47,7 @@ def act(values: flags.FlagValues, words: list[str], command: str) -> int:
             f"--workdir={','.join(values.workdir)}: {f'{lost[0]} is no folder' if lost else 'it is missing'}"
         )
     page = report(roots, [name.strip() for name in values.tables])
-    folder = Path(values.to) if values.to else roots[0]
+    folder = Path(values.to) if values.to else roots[0] / "report"
     written = write_page(page, folder)
     if values.markdown:
         target = Path(values.markdown)
