@@ -45,7 +45,7 @@ def base() -> ConfigDict:
             "phases": "",
             "length": LENGTH,
             "batch": 32,
-            "steps": 1500,
+            "steps": 1000,
             "seed": 0,
             "optimizer": {"lr": 3e-3, "schedule": "cosine", "warmup": 50, "weight_decay": 0.1, "clip": 1.0},
             "data": {"source": "Needle(symbols=16, told=2, values=16)"},

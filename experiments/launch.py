@@ -115,9 +115,9 @@ def answer(act: Act, values: flags.FlagValues, argv: Sequence[str] | None, *, kn
         return act(values, words, command(act, argv))
     except (flags.Error, ValueError, OSError) as error:
         return fail(" ".join(str(error).split()))
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as asked:
         print("\ninterrupted", file=sys.stderr)
-        return 130
+        return getattr(asked, "code", 130)
 
 
 def no_words(words: Sequence[str], remedy: str) -> None:

@@ -5,12 +5,14 @@
 All runs are written to manifest.json before the first one starts. Runs that are done are not run again, interrupted
 ones go on, failed ones are tried again and reported with the end of their log, without stopping the others; of a file
 with runs added a second call runs those. --index=3 does one run and nothing else, for array jobs. Exit code 0: all are
-done. 1: some failed. 2: bad input. 130: interrupted.
+done. 1: some failed. 2: bad input. 130, 143: interrupted; the runs under way were asked to save and have ended.
 """
 
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import FrameType
 
 from absl import flags
 
@@ -82,10 +84,22 @@ def run(folder: Path, found: list[manifest.Entry], executor: str, options: Optio
     skipped = [entry["name"] for entry in found if one.state(folder, entry["name"])["state"] == one.DONE]
     left = [entry for entry in found if entry["name"] not in skipped]
     ended = []
+    signal.signal(signal.SIGTERM, terminated)
     with live.Shown(folder, found) as shown:
         for name in run_all(EXECUTORS[executor], folder, left, options, shown.look):
             ended.append((name, one.state(folder, name)["state"]))
     return finish(folder, found, skipped, ended)
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: without it the sweep would end at once and leave its runs behind, at work and unwatched."""
+
+    code = 143
+
+
+def terminated(number: int, frame: FrameType | None) -> None:
+    del number, frame
+    raise Terminated
 
 
 def finish(folder: Path, found: list[manifest.Entry], skipped: list[str], ended: list[tuple[str, str]]) -> int:

@@ -13,7 +13,7 @@ Time: cpu 30 minutes on two cores; gpu half an hour an arm on one H100. Expected
 from configs.sweeps.parts.bases import SEEDS, bases, extended
 from experiments.sweeps.runs import FOLDER, Sweep, chain, names, product, run, seeds, with_report
 
-ARMS = ("direct2", "direct4", "pi2", "pi4")
+ARMS = ("direct4", "pi4")  # PI's own factors are four and more
 TABLES = ("pi1", "pi3", "kmax")
 
 

@@ -5,7 +5,7 @@ Reproduces: the perplexity plots of NTK-aware and dynamic scaling (2023) and the
 
     python -m experiments.sweep --sweep=configs/sweeps/untuned.py --workdir=runs/untuned --parallel=2
 
-Sizes: cpu: three byte models trained on 512, at two, four and eight times; SmolLM2 at 12288, one text. gpu and paper:
+Sizes: cpu: three byte models trained on 256, at two, four and eight times; SmolLM2 at 12288, one text. gpu and paper:
 SmolLM2 at 16384 and 32768, twenty texts, and Llama-2-7B.
 
 Time: cpu 15 minutes on two cores. Expected: docs/results.md.
@@ -51,9 +51,9 @@ def small(after: tuple[str, ...]) -> Sweep:
         name="untuned/bytes",
         after=after,
         runs=f"{FOLDER}/bytes/base-*",
-        encodings="; ".join(arms(512, (2, 4, 8))),
-        evals="perplexity(tokens=4096, trials=8)",
-        lengths="512,1024,2048,4096",
+        encodings="; ".join(arms(256, (2, 4, 8))),
+        evals="perplexity(tokens=2048, trials=8)",
+        lengths="256,512,1024,2048",
     )
 
 

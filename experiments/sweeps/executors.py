@@ -4,6 +4,7 @@ An executor starts a run as a job, which can be asked whether it has ended and t
 stands in its folder. So a sweep is the same wherever it runs.
 """
 
+import signal
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ from experiments.sweeps import one
 from experiments.sweeps.manifest import ROOT
 
 WAIT = 0.2  # seconds between two looks
+GRACE = 60.0  # seconds that a task of Ray has to save
 
 
 class Options(NamedTuple):
@@ -36,8 +38,12 @@ class Job(Protocol):
 
     def ended(self) -> bool: ...
 
-    def stop(self) -> None:
+    def ask(self) -> None:
         """Ask it to save and end."""
+        ...
+
+    def wait(self) -> None:
+        """Wait until it has ended, where that can be told from here."""
         ...
 
 
@@ -51,8 +57,10 @@ class Process:
     def ended(self) -> bool:
         return self.process.poll() is not None
 
-    def stop(self) -> None:
+    def ask(self) -> None:
         self.process.terminate()
+
+    def wait(self) -> None:
         self.process.wait()
 
 
@@ -68,8 +76,11 @@ class SlurmJob:
     def ended(self) -> bool:
         return self.job.done()
 
-    def stop(self) -> None:
+    def ask(self) -> None:
         self.job.cancel()
+
+    def wait(self) -> None:
+        pass  # Slurm gives it its grace time
 
 
 class RayTask:
@@ -77,8 +88,11 @@ class RayTask:
 
     def __init__(self, folder: Path, name: str, options: Options):
         self.ray = wanted("ray")
+        self.folder, self.name = folder, name
         if not self.ray.is_initialized():
+            ours = signal.getsignal(signal.SIGTERM)
             self.ray.init(logging_level="error")
+            signal.signal(signal.SIGTERM, ours)  # in whose place Ray puts one that ends this process at once
         # the command is a process of its own, so a retry is ours and not Ray's
         remote = self.ray.remote(**{"num_cpus": 1, "max_retries": 0, **options.resources})(one.perform)
         self.task = remote.remote(folder, name, retries=options.retries)
@@ -86,8 +100,14 @@ class RayTask:
     def ended(self) -> bool:
         return bool(self.ray.wait([self.task], timeout=0)[0])
 
-    def stop(self) -> None:
-        self.ray.cancel(self.task)
+    def ask(self) -> None:
+        # ray.cancel would have the command killed, with all that it has not saved
+        one.ask_to_stop(self.folder, self.name)
+
+    def wait(self) -> None:
+        until = time.monotonic() + GRACE
+        while one.state(self.folder, self.name)["state"] == one.RUNNING and time.monotonic() < until:
+            time.sleep(WAIT)
 
 
 # by the names of their extras, as `wanted` says them
@@ -143,4 +163,6 @@ def run_all(
             time.sleep(WAIT)
     finally:
         for job in under_way.values():
-            job.stop()
+            job.ask()
+        for job in under_way.values():
+            job.wait()

@@ -25,7 +25,8 @@ from ropelab.reporting import files
 DONE, FAILED, RUNNING, STOPPED, WAITING = "done", "failed", "running", "stopped", "waiting"
 FINAL = (2, 3)  # bad input, and a training that would come to nothing again: another attempt is the same
 STOPS = (130, 143, -signal.SIGINT, -signal.SIGTERM)
-LOG, STATE, LOCK, PROGRAMS = "log.txt", "run.json", "run.lock", ".programs"
+LOOK = 0.1  # seconds
+LOG, STATE, LOCK, STOP, PROGRAMS = "log.txt", "run.json", "run.lock", "stop", ".programs"
 
 
 def state(folder: Path, name: str) -> dict[str, Any]:
@@ -69,10 +70,11 @@ def perform(folder: Path, name: str, *, retries: int = 0) -> str:
         if state(folder, name)["state"] == DONE:
             return DONE
         became = STOPPED
+        (place / STOP).unlink(missing_ok=True)
         for attempt in range(1, retries + 2):
             began = time.time()
             note(place, found, RUNNING, attempt, began)
-            code = executed(manifest.words(found, folder), place / LOG, lock, folder / PROGRAMS)
+            code = executed(manifest.words(found, folder), place, lock, folder / PROGRAMS)
             became = DONE if code == 0 else STOPPED if code in STOPS else FAILED
             note(place, found, became, attempt, began, code=code)
             if became != FAILED or code in FINAL:
@@ -85,7 +87,12 @@ def note(place: Path, found: manifest.Entry, became: str, attempt: int, began: f
     files.write_json(place / STATE, told)
 
 
-def executed(words: list[str], log: Path, lock: int, programs: Path) -> int:
+def ask_to_stop(folder: Path, name: str) -> None:
+    """Ask a run to save and end that no signal reaches, because it is on another machine."""
+    (folder / name / STOP).touch()
+
+
+def executed(words: list[str], place: Path, lock: int, programs: Path) -> int:
     """The exit code of a command, its output at the end of the log. Asked to stop, it passes that on and waits.
 
     Args:
@@ -93,12 +100,16 @@ def executed(words: list[str], log: Path, lock: int, programs: Path) -> int:
             are one program, and of the 27 seconds in which a small training starts and ends compiling is 15.
     """
     kept = {"JAX_COMPILATION_CACHE_DIR": str(programs), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.3"}
-    with log.open("ab") as file:
+    with (place / LOG).open("ab") as file:
         process = subprocess.Popen(
             words, stdout=file, stderr=subprocess.STDOUT, cwd=manifest.ROOT, pass_fds=(lock,), env=kept | os.environ
         )
         before = {number: signal.signal(number, lambda n, _: process.send_signal(n)) for number in asked()}
         try:
+            while process.poll() is None and not (place / STOP).exists():
+                time.sleep(LOOK)
+            if process.poll() is None:
+                process.terminate()
             return process.wait()
         finally:
             for number, handler in before.items():

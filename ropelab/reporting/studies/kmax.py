@@ -1,5 +1,6 @@
 """Table 4 of PI: how far back a model finds what it was told, by steps of fine-tuning."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,7 @@ def tokens(margin: float) -> str:
     return f"{margin:+.0f} tokens"
 
 
-def claims(trained: int, last: int) -> list[Claim]:
+def claims(trained: int, last: int, factors: Sequence[int]) -> list[Claim]:
     def reaches(arm: str, step: int):
         return lambda one: one(arm, step) - FACTORS[arm] * trained + 0.5
 
@@ -83,7 +84,7 @@ def claims(trained: int, last: int) -> list[Claim]:
         return margin
 
     found = []
-    for times in (2, 4):
+    for times in factors:
         raw = f"raw{times}"
         found += [
             Claim(f"in texts of {times} times the trained length the unchanged model finds at most 1.25 times as far "
@@ -136,6 +137,7 @@ def section(root: Path) -> Section:
     found = readings(rows, trained) if trained else {}
     steps = columns(found, *ARMS)
     last = max((c for c in steps if isinstance(c, int)), default=0)
+    factors = sorted({factor for arm, factor in FACTORS.items() if arm in found}) or [4]
     raw = {f"raw{n}": f"unchanged, texts of {n} times" for n in (1, 2, 4)}
     parts = [
         by_steps(found, steps),
@@ -147,6 +149,6 @@ def section(root: Path) -> Section:
     return Section(
         "How far back a model finds (PI, table 4)",
         "Over how much of the extended length does the model find what it was told, and after how many steps?",
-        judged(claims(trained, last), found),
+        judged(claims(trained, last, factors), found),
         parts,
     )

@@ -40,7 +40,10 @@ class Thread:
     def ended(self) -> bool:
         return not self.thread.is_alive()
 
-    def stop(self) -> None:
+    def ask(self) -> None:
+        pass
+
+    def wait(self) -> None:
         self.thread.join()
 
 
@@ -135,6 +138,34 @@ def test_a_killed_run_is_seen_and_not_begun_beside_itself(tmp_path: Path) -> Non
     while one.state(tmp_path, "good")["state"] == one.RUNNING and time.time() < until:
         time.sleep(0.1)
     assert one.state(tmp_path, "good")["state"] == one.STOPPED
+
+
+@pytest.mark.parametrize(
+    ("executor", "asked", "code"),
+    [("local", signal.SIGTERM, 143), ("local", signal.SIGINT, 130), ("ray", signal.SIGTERM, 143)],
+)
+def test_a_sweep_that_is_asked_to_stop_asks_its_runs(
+    tmp_path: Path, executor: str, asked: signal.Signals, code: int
+) -> None:
+    """A training under way saves its last finished step, and the sweep ends after it."""
+    if executor == "ray":
+        pytest.importorskip("ray")
+    fields = {"steps": 100000, "held.every": 0, "saving.every": 100000}
+    (tmp_path / "sweep.py").write_text(
+        "from experiments.sweeps.runs import run\n"
+        f"def get_sweep():\n    return run('train', 'configs/smoke.py', name='long', fields={fields})\n"
+    )
+    flags = (f"--sweep={tmp_path / 'sweep.py'}", f"--workdir={tmp_path / 'out'}", f"--executor={executor}")
+    process = subprocess.Popen([sys.executable, "-m", "experiments.sweep", *flags], cwd=ROOT)
+    metrics = tmp_path / "out" / "long" / "metrics.jsonl"
+    until = time.time() + 240
+    while not (metrics.exists() and metrics.read_text()) and time.time() < until:
+        time.sleep(0.1)
+    process.send_signal(asked)
+    assert process.wait(120) == code
+    assert one.state(tmp_path / "out", "long")["state"] == one.STOPPED
+    (saved,) = (tmp_path / "out" / "long" / "checkpoints").glob("*/manifest.json")
+    assert json.loads(metrics.read_text().splitlines()[-1])["step"] == int(saved.parent.name)
 
 
 @pytest.mark.parametrize("executor", ["local", "submitit", "ray"])
