@@ -47,7 +47,8 @@ def cell(numbers: Mapping[int, Number], best: float | None) -> Cell:
     if not all(map(math.isfinite, values)):
         return Cell("∞", math.inf, None, False, sources)
     value, half = intervals.mean(values)
-    return Cell(aligned(value, values), value, half if len(values) > 1 else None, value == best, sources)
+    spread = half if len(set(values)) > 1 else None  # what is computed and not measured is the same in every seed
+    return Cell(aligned(value, values), value, spread, value == best, sources)
 
 
 def aligned(value: float, values: Sequence[float]) -> str:

@@ -62,7 +62,7 @@ def summary(sections: dict[str, Section]) -> Section:
     for section in sections.values():
         words = [verdict.word for verdict in section.verdicts]
         numbers = [words.count(w) for w in ("reproduced", "not reproduced", "not testable at this size")]
-        lines.append([Cell(section.title), *(Cell(str(n), float(n)) for n in numbers)])
+        lines.append([Cell(section.title), *(Cell(str(n)) for n in numbers)])
     head = ["table", "reproduced", "not reproduced", "not testable at this size"]
     note = (
         "A claim is reproduced if it holds in every seed, not reproduced if it fails in one, and not testable where "

@@ -113,7 +113,7 @@ def test_a_sweep_s_tables_and_its_commands(tmp_path):
         "Verdict", "Length extrapolation from scratch (LEX)", "Short, then a little long (MPT-30B)",
     ]  # fmt: skip
     counts = tables(page.sections[0])["Claims by table"].rows
-    assert [cell.text for cell in counts[0]] == ["Length extrapolation from scratch (LEX)", "1", "1", "8"]
+    assert [cell.text for cell in counts[0]] == ["Length extrapolation from scratch (LEX)", "1", "1", "9"]
     assert column(tables(page.sections[1])["Settings that differ"], "encoding")["alibi"] == "`ALiBi()`"
     made = facts(page)["How each number was made"]
     assert made[tmp_path.name] == "`python -m experiments.sweep`"

@@ -1,8 +1,9 @@
 """Each table reads its numbers off the records it names, and says of each claim what they say."""
 
+import numpy as np
 import pytest
 
-from ropelab.reporting.page import Section, Table
+from ropelab.reporting.page import Chart, Section, Table
 from ropelab.reporting.studies.catalogue import TABLES
 from ropelab.reporting.studies.kmax import k_max
 from tests.reporting.runs_on_disk import by_length, jsonl, record, training
@@ -70,7 +71,18 @@ def test_resolution(tmp_path):
         for arm, value in values.items() for length in (64, 128, 256) for seed in range(3)
     ]  # fmt: skip
     jsonl(tmp_path / "lex" / "resolution.jsonl", rows)
-    found = words(TABLES["resolution"](tmp_path))
+    n = np.arange(64)
+    waves = {
+        f"{arm}-{seed}": high * np.cos(n) - n / 64 for arm, high in (("rope", 2.0), ("xpos", 0.1)) for seed in range(3)
+    }
+    np.savez(tmp_path / "lex" / "resolution.npz", **waves)
+    section = TABLES["resolution"](tmp_path)
+    found = words(section)
+    rough = next(verdict for verdict in section.verdicts if verdict.claim.startswith("RoPE's scores oscillate"))
+    assert (rough.word, rough.seeds) == ("reproduced", (3, 3))
+    chart = next(part for part in section.parts if isinstance(part, Chart) and part.title == "Mean score by distance")
+    assert [line.name for line in chart.series] == ["RoPE", "xPos"]
+    assert chart.series[0].points[3].y == pytest.approx(2 * np.cos(3) - 3 / 64)
     assert found["in texts of 256 xPos has a higher resolution than RoPE"] == "reproduced"
     assert found["in texts of 256 ALiBi has a higher resolution than RoPE"] == "not reproduced"
     assert found["in texts of 128 xPos, blockwise causal (LEX) has a higher resolution than xPos"] == "reproduced"

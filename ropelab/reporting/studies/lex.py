@@ -54,6 +54,11 @@ def claims(trained: int) -> list[Claim]:
             "the sinusoidal Transformer at four times is more than five times as perplexed as at the trained length",
             below(("sinusoidal", trained), ("sinusoidal", 4 * trained), times=5.0),
         ),
+        Claim(
+            "what it takes is xPos: at four times LEX is below RoPE under the same blockwise causal attention, an arm "
+            "that the paper does not print",
+            below((LEX, 4 * trained), ("rope blocked", 4 * trained)),
+        ),
         Claim("at the trained length ALiBi is below RoPE", below(("alibi", trained), ("rope", trained))),
         Claim("at the trained length LEX is below all others, RoPE next", below((LEX, trained), ("rope", trained))),
     ]
