@@ -2,8 +2,8 @@
 
 XLA compiles without LLVM's optimisations and without its fusion emitters: three files that compile much take 39 seconds
 at level 0 and 79 at level 1, and the two that run SmolLM2 130 in place of 111. It compiles for AVX2: at level 1 LLVM
-ended the process on AVX-512 machines of AMD, "Cannot select: X86ISD::SUBV_BROADCAST_LOAD". A value of XLA_FLAGS from outside, an empty one too, has the tests compiled as it says,
-on as many devices.
+ended the process on AVX-512 machines of AMD, "Cannot select: X86ISD::SUBV_BROADCAST_LOAD". A value of XLA_FLAGS from
+outside, an empty one too, has the tests compiled as it says, on as many devices.
 """
 
 import gc
