@@ -13,7 +13,6 @@ logarithms, and "dense" is our own blockwise kernel under Causal.
 
 import argparse
 import sys
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -24,6 +23,7 @@ import numpy as np
 from jax import Array
 
 from benchmarks.forward import THREADS
+from experiments.runtime import fastest
 from ropelab.attention import Causal, Dilated, Pattern, attend
 from ropelab.attention.kernels import Kernel
 from ropelab.encodings import ALiBi, Encoding, NoPE
@@ -76,19 +76,6 @@ def sdpa(T: int, *, backward: bool) -> Callable[[], object]:
             return torch.autograd.grad(out.sum(), (q, k, v)) if backward else out
 
     return run
-
-
-def fastest(runs: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
-    """Seconds of each, by turns, after a run that warms up."""
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    for run in runs.values():
-        run()
-    for _ in range(repeats):
-        for name, run in runs.items():
-            start = time.perf_counter()
-            run()
-            times[name].append(time.perf_counter() - start)
-    return {name: min(found) for name, found in times.items()}
 
 
 def with_bias(T: int, repeats: int, peer: str) -> None:

@@ -4,7 +4,8 @@
 
 Sizes: `tables.py:cpu` for two CPU cores, `:gpu` for one H100 or H200, `:paper` for those who have the machines.
 
-Time: cpu under 90 minutes. Expected: docs/results.md, which is this sweep's report.
+Time: cpu about 85 minutes by the speeds of single runs, not yet timed as a whole. Expected: docs/results.md, which is
+this sweep's report, so far of LEX alone.
 """
 
 from configs.sweeps import (

@@ -59,8 +59,8 @@ def by_length(name: str, records: Sequence[Record]) -> Table:
             mean = by.get(n, Mean(None, 0))
             cells.append(Cell(how.text(mean), mean.value, None, arm in tops[n], sources))
         rows.append(cells)
-    protocol = "; ".join(dict.fromkeys(record["protocol"] for record in records[:1]))
-    return Table(how.title, ["arm", *map(str, lengths)], rows, f"{how.things}: {counted(records)}. {protocol}.")
+    note = f"{how.things}: {counted(records)}. {records[0]['protocol']}."
+    return Table(how.title, ["arm", *map(str, lengths)], rows, note)
 
 
 def counted(records: Sequence[Record]) -> str:

@@ -4,7 +4,7 @@ A reading is a number by arm, column and seed; what a column is (a length, a ste
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -86,9 +86,3 @@ def columns(readings: Readings, *arms: str) -> list[Column]:
     """All columns, of these arms or of all, in order."""
     own = [readings[arm] for arm in arms if arm in readings] if arms else readings.values()
     return sorted({column for found in own for column in found}, key=lambda c: (isinstance(c, str), c))
-
-
-def all_numbers(readings: Readings) -> Iterator[Number]:
-    for found in readings.values():
-        for numbers in found.values():
-            yield from numbers.values()

@@ -51,7 +51,7 @@ def papers(roots: Sequence[Path], tables: Sequence[str]) -> list[Section]:
     found = {root: {name: TABLES[name](root) for name in tables} for root in roots}
     if len(roots) == 1:
         sections = found[roots[0]]
-        return [summary(sections), *(with_settings(roots[0], name, one) for name, one in sections.items())]
+        return [summary(sections), *(with_settings(roots[0], one) for one in sections.values())]
     told = [one._replace(title=f"{one.title}: {root.name}") for root in roots for one in found[root].values()]
     return [side_by_side(found), *told]
 
@@ -92,11 +92,10 @@ def said(verdict: Verdict | None) -> Cell:
     return Cell(f"{verdict.word} ({verdict.seeds[0]} of {verdict.seeds[1]}), {verdict.margin}")
 
 
-def with_settings(root: Path, name: str, section: Section) -> Section:
+def with_settings(root: Path, section: Section) -> Section:
     """A section with the settings in which its trainings differ."""
     families = dict.fromkeys(source.partition("/")[0] for source in sources(section))
     tables = [table for family in families for table in differences(trainings_of(root / family))]
-    del name
     return section._replace(parts=[*section.parts, *tables])
 
 
