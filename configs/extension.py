@@ -14,7 +14,7 @@ parameters in shifted groups and in groups that are not. `yarn2@gpu` is an arm a
 
 | size | model | trained on | steps | learning rate |
 |---|---|---|---|---|
-| cpu | 3 layers, width 96, of bytes, made by `base` in 600 steps of 4096 bytes | 256 | 100 of 4096 bytes | 3e-4 |
+| cpu | 3 layers, width 96, of bytes, made by `base` in 480 steps of 4096 bytes | 256 | 60 of 4096 bytes | 3e-4 |
 | gpu | SmolLM2-135M | 8192 | 400 of 131072 tokens of Python's library | 2e-5 |
 | paper | Llama-2-7B | 4096 | 1000 of 64 rows of PG-19, YaRN 400 and 200 | 2e-5 |
 
@@ -52,7 +52,7 @@ class Size(NamedTuple):
 
 
 SIZES = {
-    "cpu": Size("", 256, 4096, 100, 3e-4, 0, "python_stdlib", "bytes", 16384, "float32"),
+    "cpu": Size("", 256, 4096, 60, 3e-4, 0, "python_stdlib", "bytes", 16384, "float32"),
     "gpu": Size("smollm2", 8192, 131072, 400, 2e-5, 20, "python_stdlib", "model", 262144, "bfloat16"),
     "paper": Size("meta-llama/Llama-2-7b-hf", 4096, 0, 1000, 2e-5, 20, "pg19", "model", 1048576, "bfloat16"),
 }
@@ -104,12 +104,12 @@ def base() -> ConfigDict:
             "phases": "",
             "length": 256,
             "batch": 16,
-            "steps": 600,
+            "steps": 480,
             "seed": 0,
             "optimizer": {"lr": 3e-3, "schedule": "cosine", "warmup": 50, "weight_decay": 0.1, "clip": 1.0},
             "data": {"source": "python_stdlib", "tokenizer": "bytes"},
             "held": {"every": 0, "lengths": (128, 256, 384, 512, 640, 1024), "tokens": 16384, "patterns": ""},
-            "saving": {"every": 300, "keep": 1},
+            "saving": {"every": 240, "keep": 1},
             "compute": {"dtype": "float32", "remat": "nothing", "kernel": "auto", "accumulate": 1},
             "mesh": {"data": -1, "fsdp": 1, "tensor": 1, "sequence": 1},
         }

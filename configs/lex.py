@@ -11,7 +11,7 @@ size. All are measured on held-out text at half to eight times the trained lengt
 
 | size | model | trained on | steps |
 |---|---|---|---|
-| cpu | 3 layers, width 96, 4 heads, of bytes | 64 | 800 of 2048 bytes |
+| cpu | 3 layers, width 96, 4 heads, of bytes | 64 | 600 of 2048 bytes |
 | gpu | 8 layers, width 512, 8 heads, of bytes | 1024 | 10000 of 32768 bytes |
 | paper | 24 layers, width 1024, 16 heads, of bytes | 1024 | 50000 of 524288 bytes of PG-19 |
 
@@ -46,7 +46,7 @@ TINY = MODEL.format(256, 96, 3, 4, 4, 24, 256, 64)
 SMALL = MODEL.format(256, 512, 8, 8, 8, 64, 1408, 1024)
 PAPER = MODEL.format(256, 1024, 24, 16, 16, 64, 2816, 1024)
 SIZES = {
-    "cpu": Size(TINY, 64, 32, 800, 3e-3, "python_stdlib", 32768, "float32"),
+    "cpu": Size(TINY, 64, 32, 600, 3e-3, "python_stdlib", 16384, "float32"),
     "gpu": Size(SMALL, 1024, 32, 10000, 1e-3, "python_stdlib", 524288, "bfloat16"),
     "paper": Size(PAPER, 1024, 512, 50000, 3e-4, "pg19", 1048576, "bfloat16"),
 }

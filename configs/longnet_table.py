@@ -9,7 +9,7 @@ An arm is a pattern and the length that it is trained on; `dilated2048@gpu` is o
 
 | size | model | trained on | tokens |
 |---|---|---|---|
-| cpu | LongNet's, 3 layers, width 96, of bytes | 256 | 300 steps of 2048 bytes |
+| cpu | LongNet's, 3 layers, width 96, of bytes | 256 | 240 steps of 2048 bytes |
 | gpu | 8 layers, width 512, of bytes | 2048 to 8192 | 4000 steps of 65536 bytes |
 | paper | 12 layers, width 768, of bytes | 2048 to 32768 | 300000 steps of 524288 bytes of PG-19 |
 
@@ -51,7 +51,7 @@ SMALL = MODEL.format(width=512, layers=8, heads=8, head_dim=64, wide=2048)
 PAPER = MODEL.format(width=768, layers=12, heads=12, head_dim=64, wide=3072)
 LENGTHS = (2048, 8192, 32768)
 SIZES = {
-    "cpu": Size(TINY, 2048, 300, 3e-3, "cosine", 50, "python_stdlib", (64, 256, 1024), 32768, "float32"),
+    "cpu": Size(TINY, 2048, 240, 3e-3, "cosine", 50, "python_stdlib", (64, 256, 1024), 32768, "float32"),
     "gpu": Size(SMALL, 65536, 4000, 6e-4, "cosine", 200, "python_stdlib", LENGTHS, 524288, "bfloat16"),
     "paper": Size(PAPER, 524288, 300000, 6e-4, "linear", 750, "pg19", LENGTHS, 1048576, "bfloat16"),
 }

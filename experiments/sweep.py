@@ -76,6 +76,7 @@ def by_index(folder: Path, found: list[manifest.Entry], index: int, retries: int
     missing = [n for n in found[index]["after"] if one.state(folder, n)["state"] != one.DONE]
     if missing:
         raise ValueError(f"--index={index}, {name}, waits for {', '.join(missing)}; do those first")
+    one.let_run(folder, name)
     return finish(folder, [found[index]], skipped=[], ended=[(name, one.perform(folder, name, retries=retries))])
 
 

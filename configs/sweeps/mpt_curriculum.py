@@ -14,7 +14,7 @@ from experiments.sweeps.runs import Sweep, chain, product, run, seeds, with_repo
 TABLES = ("mpt",)
 # the last twentieth of the steps at four times the length, as many tokens a step
 PHASES = {
-    "cpu": "Phase(start=760, length=256, batch=8)",
+    "cpu": "Phase(start=570, length=256, batch=8)",
     "gpu": "Phase(start=9500, length=4096, batch=8)",
     "paper": "Phase(start=47500, length=4096, batch=128)",
 }

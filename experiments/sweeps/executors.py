@@ -1,7 +1,7 @@
 """Where the runs of a sweep run: processes of this machine, jobs of Slurm, tasks of Ray. Each starts `sweeps.one`.
 
-An executor starts a run as a job, which can be asked whether it has ended and told to stop; what became of the run
-stands in its folder. So a sweep is the same wherever it runs.
+An executor starts a run as a job, which says whether it has ended; what became of the run, and that it is asked to
+stop, stands in the run's folder. So a sweep is the same wherever it runs.
 """
 
 import signal
@@ -16,7 +16,6 @@ from experiments.sweeps import one
 from experiments.sweeps.manifest import ROOT
 
 WAIT = 0.2  # seconds between two looks
-GRACE = 60.0  # seconds that a task of Ray has to save
 
 
 class Options(NamedTuple):
@@ -38,14 +37,6 @@ class Job(Protocol):
 
     def ended(self) -> bool: ...
 
-    def ask(self) -> None:
-        """Ask it to save and end."""
-        ...
-
-    def wait(self) -> None:
-        """Wait until it has ended, where that can be told from here."""
-        ...
-
 
 class Process:
     """A run as a process of this machine."""
@@ -56,12 +47,6 @@ class Process:
 
     def ended(self) -> bool:
         return self.process.poll() is not None
-
-    def ask(self) -> None:
-        self.process.terminate()
-
-    def wait(self) -> None:
-        self.process.wait()
 
 
 class SlurmJob:
@@ -76,19 +61,12 @@ class SlurmJob:
     def ended(self) -> bool:
         return self.job.done()
 
-    def ask(self) -> None:
-        self.job.cancel()
-
-    def wait(self) -> None:
-        pass  # Slurm gives it its grace time
-
 
 class RayTask:
     """A run as a task of Ray, on this machine or the cluster that RAY_ADDRESS names."""
 
     def __init__(self, folder: Path, name: str, options: Options):
         self.ray = wanted("ray")
-        self.folder, self.name = folder, name
         if not self.ray.is_initialized():
             ours = signal.getsignal(signal.SIGTERM)
             self.ray.init(logging_level="error")
@@ -99,15 +77,6 @@ class RayTask:
 
     def ended(self) -> bool:
         return bool(self.ray.wait([self.task], timeout=0)[0])
-
-    def ask(self) -> None:
-        # ray.cancel would have the command killed, with all that it has not saved
-        one.ask_to_stop(self.folder, self.name)
-
-    def wait(self) -> None:
-        until = time.monotonic() + GRACE
-        while one.state(self.folder, self.name)["state"] == one.RUNNING and time.monotonic() < until:
-            time.sleep(WAIT)
 
 
 # by the names of their extras, as `wanted` says them
@@ -154,6 +123,7 @@ def run_all(
                     unfinished.discard(entry["name"])
                     yield entry["name"]
                     continue
+                one.let_run(folder, entry["name"])
                 under_way[entry["name"]] = start(folder, entry["name"], options)
             for name in [name for name, job in under_way.items() if job.ended()]:
                 del under_way[name]
@@ -162,7 +132,12 @@ def run_all(
             look()
             time.sleep(WAIT)
     finally:
-        for job in under_way.values():
-            job.ask()
-        for job in under_way.values():
-            job.wait()
+        stop(folder, list(under_way))
+
+
+def stop(folder: Path, names: list[str]) -> None:
+    """Ask runs to save and end, and wait for those that have begun; the others end as soon as they begin."""
+    for name in names:
+        one.ask_to_stop(folder, name)
+    while any(one.state(folder, name)["state"] == one.RUNNING for name in names):
+        time.sleep(WAIT)

@@ -70,8 +70,9 @@ def perform(folder: Path, name: str, *, retries: int = 0) -> str:
         if state(folder, name)["state"] == DONE:
             return DONE
         became = STOPPED
-        (place / STOP).unlink(missing_ok=True)
         for attempt in range(1, retries + 2):
+            if (place / STOP).exists():
+                break
             began = time.time()
             note(place, found, RUNNING, attempt, began)
             code = executed(manifest.words(found, folder), place, lock, folder / PROGRAMS)
@@ -88,8 +89,14 @@ def note(place: Path, found: manifest.Entry, became: str, attempt: int, began: f
 
 
 def ask_to_stop(folder: Path, name: str) -> None:
-    """Ask a run to save and end that no signal reaches, because it is on another machine."""
+    """Ask a run to save and end, or not to begin, by a file: one that is on another machine no signal reaches."""
+    (folder / name).mkdir(parents=True, exist_ok=True)
     (folder / name / STOP).touch()
+
+
+def let_run(folder: Path, name: str) -> None:
+    """Take back that a run was asked to stop."""
+    (folder / name / STOP).unlink(missing_ok=True)
 
 
 def executed(words: list[str], place: Path, lock: int, programs: Path) -> int:

@@ -40,12 +40,6 @@ class Thread:
     def ended(self) -> bool:
         return not self.thread.is_alive()
 
-    def ask(self) -> None:
-        pass
-
-    def wait(self) -> None:
-        self.thread.join()
-
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -118,6 +112,14 @@ def test_by_index_one_run_is_done(folder: Path, capsys: pytest.CaptureFixture) -
         sweep.by_index(folder, found, 3, 0)
 
 
+def test_a_run_that_is_asked_to_stop_before_it_begins_does_not(folder: Path) -> None:
+    manifest.write(folder, entries("good"))
+    one.ask_to_stop(folder, "good")
+    assert one.perform(folder, "good") == one.STOPPED
+    assert times(folder, "good") == 0
+    assert run(folder, "good") == 0, "a sweep takes that back"
+
+
 def test_a_killed_run_is_seen_and_not_begun_beside_itself(tmp_path: Path) -> None:
     """The wrapper is killed, its command lives on: the run is still under way. When that ends too, it was stopped."""
     found = [entries("good")[0] | {"command": ["experiments.nothing"]}]
@@ -142,14 +144,14 @@ def test_a_killed_run_is_seen_and_not_begun_beside_itself(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     ("executor", "asked", "code"),
-    [("local", signal.SIGTERM, 143), ("local", signal.SIGINT, 130), ("ray", signal.SIGTERM, 143)],
+    [("local", signal.SIGTERM, 143), ("submitit", signal.SIGINT, 130), ("ray", signal.SIGTERM, 143)],
 )
 def test_a_sweep_that_is_asked_to_stop_asks_its_runs(
     tmp_path: Path, executor: str, asked: signal.Signals, code: int
 ) -> None:
     """A training under way saves its last finished step, and the sweep ends after it."""
-    if executor == "ray":
-        pytest.importorskip("ray")
+    if executor != "local":
+        pytest.importorskip(executor)
     fields = {"steps": 100000, "held.every": 0, "saving.every": 100000}
     (tmp_path / "sweep.py").write_text(
         "from experiments.sweeps.runs import run\n"
@@ -162,7 +164,7 @@ def test_a_sweep_that_is_asked_to_stop_asks_its_runs(
     while not (metrics.exists() and metrics.read_text()) and time.time() < until:
         time.sleep(0.1)
     process.send_signal(asked)
-    assert process.wait(120) == code
+    assert process.wait(240) == code
     assert one.state(tmp_path / "out", "long")["state"] == one.STOPPED
     (saved,) = (tmp_path / "out" / "long" / "checkpoints").glob("*/manifest.json")
     assert json.loads(metrics.read_text().splitlines()[-1])["step"] == int(saved.parent.name)
