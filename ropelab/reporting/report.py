@@ -93,10 +93,10 @@ def said(verdict: Verdict | None) -> Cell:
 
 
 def with_settings(root: Path, section: Section) -> Section:
-    """A section with the settings in which its trainings differ."""
-    families = dict.fromkeys(source.partition("/")[0] for source in sources(section))
-    tables = [table for family in families for table in differences(trainings_of(root / family))]
-    return section._replace(parts=[*section.parts, *tables])
+    """A section with the settings in which the trainings that its tables speak of differ."""
+    folders = dict.fromkeys(source.rpartition("/")[0] for source in sources(section))
+    found = {name: path for folder in folders for name, path in trainings_of(root / folder).items()}
+    return section._replace(parts=[*section.parts, *differences(found)])
 
 
 def sources(section: Section) -> Iterator[str]:

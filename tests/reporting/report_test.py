@@ -102,6 +102,8 @@ def test_trainings_and_in_what_they_differ(tmp_path):
 def test_a_sweep_s_tables_and_its_commands(tmp_path):
     training(tmp_path / "lex" / "rope-0", by_length({64: 4.0, 128: 6.0}), length=64, encoding="RoPE()")
     training(tmp_path / "lex" / "alibi-0", by_length({64: 4.5, 128: 4.4}), length=64, encoding="ALiBi()")
+    long = {"length": 64, "encoding": "ALiBi()", "phases": "(Phase(start=3),)"}
+    training(tmp_path / "mpt" / "curriculum-0", by_length({64: 4.5, 128: 4.4}), **long)
     entries = [
         {"name": "lex/rope-0", "command": ["experiments.train", "--workdir={sweep}/lex/rope-0"]},
         {"name": "report", "command": ["experiments.report", "--workdir={sweep}", "--tables=lex,mpt"]},
@@ -114,7 +116,12 @@ def test_a_sweep_s_tables_and_its_commands(tmp_path):
     ]  # fmt: skip
     counts = tables(page.sections[0])["Claims by table"].rows
     assert [cell.text for cell in counts[0]] == ["Length extrapolation from scratch (LEX)", "1", "1", "9"]
-    assert column(tables(page.sections[1])["Settings that differ"], "encoding")["alibi"] == "`ALiBi()`"
+    assert column(tables(page.sections[1])["Settings that differ"], "encoding") == {
+        "rope": "`RoPE()`",
+        "alibi": "`ALiBi()`",
+    }
+    recipe = tables(page.sections[2])["Settings that differ"]
+    assert list(column(recipe, "phases")) == ["alibi", "curriculum"], "of what its tables speak of, and RoPE is not"
     made = facts(page)["How each number was made"]
     assert made[tmp_path.name] == "`python -m experiments.sweep`"
     assert made["lex/rope-0"] == f"`python -m experiments.train --workdir={tmp_path}/lex/rope-0`"

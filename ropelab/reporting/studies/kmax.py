@@ -100,10 +100,10 @@ def claims(trained: int, last: int, factors: Sequence[int]) -> list[Claim]:
 def by_steps(found: Readings, steps: list[Column]) -> Table:
     """In every cell the seeds, because their mean is no distance that any of them reached."""
     rows = []
-    for arm, label in ARMS.items():
-        cells = [Cell(label)]
+    for arm in (arm for arm in ARMS if arm in found):
+        cells = [Cell(ARMS[arm])]
         for step in steps:
-            numbers = found.get(arm, {}).get(step, {})
+            numbers = found[arm].get(step, {})
             text = ", ".join(f"{one.value:.0f}" for one in numbers.values())
             sources = tuple(source for one in numbers.values() for source in one.sources)
             mean = sum(one.value for one in numbers.values()) / len(numbers) if numbers else None
