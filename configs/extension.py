@@ -21,7 +21,7 @@ parameters in shifted groups and in groups that are not. `yarn2@gpu` is an arm a
 The base of rotation of the byte model, 770, leaves of the slowest pair as much of a turn as Llama 2 has at 4096 (256 /
 3193 and 4096 / 54410, both 8 %), while the fastest turns 41 times, more than YaRN's beta_fast of 32.
 
-Time: five minutes for the base and one to two for an arm on one CPU core. Expected: docs/results.md.
+Time: four minutes for the base and one for an arm on one CPU core. Expected: docs/results.md.
 """
 
 import re

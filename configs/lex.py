@@ -18,8 +18,8 @@ size. All are measured on held-out text at half to eight times the trained lengt
 The paper's table is of 1024 tokens of training. Text, tokens, steps and rate of `paper` are ours: a model that is made
 here reads bytes.
 
-Time: two to four minutes an arm on one CPU core. Expected: from four times the trained length on sinusoidal >> RoPE >
-ALiBi > LEX in every seed (35.8, 10.3, 5.92, 5.06 at 256), and LEX falling all the way to eight times (5.25 to 5.02).
+Time: one to two minutes an arm on one CPU core. Expected: from four times the trained length on sinusoidal >> RoPE >
+ALiBi > LEX in every seed (32.8, 9.85, 5.42, 4.41 at 256), and LEX falling all the way to eight times (4.58 to 4.38).
 """
 
 from typing import NamedTuple

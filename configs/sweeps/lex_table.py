@@ -7,7 +7,7 @@ appendix) how much of its gain beyond the trained length is left when windows ov
 
 Sizes: configs/lex.py has them; `lex_table.py:gpu` and `:paper` for the others. Three seeds.
 
-Time: cpu 25 minutes on two cores; gpu 20 minutes an arm on one H100. Expected: docs/results.md.
+Time: cpu 15 minutes on two cores; gpu 20 minutes an arm on one H100. Expected: docs/results.md.
 """
 
 from experiments.sweeps.runs import FOLDER, Sweep, chain, names, product, run, seeds, with_report

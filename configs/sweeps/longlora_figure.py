@@ -7,7 +7,7 @@ Reproduces: figure 1 and table 2 of arXiv 2309.12307.
 Sizes: configs/extension.py has them; `longlora_figure.py:gpu` and `:paper` for the others. cpu has three seeds and
 leaves out norms and embedding one by one, and groups that are not shifted.
 
-Time: cpu 25 minutes on two cores; gpu half an hour an arm on one H100. Expected: docs/results.md.
+Time: cpu 15 minutes on two cores; gpu half an hour an arm on one H100. Expected: docs/results.md.
 """
 
 from configs.sweeps.parts.bases import bases, extended

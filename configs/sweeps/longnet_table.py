@@ -7,7 +7,7 @@ Reproduces: table 2 and the runtime figure of LongNet (arXiv 2307.02486).
 Sizes: configs/longnet_table.py has them; `longnet_table.py:gpu` and `:paper` for the others. Three seeds at the size of
 a laptop, one else.
 
-Time: cpu 15 minutes on two cores; gpu 10 minutes an arm on one H100. Expected: docs/results.md.
+Time: cpu 8 minutes on two cores; gpu 10 minutes an arm on one H100. Expected: docs/results.md.
 """
 
 from experiments.sweeps.runs import Sweep, chain, product, run, seeds, with_report

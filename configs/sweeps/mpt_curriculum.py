@@ -6,7 +6,7 @@ Reproduces: the recipe of MPT-30B, 1000 billion tokens at 2048 and 50 billion, o
 
 Sizes: configs/lex.py has them; `mpt_curriculum.py:gpu` and `:paper` for the others. Three seeds.
 
-Time: cpu 10 minutes on two cores. Expected: docs/results.md.
+Time: cpu 5 minutes on two cores. Expected: docs/results.md.
 """
 
 from experiments.sweeps.runs import Sweep, chain, product, run, seeds, with_report

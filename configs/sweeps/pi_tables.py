@@ -7,7 +7,7 @@ Reproduces: tables 1 to 4 of arXiv 2306.15595.
 Sizes: configs/extension.py and configs/kmax.py have them; `pi_tables.py:gpu` and `:paper` for the others, which ask
 for passkeys of the extended models in place of symbols. cpu has three seeds.
 
-Time: cpu 30 minutes on two cores; gpu half an hour an arm on one H100. Expected: docs/results.md.
+Time: cpu 20 minutes on two cores; gpu half an hour an arm on one H100. Expected: docs/results.md.
 """
 
 from configs.sweeps.parts.bases import SEEDS, bases, extended

@@ -4,8 +4,8 @@
 
 Sizes: `tables.py:cpu` for two CPU cores, `:gpu` for one H100 or H200, `:paper` for those who have the machines.
 
-Time: cpu about 85 minutes by the speeds of single runs, not yet timed as a whole. Expected: docs/results.md, which is
-this sweep's report, so far of LEX alone.
+Time: cpu 64 minutes on two cores, in which processors differ by a factor of two. Expected: docs/results.md, which is
+this sweep's report.
 """
 
 from configs.sweeps import (

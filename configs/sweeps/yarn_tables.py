@@ -7,7 +7,7 @@ Reproduces: tables 1 and 2 of arXiv 2309.00071.
 Sizes: configs/extension.py has them; `yarn_tables.py:gpu` and `:paper` for the others. cpu has three seeds, a base
 each; the others one model and one seed, as the paper has.
 
-Time: cpu 25 minutes on two cores; gpu half an hour an arm on one H100. Expected: docs/results.md.
+Time: cpu 15 minutes on two cores; gpu half an hour an arm on one H100. Expected: docs/results.md.
 """
 
 from configs.sweeps.parts.bases import bases, extended

@@ -4,7 +4,7 @@ A reading is a number by arm, column and seed; what a column is (a length, a ste
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -52,6 +52,11 @@ def trainings(root: Path, family: str) -> list[dict[str, Any]]:
         rows, (arm, seed) = lines(folder / "evaluations.jsonl", root), arm_and_seed(name)
         found += [row | {"arm": arm, "seed": seed, "last": row["step"] == rows[-1]["step"]} for row in rows]
     return found
+
+
+def steps_of(measured: Sequence[Row]) -> str:
+    """How long was trained: "600 steps", the last that was measured, of every training."""
+    return " or ".join(str(step) for step in sorted({row["step"] for row in measured if row["last"]})) + " steps"
 
 
 def setting_of(root: Path, family: str, name: str) -> str:

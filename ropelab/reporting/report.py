@@ -1,6 +1,7 @@
 """The report of one workdir, or of several side by side: sections of all that is found there, and how it came to be."""
 
 import json
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -146,7 +147,7 @@ def commands(root: Path) -> Iterator[tuple[str, str]]:
             yield root.name, code(json.loads(path.read_text(encoding="utf-8"))["command"])
     if (root / MANIFEST).is_file():
         for entry in json.loads((root / MANIFEST).read_text(encoding="utf-8")):
-            words = " ".join(word.replace("{sweep}", str(root)) for word in entry["command"])
+            words = shlex.join(word.replace("{sweep}", str(root)) for word in entry["command"])
             yield entry["name"], code(f"python -m {words}")
         return
     for name, folder in trainings_of(root).items():

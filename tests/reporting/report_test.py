@@ -105,7 +105,7 @@ def test_a_sweep_s_tables_and_its_commands(tmp_path):
     long = {"length": 64, "encoding": "ALiBi()", "phases": "(Phase(start=3),)"}
     training(tmp_path / "mpt" / "curriculum-0", by_length({64: 4.5, 128: 4.4}), **long)
     entries = [
-        {"name": "lex/rope-0", "command": ["experiments.train", "--workdir={sweep}/lex/rope-0"]},
+        {"name": "lex/rope-0", "command": ["experiments.train", "--x=F(a, b)", "--workdir={sweep}/lex/rope-0"]},
         {"name": "report", "command": ["experiments.report", "--workdir={sweep}", "--tables=lex,mpt"]},
     ]
     (tmp_path / "manifest.json").write_text(json.dumps(entries))
@@ -124,7 +124,7 @@ def test_a_sweep_s_tables_and_its_commands(tmp_path):
     assert list(column(recipe, "phases")) == ["alibi", "curriculum"], "of what its tables speak of, and RoPE is not"
     made = facts(page)["How each number was made"]
     assert made[tmp_path.name] == "`python -m experiments.sweep`"
-    assert made["lex/rope-0"] == f"`python -m experiments.train --workdir={tmp_path}/lex/rope-0`"
+    assert made["lex/rope-0"] == f"`python -m experiments.train '--x=F(a, b)' --workdir={tmp_path}/lex/rope-0`"
 
 
 def test_claims_of_two_sweeps_side_by_side(tmp_path):

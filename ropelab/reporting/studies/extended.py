@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ropelab.reporting.readings import Readings, Row, read, trainings
+from ropelab.reporting.readings import Readings, Row, read, steps_of, trainings
 from ropelab.reporting.runs import names
 
 FAMILY = "bytes"
@@ -29,8 +29,11 @@ class Extended(NamedTuple):
 
     def note(self) -> str:
         tokens = max((row["tokens"] for row in self.rows), default=0)
+        base = [row for row in self.rows if row["arm"] == "base"]
+        others = [row for row in self.rows if row["arm"] != "base"]
+        made = f"The base was trained on {self.trained} tokens{f', {steps_of(base)}' if base else ''}"
         return (
-            f"The base was trained on {self.trained} tokens. Perplexity per token of {tokens} held-out tokens in "
+            f"{made}, and extended in {steps_of(others)}. Perplexity per token of {tokens} held-out tokens in "
             "windows that do not overlap, full attention. Mean over seeds ± half of Student's 95 % interval."
         )
 

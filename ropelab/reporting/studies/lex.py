@@ -5,7 +5,7 @@ from pathlib import Path
 from ropelab.reporting import grid
 from ropelab.reporting.claims import Claim, below, falling, judged
 from ropelab.reporting.page import Section
-from ropelab.reporting.readings import Row, columns, read, setting_of, trainings
+from ropelab.reporting.readings import Row, columns, read, setting_of, steps_of, trainings
 
 FAMILY, CAUSAL = "lex", "Causal()"
 PAPER = """
@@ -70,8 +70,8 @@ def section(root: Path) -> Section:
     trained = int(setting_of(root, FAMILY, "length") or 0)
     tokens = max((row["tokens"] for row in rows), default=0)
     note = (
-        f"Trained on {trained} bytes a row; perplexity per byte of {tokens} held-out bytes in windows that do not "
-        "overlap, positions from 0 in each. Mean over seeds ± half of Student's 95 % interval."
+        f"Trained on {trained} bytes a row, {steps_of(rows)}; perplexity per byte of {tokens} held-out bytes in "
+        "windows that do not overlap, positions from 0 in each. Mean over seeds ± half of Student's 95 % interval."
     )
     marks = ((trained, f"trained on {trained}"),)
     blocked = [name for name in ARMS if name.endswith("blocked")]

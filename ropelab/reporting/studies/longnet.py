@@ -6,7 +6,7 @@ from pathlib import Path
 from ropelab.reporting import grid
 from ropelab.reporting.claims import Claim, below, judged
 from ropelab.reporting.page import Section
-from ropelab.reporting.readings import Readings, columns, read, trainings
+from ropelab.reporting.readings import Readings, columns, read, steps_of, trainings
 
 FAMILY, BLOCKED = "longnet", " blocked"
 PAPER = """
@@ -84,8 +84,9 @@ def section(root: Path) -> Section:
     labels = {arm: label(arm) for arm in sorted(found, key=place)}
     own = {arm: text for arm, text in labels.items() if not arm.endswith(BLOCKED)}
     note = (
-        "Perplexity per byte of held-out text in windows that do not overlap. Mean over seeds ± half of Student's 95 % "
-        "interval. A local window has no way to use more than its width and is there to say how much distance matters."
+        f"Trained for {steps_of(trainings(root, FAMILY))}; perplexity per byte of held-out text in windows that do not "
+        "overlap. Mean over seeds ± half of Student's 95 % interval. A local window has no way to use more than its "
+        "width and is there to say how much distance matters."
     )
     return Section(
         "Dilated attention (LongNet, table 2)",

@@ -5,7 +5,7 @@ from pathlib import Path
 from ropelab.reporting import grid
 from ropelab.reporting.claims import Claim, below, judged
 from ropelab.reporting.page import Section
-from ropelab.reporting.readings import columns, read, setting_of, trainings
+from ropelab.reporting.readings import columns, read, setting_of, steps_of, trainings
 
 ARMS = {"alibi": "ALiBi, short all along", "curriculum": "ALiBi, the last twentieth at four times"}
 
@@ -22,8 +22,9 @@ def section(root: Path) -> Section:
               below(("curriculum", trained), ("alibi", trained), times=1 / 1.01)),
     ]  # fmt: skip
     note = (
-        f"Trained on {trained} bytes a row, as many bytes in all. MPT-30B, ALiBi, was trained on 1000 billion tokens "
-        "at 2048 and 50 billion at 8192; no table was printed. Mean over seeds ± half of Student's 95 % interval."
+        f"Trained on {trained} bytes a row, {steps_of(rows)}, as many bytes in all. MPT-30B, ALiBi, was trained on "
+        "1000 billion tokens at 2048 and 50 billion at 8192; no table was printed. Mean over seeds ± half of Student's "
+        "95 % interval."
     )
     return Section(
         "Short, then a little long (MPT-30B)",
