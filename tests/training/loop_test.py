@@ -94,8 +94,7 @@ def test_a_run_writes_what_it_says(whole):
     assert list((folder / "tensorboard").iterdir())
 
 
-@pytest.mark.parametrize("at", [3, 5, 9])
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(("at", "how"), [(3, signal.SIGTERM), (5, signal.SIGINT), (9, signal.SIGTERM)])
 def test_a_run_that_was_stopped_goes_on_to_the_last_bit(whole, tmp_path, at, how):
     stopped = interrupted(tiny_plan(), tmp_path, at, how)
     assert stopped.code == {signal.SIGTERM: 143, signal.SIGINT: 130}[how]
