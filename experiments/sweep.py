@@ -85,22 +85,26 @@ def run(folder: Path, found: list[manifest.Entry], executor: str, options: Optio
     skipped = [entry["name"] for entry in found if one.state(folder, entry["name"])["state"] == one.DONE]
     left = [entry for entry in found if entry["name"] not in skipped]
     ended = []
-    signal.signal(signal.SIGTERM, terminated)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, asked)
     with live.Shown(folder, found) as shown:
         for name in run_all(EXECUTORS[executor], folder, left, options, shown.look):
             ended.append((name, one.state(folder, name)["state"]))
     return finish(folder, found, skipped, ended)
 
 
-class Terminated(KeyboardInterrupt):
-    """SIGTERM: without it the sweep would end at once and leave its runs behind, at work and unwatched."""
+class Asked(KeyboardInterrupt):
+    """A signal to stop: SIGTERM would else end the sweep at once and leave its runs behind, at work and unwatched, and
+    SIGINT would not reach one in the background of a script, whose shell has it ignored."""
 
-    code = 143
+    def __init__(self, number: int):
+        super().__init__(number)
+        self.code = 128 + number
 
 
-def terminated(number: int, frame: FrameType | None) -> None:
-    del number, frame
-    raise Terminated
+def asked(number: int, frame: FrameType | None) -> None:
+    del frame
+    raise Asked(number)
 
 
 def finish(folder: Path, found: list[manifest.Entry], skipped: list[str], ended: list[tuple[str, str]]) -> int:
