@@ -1,10 +1,10 @@
 """Eight host devices, quick compilation and a cache, settled before jax is imported; and programs let go of in time.
 
-XLA compiles at LLVM's first level, without its dearest passes and its fusion emitters, each program in one piece, a
-third sooner than else, and for AVX2: at that level LLVM ends the process on AVX-512 machines of AMD, "Cannot select:
+XLA compiles at LLVM's first level, without its dearest passes and its fusion emitters, each program in one piece, which
+is sooner than else, and for AVX2: at that level LLVM ends the process on AVX-512 machines of AMD, "Cannot select:
 X86ISD::SUBV_BROADCAST_LOAD", where it compiles the losses of SmolLM2. A value of XLA_FLAGS from outside, an empty one
-too, has the tests compiled as it says, on as many devices. Every program is kept: of 660 in five files 66 take 50 ms to
-compile, and both workers and every process they start would make the others anew.
+too, has the tests compiled as it says, on as many devices. Every program is kept, small ones too, which both workers
+and every process they start would else make anew.
 """
 
 import gc

@@ -4,8 +4,7 @@
 
 Sizes: `tables.py:cpu` for two CPU cores, `:gpu` for one H100 or H200, `:paper` for those who have the machines.
 
-Time: cpu 64 minutes on two cores, in which processors differ by a factor of two. Expected: docs/results.md, which is
-this sweep's report.
+Time: cpu 64 minutes on two cores of an AMD EPYC. Expected: docs/results.md, which is this sweep's report.
 """
 
 from configs.sweeps import (

@@ -1,12 +1,13 @@
 """Table 2 of LongNet: dilated attention beside the Sparse Transformer's, a local window and full attention."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from ropelab.reporting import grid
 from ropelab.reporting.claims import Claim, below, judged
 from ropelab.reporting.page import Section
-from ropelab.reporting.readings import Readings, columns, read, steps_of, trainings
+from ropelab.reporting.readings import Readings, Row, columns, read, steps_of, trainings
 
 FAMILY, BLOCKED = "longnet", " blocked"
 PAPER = """
@@ -24,9 +25,8 @@ NAMES = {"dense": "Transformer", "local": "local window", "sparse": "Sparse Tran
 ARM = re.compile(r"([a-z]+)(\d+)")
 
 
-def readings(root: Path) -> Readings:
+def readings(rows: Sequence[Row]) -> Readings:
     """By length, each arm under its own pattern, and under blockwise causal attention of its trained length."""
-    rows = [row for row in trainings(root, FAMILY) if row["last"]]
     return read(
         rows,
         lambda row: row["length"],
@@ -80,11 +80,12 @@ def claims(found: Readings) -> list[Claim]:
 
 
 def section(root: Path) -> Section:
-    found = readings(root)
+    rows = [row for row in trainings(root, FAMILY) if row["last"]]
+    found = readings(rows)
     labels = {arm: label(arm) for arm in sorted(found, key=place)}
     own = {arm: text for arm, text in labels.items() if not arm.endswith(BLOCKED)}
     note = (
-        f"Trained for {steps_of(trainings(root, FAMILY))}; perplexity per byte of held-out text in windows that do not "
+        f"Trained for {steps_of(rows)}; perplexity per byte of held-out text in windows that do not "
         "overlap. Mean over seeds ± half of Student's 95 % interval. A local window has no way to use more than its "
         "width and is there to say how much distance matters."
     )
