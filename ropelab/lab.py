@@ -15,7 +15,7 @@ from jax.sharding import Mesh
 from ropelab.attention import patterns
 from ropelab.attention.exchange import Exchange
 from ropelab.attention.patterns import Causal, Pattern
-from ropelab.checkpoints.adapter_reading import read_adapter
+from ropelab.checkpoints.adapter_reading import read_adapter, trained_encoding
 from ropelab.checkpoints.assemble import assemble
 from ropelab.checkpoints.hugging_face_export import export, extended_length
 from ropelab.checkpoints.locate import open_source
@@ -95,7 +95,8 @@ class Lab:
             merge: add the low-rank terms to the matrices; otherwise they stay beside them.
 
         Raises:
-            ValueError: for an adapter of another model, or one that is not read.
+            CheckpointError: for an adapter of another model, one that is not read, or one trained under an encoding
+                that is not in the catalogue and not plugged in already.
         """
         adapter = read_adapter(directory, self.config)
         lora = LoRA(**vars(adapter.terms))
@@ -105,7 +106,9 @@ class Lab:
         lab = dataclasses.replace(
             self, name=name, original=original, model=Model(self.model.wiring, original.parameters)
         )
-        return lab if adapter.encoding in (None, repr(lab.encoding)) else lab.swap(adapter.encoding)
+        if adapter.encoding in (None, repr(lab.encoding)):
+            return lab
+        return lab.swap(trained_encoding(directory, adapter.encoding))
 
     def export(self, directory: str | os.PathLike[str], *, context_length: int | None = None) -> Path:
         """Write a directory that transformers loads, with the same logits; it appears when it is whole.

@@ -18,6 +18,8 @@ from ropelab.checkpoints.errors import CheckpointError
 from ropelab.checkpoints.hugging_face import open_weights, read_json
 from ropelab.checkpoints.knobs.setting import real, whole
 from ropelab.checkpoints.llama_names import LAYER_NAMES, TOP_NAMES
+from ropelab.encodings import catalogue
+from ropelab.encodings.base import Encoding
 from ropelab.models import low_rank
 from ropelab.models.family import Config, Tree
 from ropelab.models.llama import LlamaConfig
@@ -81,6 +83,23 @@ def encoding_of(path: Path) -> str | None:
     if not isinstance(spec, str | None):
         raise CheckpointError(f"{path}: encoding={spec!r} is not the text of a spec")
     return spec
+
+
+def trained_encoding(directory: str | os.PathLike[str], spec: str) -> Encoding:
+    """The encoding that an adapter's `ropelab.json` names.
+
+    Only the catalogue is searched. A file that the text names is never imported: the directory may come from anywhere.
+
+    Raises:
+        CheckpointError: for anything but the spec of an encoding of the catalogue.
+    """
+    try:
+        return catalogue.parse(spec)
+    except ValueError as error:
+        raise CheckpointError(
+            f"{Path(directory) / BESIDE}: {error}. If this is an encoding of your own, plug it in first: "
+            'lab.swap("my_encoding.py:Mine(a=1)").adapted(...)'
+        ) from None
 
 
 def check_settings(path: Path, settings: Mapping[str, Any]) -> None:
