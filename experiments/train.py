@@ -22,6 +22,7 @@ import ropelab
 from experiments import launch
 from experiments.launch import Config
 from experiments.planning import defaults, plan_of
+from ropelab.reporting.numbers import as_number, number
 from ropelab.training.loop import train
 from ropelab.training.manifest import DamagedError
 from ropelab.training.reporter import Diverged
@@ -54,8 +55,8 @@ def show(rows: list[dict[str, Any]]) -> None:
     for length in lengths:
         table.add_column(str(length), justify="right")
     for pattern in dict.fromkeys(row["pattern"] for row in rows):
-        found = {row["length"]: row["perplexity"] for row in rows if row["pattern"] == pattern}
-        table.add_row(pattern, *(f"{found[n]:.4g}" for n in lengths))
+        found = {row["length"]: as_number("perplexity", row["perplexity"]) for row in rows if row["pattern"] == pattern}
+        table.add_row(pattern, *(number(found[n]) if n in found else "–" for n in lengths))
     print(f"perplexity of held-out text after step {rows[0]['step']}, in windows that do not overlap")
     Console().print(table)
 

@@ -1,5 +1,6 @@
 """The runs of a sweep as a table: state, step, loss, speed, time left, as their folders say."""
 
+import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from rich.table import Table
 
 from experiments.sweeps import one
 from experiments.sweeps.manifest import Entry
+from ropelab.reporting.numbers import number
 from ropelab.reporting.runs import rows
 
 STYLES = {one.DONE: "green", one.FAILED: "red", one.RUNNING: "cyan", one.STOPPED: "yellow", one.WAITING: "dim"}
@@ -55,15 +57,19 @@ def table(folder: Path, found: Sequence[Entry]) -> Table:
 
 
 def progress(place: Path, steps: int | None) -> tuple[str, str, str, str]:
-    """How far a training is; blanks for what is none, or has not begun."""
-    metrics, speed = rows(place, "metrics"), rows(place, "speed")
+    """How far a training is; blanks for what is none, or has not begun. Damaged records do not stop a sweep."""
+    try:
+        metrics, speed = rows(place, "metrics"), rows(place, "speed")
+    except (ValueError, OSError):
+        return "?", "damaged", "", ""
     if not metrics or not steps:
         return "", "", "", ""
     last = metrics[-1]
     rate = speed[-1]["tokens_per_second"] if speed else 0.0
-    tokens_a_step = last["tokens"] / last["step"]
-    left = duration((steps - last["step"]) * tokens_a_step / rate) if rate else ""
-    return f"{last['step']}/{steps}", f"{last['loss']:.3f}", f"{rate:.0f}" if rate else "", left
+    tokens_per_step = last["tokens"] / max(last["step"], 1)
+    left = duration((steps - last["step"]) * tokens_per_step / rate) if rate > 0 and math.isfinite(rate) else ""
+    loss = f"{last['loss']:.3f}" if math.isfinite(last["loss"]) else number(last["loss"])
+    return f"{last['step']}/{steps}", loss, f"{rate:.0f}" if left else "", left
 
 
 def duration(seconds: float) -> str:

@@ -42,7 +42,11 @@ class Score(NamedTuple):
 
     @property
     def perplexity(self) -> float:
-        return math.exp(self.mean)
+        """exp of the mean; inf where that is more than a float holds."""
+        try:
+            return math.exp(self.mean)
+        except OverflowError:
+            return math.inf
 
 
 def documents(tokens_T: np.ndarray, length: int, count: int) -> np.ndarray:

@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from ropelab.reporting.intervals import mean
-from ropelab.reporting.page import Verdict, number
+from ropelab.reporting.numbers import log_ratio, number, perplexity
+from ropelab.reporting.page import Verdict
 from ropelab.reporting.readings import Column, Readings, seeds
 
 
@@ -45,7 +46,9 @@ class One:
 
 def percent(margin: float) -> str:
     """A logarithm of a ratio as per cent."""
-    return f"{100 * math.expm1(margin):+.1f} %" if margin < 3 else f"{math.exp(margin):.0f} times"
+    if math.isnan(margin):
+        return "nan"
+    return f"{100 * math.expm1(margin):+.1f} %" if margin < 3 else f"{perplexity(margin):.0f} times"
 
 
 def plain(margin: float) -> str:
@@ -69,7 +72,7 @@ class Claim(NamedTuple):
 
 def below(low: tuple[str, Column], high: tuple[str, Column], *, times: float = 1.0) -> Callable[[One], float]:
     """`times` low is below high: the logarithm of their ratio."""
-    return lambda one: math.log(one(*high) / (times * one(*low)))
+    return lambda one: log_ratio(one(*high), times * one(*low))
 
 
 def falling(arm: str, start: int = 0) -> Callable[[One], float]:
@@ -79,7 +82,7 @@ def falling(arm: str, start: int = 0) -> Callable[[One], float]:
         values = [one(arm, c) for c in one.columns(arm) if isinstance(c, int) and c >= start]
         if len(values) < 2:
             raise Missing(arm)
-        return min(math.log(a / b) for a, b in itertools.pairwise(values))
+        return min(log_ratio(a, b) for a, b in itertools.pairwise(values))
 
     return margin
 

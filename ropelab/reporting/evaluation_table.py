@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ropelab.reporting import intervals
+from ropelab.reporting.numbers import perplexity
 from ropelab.reporting.perplexity_table import number
 from ropelab.reporting.runs import markdown
 
@@ -75,7 +76,7 @@ def kind(name: str) -> Kind:
 
 
 def exp(mean: Mean) -> str:
-    return "–" if mean.value is None else number(math.exp(mean.value))
+    return "–" if mean.value is None else number(perplexity(mean.value))
 
 
 def plain(mean: Mean) -> str:
@@ -104,7 +105,7 @@ def by_length(records: Sequence[Record], name: str) -> dict[str, dict[int, Mean]
 
 def best(values: Mapping[str, Mean], better: int) -> set[str]:
     """The arms with the best value of a column; all that share it, none if all do."""
-    known = {arm: mean.value for arm, mean in values.items() if mean.value is not None}
+    known = {arm: mean.value for arm, mean in values.items() if mean.value is not None and math.isfinite(mean.value)}
     if better == NEITHER or len(set(known.values())) < 2:
         return set()
     top = max(known.values()) if better == MORE else min(known.values())

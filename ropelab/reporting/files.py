@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ropelab.reporting.numbers import as_words
+
 
 def write(path: Path, content: str | bytes) -> Path:
     """Write beside the target, then put it in place at once."""
@@ -20,12 +22,13 @@ def write(path: Path, content: str | bytes) -> Path:
 
 
 def write_json(path: Path, value: Any) -> Path:
-    return write(path, json.dumps(value, indent=2) + "\n")
+    """As JSON, non-finite numbers as words."""
+    return write(path, json.dumps(as_words(value), indent=2, allow_nan=False) + "\n")
 
 
 def write_jsonl(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
-    """Records, a line each."""
-    return write(path, "".join(json.dumps(row) + "\n" for row in rows))
+    """Records, one per line, non-finite numbers as words."""
+    return write(path, "".join(json.dumps(as_words(dict(row)), allow_nan=False) + "\n" for row in rows))
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:

@@ -4,7 +4,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 from ropelab.reporting import intervals
-from ropelab.reporting.page import Cell, Chart, Point, Series, Table, number
+from ropelab.reporting.numbers import number
+from ropelab.reporting.page import Cell, Chart, Point, Series, Table
 from ropelab.reporting.readings import Column, Number, Readings
 
 Labels = Mapping[str, str]  # arm → as it is printed, in the order of the table
@@ -33,8 +34,8 @@ def middle(numbers: Mapping[int, Number]) -> float | None:
 
 
 def top(values: Sequence[float | None], best: Callable[[Sequence[float]], float] | None) -> float | None:
-    """The best of a column; None of one in which nothing is better than the rest."""
-    known = [value for value in values if value is not None]
+    """The best finite value of a column; None where no value is better than the rest."""
+    known = [value for value in values if value is not None and math.isfinite(value)]
     return best(known) if best is not None and len(set(known)) > 1 else None
 
 
@@ -45,7 +46,8 @@ def cell(numbers: Mapping[int, Number], best: float | None) -> Cell:
     values = [float(one.value) for one in numbers.values()]
     sources = tuple(source for one in numbers.values() for source in one.sources)
     if not all(map(math.isfinite, values)):
-        return Cell("∞", math.inf, None, False, sources)
+        worst = math.nan if any(map(math.isnan, values)) else sum(values)
+        return Cell(number(worst), worst, None, False, sources)
     value, half = intervals.mean(values)
     spread = half if len(set(values)) > 1 else None  # what is computed and not measured is the same in every seed
     return Cell(aligned(value, values), value, spread, value == best, sources)

@@ -5,9 +5,10 @@ as CSV and Parquet. Every number carries the records that it was made of, as `fo
 line, from 1, relative to the folder that the report is of). In every text, what stands between backticks is code.
 """
 
-import math
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
+
+from ropelab.reporting.numbers import number
 
 Word = Literal["reproduced", "not reproduced", "not testable at this size"]
 
@@ -163,10 +164,3 @@ def code(text: str) -> str:
 def uncoded(text: str) -> str:
     """A text without the backticks of its code, for where all letters look the same."""
     return text.replace("`", "")
-
-
-def number(value: float, digits: int = 4) -> str:
-    """Four significant digits, in thousands none after the point."""
-    if not math.isfinite(value):
-        return "∞" if value > 0 else "–"
-    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.{digits}g}"

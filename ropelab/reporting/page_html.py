@@ -15,7 +15,8 @@ from markupsafe import Markup
 from ropelab.reporting import svg
 from ropelab.reporting.chart_lines import FEW, grid, styles
 from ropelab.reporting.heat_shades import classes, shade
-from ropelab.reporting.page import Cell, Chart, Facts, Heat, Page, Part, Table, counted, interval, number, uncoded
+from ropelab.reporting.numbers import number
+from ropelab.reporting.page import Cell, Chart, Facts, Heat, Page, Part, Table, counted, interval, uncoded
 from ropelab.reporting.page_markdown import SYMBOLS
 from ropelab.reporting.page_outline import outline
 
@@ -120,7 +121,7 @@ def banded(table: Table, column: int) -> bool:
 
 
 def sorted_by(value: float) -> str:
-    """A number as the script of the page reads it."""
+    """A number as the script of the page reads it; what is nan is sorted with what is missing."""
     return repr(float(value)).replace("inf", "Infinity")
 
 

@@ -25,15 +25,21 @@ def perplexity_figure(nll: Mapping[str, np.ndarray], *, trained_length: int, tit
     plot, foot = parts
     longest = max(values.shape[1] for values in nll.values()) + 1
     window = max(min(512, longest // 24), 1)
-    axes = plot.add_subplot()
+    axes, drawn = plot.add_subplot(), False
     for index, (arm, values) in enumerate(nll.items()):
         style = "--" if "chopped" in arm else "-"
         colour = COLOURS[index % len(COLOURS)]
-        axes.plot(*averaged(values, window), style, color=colour, label=arm, linewidth=1.6)
+        centres, perplexities = averaged(values, window)
+        shown = np.where(np.isfinite(perplexities), perplexities, np.nan)
+        label = arm if np.isfinite(perplexities).all() else f"{arm} (not finite where no line is drawn)"
+        axes.plot(centres, shown, style, color=colour, label=label, linewidth=1.6)
+        drawn |= bool(np.isfinite(shown).any())
     if 0 < trained_length < longest:
         mark(axes, trained_length)
     axes.set(xlim=(0, longest), xlabel="position (tokens)", ylabel=f"perplexity over {window} tokens")
     axes.set_title(title, loc="left")
+    if not drawn:
+        axes.set_ylim(1, 10)  # matplotlib finds no logarithmic limits without a positive value
     logarithmic(axes)
     plot.legend(*axes.get_legend_handles_labels(), loc="outside lower left", ncols=2, frameon=False, fontsize=8)
     foot.text(0.01, 0.5, "\n".join(textwrap.wrap(protocol, 170)), fontsize=6, va="center", color="#666666")
@@ -61,7 +67,8 @@ def averaged(nll: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray]:
     count = max(nll.shape[1] // window, 1)
     size = min(window, nll.shape[1])
     means = nll[:, : count * size].astype(np.float64).reshape(nll.shape[0], count, size).mean(axis=(0, 2))
-    return 1 + size * (np.arange(count) + 0.5), np.exp(means)
+    with np.errstate(over="ignore"):  # to inf, which is what is meant
+        return 1 + size * (np.arange(count) + 0.5), np.exp(means)
 
 
 def image(figure: Figure, kind: str) -> bytes:

@@ -1,5 +1,6 @@
 """Records of perplexity by arm, length and band, as a table for the terminal and for Markdown."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -41,7 +42,9 @@ def layout(records: Sequence[Record], shown: Sequence[Column]) -> dict[str, list
     """Each arm's cells in the order of the columns; the lowest of each column is marked."""
     value = {(r["arm"], Column(int(r["length"]), r["band"])): float(r["perplexity"]) for r in records}
     arms = list(dict.fromkeys(r["arm"] for r in records))
-    lowest = {column: min(value[arm, column] for arm in arms) for column in shown}
+    lowest = {
+        column: min(filter(math.isfinite, (value[arm, column] for arm in arms)), default=None) for column in shown
+    }
     return {arm: [Cell(number(value[arm, c]), value[arm, c] == lowest[c]) for c in shown] for arm in arms}
 
 

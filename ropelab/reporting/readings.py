@@ -3,12 +3,11 @@
 A reading is a number by arm, column and seed; what a column is (a length, a step, a pattern) is the table's own choice.
 """
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ropelab.reporting.runs import finished, names
+from ropelab.reporting.runs import NEEDED, finished, names, read_rows, setting
 
 Row = Mapping[str, Any]
 Column = int | str
@@ -26,11 +25,11 @@ Readings = dict[str, dict[Column, dict[int, Number]]]  # arm → column → seed
 
 def lines(path: Path, root: Path) -> list[dict[str, Any]]:
     """The records of a file of JSON lines, each with its `source`, file and line; none if there is no file."""
-    if not path.is_file():
-        return []
     place = path.relative_to(root).as_posix()
-    text = path.read_text(encoding="utf-8").splitlines()
-    return [json.loads(line) | {"source": f"{place}:{number}"} for number, line in enumerate(text, 1)]
+    return [
+        row | {"source": f"{place}:{number}"}
+        for number, row in enumerate(read_rows(path, NEEDED.get(path.stem, ())), 1)
+    ]
 
 
 def arm_and_seed(name: str) -> tuple[str, int]:
@@ -62,8 +61,7 @@ def steps_of(measured: Sequence[Row]) -> str:
 def setting_of(root: Path, family: str, name: str) -> str:
     """What the first training of a family was asked to do, as its plan has it; "" if there is none."""
     for run in names(root / family):
-        plan = json.loads((root / family / run / "plan.json").read_text(encoding="utf-8"))
-        return plan["settings"].get(name, "")
+        return setting(root / family / run, name)
     return ""
 
 

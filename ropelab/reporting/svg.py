@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from ropelab.reporting.axis import Axis, label, labels
 from ropelab.reporting.chart_lines import FEW, Style, axes, marked, runs, styles
-from ropelab.reporting.page import Chart, Point, Series, number, uncoded
+from ropelab.reporting.numbers import number
+from ropelab.reporting.page import Chart, Point, Series, uncoded
 
 
 class Size(NamedTuple):

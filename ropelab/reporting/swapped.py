@@ -2,7 +2,6 @@
 
 import csv
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ropelab.reporting import grid
+from ropelab.reporting.numbers import perplexity
 from ropelab.reporting.page import Cell, Chart, Part, Point, Section, Series, Table, code
 from ropelab.reporting.perplexity_figure import averaged
 from ropelab.reporting.readings import Number, Readings
@@ -31,7 +31,7 @@ def readings(root: Path, band: str = "all") -> Readings:
     with (root / "results.csv").open(newline="", encoding="utf-8") as file:
         for line, row in enumerate(csv.DictReader(file), 2):
             if row["band"] == band:
-                number = Number(math.exp(float(row["nll"])), (f"results.csv:{line}",))
+                number = Number(perplexity(float(row["nll"])), (f"results.csv:{line}",))
                 found.setdefault(row["arm"], {}).setdefault(int(row["length"]), {})[0] = number
     return found
 

@@ -1,6 +1,5 @@
 """Trainings of a folder as a section of a page: what they came to, how they got there, and in what they differ."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 from ropelab.reporting import grid
 from ropelab.reporting.page import Cell, Chart, Point, Section, Series, Table, code
 from ropelab.reporting.readings import Readings, arm_and_seed, columns, lines, read
-from ropelab.reporting.runs import names, rows
+from ropelab.reporting.runs import names, rows, settings
 
 CURVE = 200  # points of a curve of losses
 NOT_SHOWN = ("seed", "held.", "saving.")  # settings that do not change what a training is
@@ -66,10 +65,6 @@ def losses(found: Mapping[str, Path]) -> Chart:
         if points:
             series.append(Series(name, points))
     return Chart("Training loss", "tokens", "nats a token", series)
-
-
-def settings(folder: Path) -> dict[str, Any]:
-    return json.loads((folder / "plan.json").read_text(encoding="utf-8"))["settings"]
 
 
 def differences(found: Mapping[str, Path]) -> list[Table]:

@@ -1,12 +1,11 @@
 """Readings of the trainings of configs/extension.py: what the tables of YaRN, PI and LongLoRA share."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from ropelab.reporting.readings import Readings, Row, read, steps_of, trainings
-from ropelab.reporting.runs import names
+from ropelab.reporting.runs import names, settings
 
 FAMILY = "bytes"
 
@@ -45,10 +44,7 @@ def extended(root: Path) -> Extended:
 
 def trained_length(root: Path) -> int:
     """The smallest length any of them was trained on, halved if no base is among them; 0 without trainings."""
-    plans = {
-        name: json.loads((root / FAMILY / name / "plan.json").read_text(encoding="utf-8"))["settings"]
-        for name in names(root / FAMILY)
-    }
+    plans = {name: settings(root / FAMILY / name) for name in names(root / FAMILY)}
     bases = [int(plan["length"]) for name, plan in plans.items() if name.startswith("base")]
     others = [int(plan["length"]) // 2 for name, plan in plans.items() if name.rpartition("-")[0].endswith("2")]
     others += [int(plan["length"]) // 4 for name, plan in plans.items() if name.rpartition("-")[0].endswith("4")]

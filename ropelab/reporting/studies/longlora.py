@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ropelab.reporting import grid
 from ropelab.reporting.claims import Claim, One, below, judged
+from ropelab.reporting.numbers import log_ratio
 from ropelab.reporting.page import Section
 from ropelab.reporting.studies.extended import extended
 
@@ -30,7 +31,7 @@ ARMS = {
 
 def claims(target: int) -> list[Claim]:
     def gap(one: One, arm: str) -> float:
-        return math.log(one(arm, target) / one("pi4", target))
+        return log_ratio(one(arm, target), one("pi4", target))
 
     return [
         Claim("LoRA alone stays above full fine-tuning", below(("pi4", target), ("lora4", target))),

@@ -1,10 +1,10 @@
 """How much of ALiBi's gain beyond the trained length is the early tokens' curse of windows that do not overlap."""
 
-import math
 from pathlib import Path
 
 from ropelab.reporting import grid
 from ropelab.reporting.claims import Claim, One, below, judged
+from ropelab.reporting.numbers import log_ratio, perplexity
 from ropelab.reporting.page import Section
 from ropelab.reporting.readings import Readings, columns, lines, read, setting_of
 
@@ -30,7 +30,7 @@ def readings(root: Path) -> Readings:
         found |= read(
             rows,
             lambda row: row["length"],
-            value=lambda row: math.exp(row["value"]),
+            value=lambda row: perplexity(row["value"]),
             arm=lambda row, way=way: f"{row['arm']}, {way}",
         )
     return found
@@ -38,7 +38,7 @@ def readings(root: Path) -> Readings:
 
 def gain(one: One, arm: str, trained: int) -> float:
     """The logarithm of how much lower the perplexity is at eight times the trained length."""
-    return math.log(one(arm, trained) / one(arm, 8 * trained))
+    return log_ratio(one(arm, trained), one(arm, 8 * trained))
 
 
 def claims(trained: int) -> list[Claim]:

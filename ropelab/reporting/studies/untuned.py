@@ -1,10 +1,10 @@
 """Scaling without fine-tuning, in byte models: PI, NTK, YaRN and dynamic NTK at two, four and eight times."""
 
-import math
 from pathlib import Path
 
 from ropelab.reporting import grid
 from ropelab.reporting.claims import Claim, One, below, judged
+from ropelab.reporting.numbers import log_ratio, perplexity
 from ropelab.reporting.page import Section
 from ropelab.reporting.readings import Readings, columns, lines, read
 from ropelab.reporting.studies.extended import trained_length
@@ -34,7 +34,7 @@ def dynamic(trained: int) -> str:
 
 def readings(root: Path) -> Readings:
     rows = [r for r in lines(root / "untuned" / "bytes" / "records.jsonl", root) if r["eval"] == "perplexity.nll"]
-    return read(rows, lambda row: row["length"], value=lambda row: math.exp(row["value"]))
+    return read(rows, lambda row: row["length"], value=lambda row: perplexity(row["value"]))
 
 
 def claims(trained: int) -> list[Claim]:
@@ -49,7 +49,7 @@ def claims(trained: int) -> list[Claim]:
         found += [Claim(f"at {s} times YaRN is below NTK", below((yarn, at), (ntk, at)))] if s > 2 else []
 
     def same(one: One) -> float:
-        return 1e-4 - abs(math.log(one(dynamic(trained), trained) / one(BASE, trained)))
+        return 1e-4 - abs(log_ratio(one(dynamic(trained), trained), one(BASE, trained)))
 
     return [
         *found,

@@ -1,11 +1,11 @@
 """Scaling without fine-tuning, in SmolLM2: what `experiments.swap` measured, beside the unchanged model."""
 
 import csv
-import math
 from pathlib import Path
 
 from ropelab.reporting import grid
 from ropelab.reporting.claims import Claim, One, below, judged
+from ropelab.reporting.numbers import log_ratio, perplexity
 from ropelab.reporting.page import Section, code
 from ropelab.reporting.readings import Column, Number, Readings
 from ropelab.reporting.swapped import position_chart, receipts_of
@@ -22,7 +22,7 @@ def readings(root: Path) -> Readings:
     with path.open(newline="", encoding="utf-8") as file:
         for line, row in enumerate(csv.DictReader(file), 2):
             if row["band"] == "all":
-                number = Number(math.exp(float(row["nll"])), (f"{path.relative_to(root).as_posix()}:{line}",))
+                number = Number(perplexity(float(row["nll"])), (f"{path.relative_to(root).as_posix()}:{line}",))
                 found.setdefault(row["arm"], {}).setdefault(int(row["length"]), {})[0] = number
     return found
 
@@ -37,7 +37,7 @@ def claims(found: Readings, trained: int, far: Column) -> list[Claim]:
 
     def same(one: One) -> float:
         within = [c for c in one.columns(dynamic) if isinstance(c, int) and c <= trained]
-        return 1e-4 - max(abs(math.log(one(dynamic, c) / one(BASE, c))) for c in within)
+        return 1e-4 - max(abs(log_ratio(one(dynamic, c), one(BASE, c))) for c in within)
 
     return [
         Claim("beyond the trained length NTK is below PI", below((ntk, far), (pi, far))),
