@@ -1,8 +1,14 @@
 """Claims of papers, and how a reading is asked about them.
 
-A claim is a margin: a number for one seed that is above 0 if the claim holds there. It is *reproduced* if it holds in
-every seed, *not reproduced* if it fails in one, and *not testable at this size* where what it speaks of was not run.
-The mean margin is printed with Student's 95 % interval, which says how much of it the seeds decide.
+A claim is a margin: a number per seed that is above 0 if the claim holds there. Its verdict is
+
+- *reproduced* if it holds in every seed and Student's 95 % interval of the mean margin is above 0;
+- *direction only* if it holds in every seed and the interval includes 0, or there is none, as with one seed: three
+  seeds agree on a sign by chance in one of four cases where there is no difference at all;
+- *not reproduced* if it fails in one seed;
+- *not testable at this size* where what it is about was not run.
+
+What is computed instead of sampled, such as an identity of angles or a count of operations, needs no interval.
 """
 
 import itertools
@@ -62,12 +68,14 @@ class Claim(NamedTuple):
         margin: above 0 where the claim holds; raises `Missing` if it cannot be said.
         shown: a margin as text.
         why: why it may not be testable, as a sentence.
+        exact: whether the numbers are computed and the same for every seed, so that a claim needs no interval.
     """
 
     text: str
     margin: Callable[[One], float]
     shown: Callable[[float], str] = percent
     why: str = "its arms are not part of this size"
+    exact: bool = False
 
 
 def below(low: tuple[str, Column], high: tuple[str, Column], *, times: float = 1.0) -> Callable[[One], float]:
@@ -102,11 +110,19 @@ def verdict(claim: Claim, readings: Readings) -> Verdict:
     if not margins:
         return Verdict(claim.text, "not testable at this size", why=claim.why)
     good = sum(margin > 0 for margin in margins)
-    word = "reproduced" if good == len(margins) else "not reproduced"
-    return Verdict(claim.text, word, (good, len(margins)), spread(margins, claim.shown))
+    middle, half = interval(margins)
+    if good < len(margins):
+        word = "not reproduced"
+    else:
+        word = "reproduced" if claim.exact or (half is not None and middle - half > 0) else "direction only"
+    shown = claim.shown
+    text = f"{shown(middle)} [{shown(middle - half)}, {shown(middle + half)}]" if half else shown(middle)
+    return Verdict(claim.text, word, (good, len(margins)), text)
 
 
-def spread(margins: Sequence[float], shown: Callable[[float], str]) -> str:
-    """The mean, and between what it lies; infinite ones have no interval."""
-    middle, half = mean(margins) if all(map(math.isfinite, margins)) else (margins[0], 0.0)
-    return f"{shown(middle)} [{shown(middle - half)}, {shown(middle + half)}]" if half else shown(middle)
+def interval(margins: Sequence[float]) -> tuple[float, float | None]:
+    """The mean and the half-width of its 95 % interval; None where there is none: one seed, or a non-finite value."""
+    if not all(map(math.isfinite, margins)):
+        return next(margin for margin in margins if not math.isfinite(margin)), None
+    middle, half = mean(margins)
+    return middle, half if len(margins) > 1 else None

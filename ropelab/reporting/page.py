@@ -10,7 +10,8 @@ from typing import Literal, NamedTuple
 
 from ropelab.reporting.numbers import number
 
-Word = Literal["reproduced", "not reproduced", "not testable at this size"]
+Word = Literal["reproduced", "direction only", "not reproduced", "not testable at this size"]
+WORDS: tuple[Word, ...] = ("reproduced", "direction only", "not reproduced", "not testable at this size")
 
 
 class Verdict(NamedTuple):
@@ -147,10 +148,10 @@ def interval(cell: Cell) -> str:
 
 
 def counted(verdicts: Sequence[Verdict]) -> str:
-    """What became of all claims, in one line: "5 of 7 claims reproduced, 1 not reproduced, 1 not testable ..."."""
+    """All verdicts in one line: "5 of 8 claims reproduced, 1 direction only, 1 not reproduced, 1 not testable ..."."""
     words = [verdict.word for verdict in verdicts]
     parts = [f"{words.count('reproduced')} of {len(words)} claims reproduced"]
-    for word in ("not reproduced", "not testable at this size"):
+    for word in WORDS[1:]:
         if words.count(word):
             parts.append(f"{words.count(word)} {word}")
     return ", ".join(parts)

@@ -21,7 +21,12 @@ from ropelab.reporting.page_markdown import SYMBOLS
 from ropelab.reporting.page_outline import outline
 
 TEMPLATES = Path(__file__).with_name("templates")
-TONES = {"reproduced": "yes", "not reproduced": "no", "not testable at this size": "open"}  # classes of their colours
+TONES = {  # classes of their colours
+    "reproduced": "yes",
+    "direction only": "open",
+    "not reproduced": "no",
+    "not testable at this size": "open",
+}
 DIGITS = 6  # significant, of the values that a pointer reads off a chart
 
 

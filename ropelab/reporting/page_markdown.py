@@ -9,7 +9,7 @@ from ropelab.reporting.page import Cell, Chart, Facts, Heat, Page, Part, Table, 
 from ropelab.reporting.page_outline import Placed, outline
 from ropelab.reporting.runs import markdown as table_of
 
-SYMBOLS = {"reproduced": "✓", "not reproduced": "✗", "not testable at this size": "–"}
+SYMBOLS = {"reproduced": "✓", "direction only": "○", "not reproduced": "✗", "not testable at this size": "–"}
 
 
 def markdown(page: Page, figures: Mapping[str, str]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ropelab.reporting.evaluated import evaluation_section, is_evaluation
-from ropelab.reporting.page import Cell, Facts, Page, Section, Table, Verdict, code
+from ropelab.reporting.page import WORDS, Cell, Facts, Page, Section, Table, Verdict, code
 from ropelab.reporting.runs import rows
 from ropelab.reporting.studies.catalogue import TABLES
 from ropelab.reporting.swapped import is_swap, swap_section
@@ -62,12 +62,14 @@ def summary(sections: dict[str, Section]) -> Section:
     lines = []
     for section in sections.values():
         words = [verdict.word for verdict in section.verdicts]
-        numbers = [words.count(w) for w in ("reproduced", "not reproduced", "not testable at this size")]
+        numbers = [words.count(word) for word in WORDS]
         lines.append([Cell(section.title), *(Cell(str(n)) for n in numbers)])
-    head = ["table", "reproduced", "not reproduced", "not testable at this size"]
+    head = ["table", *WORDS]
     note = (
-        "A claim is reproduced if it holds in every seed, not reproduced if it fails in one, and not testable where "
-        "its arms are not part of this size. Margins are means over seeds with Student's 95 % interval."
+        "A claim is reproduced if it holds in every seed and the 95 % interval of its margin is above 0; direction "
+        "only if it holds in every seed and the interval includes 0 or there is none, as with one seed; not reproduced "
+        "if it fails in one; and not testable where its arms are not part of this size. What is computed and not "
+        "sampled needs no interval. Margins are means over seeds with Student's 95 % interval."
     )
     table = Table("Claims by table", head, lines, note)
     return Section("Verdict", "What became of the papers' claims at this size.", (), [table])

@@ -1,4 +1,4 @@
-"""A claim is reproduced if it holds in every seed, not reproduced if it fails in one, and else not testable."""
+"""A claim is reproduced if it holds in every seed and its interval is above 0, else at most its direction is."""
 
 import math
 
@@ -40,9 +40,25 @@ def test_the_margin_is_the_mean_with_student_s_interval():
     assert verdict.margin == f"{percent(mean)} [{percent(mean - half)}, {percent(mean + half)}]"
 
 
-def test_one_seed_has_no_interval():
+def test_one_seed_has_no_interval_and_gives_a_direction():
     (verdict,) = judged([LESS], readings(a={1: [1.0]}, b={1: [1.25]}))
-    assert (verdict.word, verdict.margin) == ("reproduced", "+25.0 %")
+    assert (verdict.word, verdict.margin) == ("direction only", "+25.0 %")
+
+
+@pytest.mark.parametrize(("of_b", "word"), [([1.2, 1.2, 1.3], "reproduced"), ([1.01, 1.02, 1.3], "direction only")])
+def test_an_interval_that_includes_zero_leaves_the_direction(of_b, word):
+    (verdict,) = judged([LESS], readings(a={1: [1.0] * 3}, b={1: of_b}))
+    assert (verdict.word, verdict.seeds) == (word, (3, 3))
+
+
+def test_what_is_computed_needs_no_interval():
+    (verdict,) = judged([LESS._replace(exact=True)], readings(a={1: [1.0]}, b={1: [1.25]}))
+    assert verdict.word == "reproduced"
+
+
+def test_an_infinite_margin_has_no_interval():
+    (verdict,) = judged([LESS], readings(a={1: [1.0, 1.0]}, b={1: [2.0, math.inf]}))
+    assert (verdict.word, verdict.seeds) == ("direction only", (2, 2))
 
 
 def test_what_was_not_run_is_not_testable_and_says_why():
@@ -53,7 +69,7 @@ def test_what_was_not_run_is_not_testable_and_says_why():
 
 def test_a_seed_that_has_not_all_arms_is_not_asked():
     (verdict,) = judged([LESS], readings(a={1: [1.0, 5.0]}, b={1: [2.0]}))
-    assert (verdict.word, verdict.seeds) == ("reproduced", (1, 1))
+    assert (verdict.word, verdict.seeds) == ("direction only", (1, 1))
 
 
 @pytest.mark.parametrize(("values", "holds"), [((9.0, 4.0, 3.0, 2.0), True), ((1.0, 4.0, 3.0, 3.5), False)])

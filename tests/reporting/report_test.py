@@ -115,7 +115,7 @@ def test_a_sweep_s_tables_and_its_commands(tmp_path):
         "Verdict", "Length extrapolation from scratch (LEX)", "Short, then a little long (MPT-30B)",
     ]  # fmt: skip
     counts = tables(page.sections[0])["Claims by table"].rows
-    assert [cell.text for cell in counts[0]] == ["Length extrapolation from scratch (LEX)", "1", "1", "9"]
+    assert [cell.text for cell in counts[0]] == ["Length extrapolation from scratch (LEX)", "0", "1", "1", "9"]
     assert column(tables(page.sections[1])["Settings that differ"], "encoding") == {
         "rope": "`RoPE()`",
         "alibi": "`ALiBi()`",
@@ -134,7 +134,7 @@ def test_claims_of_two_sweeps_side_by_side(tmp_path):
     page = report([tmp_path / "a", tmp_path / "b"], ["lex"])
     table = tables(page.sections[0])["Claims side by side"]
     claim = "Length extrapolation from scratch (LEX): at 2 times the trained length ALiBi is below RoPE"
-    assert column(table, "a")[claim].startswith("reproduced (1 of 1)")
+    assert column(table, "a")[claim].startswith("direction only (1 of 1)")
     assert column(table, "b")[claim].startswith("not reproduced (0 of 1)")
     assert [section.title.rpartition(": ")[2] for section in page.sections[1:]] == ["a", "b"]
 

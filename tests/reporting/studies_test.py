@@ -95,7 +95,7 @@ def test_overlap(tmp_path):
         rows = [record("alibi", "perplexity.nll", n, v) for n, v in by.items()]
         rows += [record("sinusoidal", "perplexity.nll", n, n / 100) for n in by]
         jsonl(tmp_path / "overlap" / way / "records.jsonl", rows)
-    assert set(words(TABLES["overlap"](tmp_path)).values()) == {"reproduced"}
+    assert set(words(TABLES["overlap"](tmp_path)).values()) == {"direction only"}
 
 
 def extensions(root, of, *, step0=1.5):
@@ -120,9 +120,9 @@ LIKE_THEIRS = {
 
 
 @pytest.mark.parametrize("table", ["yarn1", "yarn2", "pi1"])
-def test_extensions_like_the_papers_are_reproduced(table, tmp_path):
+def test_extensions_like_the_papers_of_one_seed_are_the_direction_only(table, tmp_path):
     extensions(tmp_path, LIKE_THEIRS)
-    assert set(words(TABLES[table](tmp_path)).values()) == {"reproduced"}
+    assert set(words(TABLES[table](tmp_path)).values()) == {"direction only"}
 
 
 def test_yarn_s_table_has_the_row_of_forty_per_cent(tmp_path):
@@ -135,14 +135,14 @@ def test_steps_of_pi(tmp_path):
     section = TABLES["pi3"](tmp_path)
     assert rows_of(section)["PI, to twice"] == ["5.700", "4.180", "3.990", "3.800", "3.800", "3.800"]
     found = words(section)
-    assert found["by the end PI to twice is below the unchanged model at the trained length"] == "reproduced"
+    assert found["by the end PI to twice is below the unchanged model at the trained length"] == "direction only"
     assert found["PI to four times begins above PI to twice"] == "not reproduced"
 
 
 def test_longlora(tmp_path):
     at = {"pi4": 4.0, "lora4": 5.0, "plus4": 4.1, "longlora4": 4.1, "shifted4": 4.05, "short4": 4.2}
     extensions(tmp_path, {"base": (512, BASE)} | {a: (2048, {512: v, 1024: v, 2048: v}) for a, v in at.items()})
-    assert set(words(TABLES["longlora"](tmp_path)).values()) == {"reproduced"}
+    assert set(words(TABLES["longlora"](tmp_path)).values()) == {"direction only"}
     (tmp_path / "bytes" / "short4-0" / "plan.json").unlink()
     groups = words(TABLES["longlora"](tmp_path))["groups that are not shifted are worse than shifted ones"]
     assert groups == "not testable at this size"
@@ -162,7 +162,7 @@ def test_kmax_by_steps(tmp_path):
     rows = [record(arm, "kmax", n, v, depth=1 - k / 4, seed=0) for arm, n, v in asked for k in (1, 2, 3, 4)]
     jsonl(tmp_path / "kmax" / "kmax.jsonl", rows)
     section = TABLES["kmax"](tmp_path)
-    assert set(words(section).values()) == {"reproduced"}
+    assert set(words(section).values()) == {"direction only"}
     assert rows_of(section)["PI, to four times"] == ["512", "512"]
 
 
@@ -179,7 +179,9 @@ def test_untuned(tmp_path):
     lengths = (512, 1024, 2048, 4096)
     rows = [record(arm, "perplexity.nll", n, v) for arm, by in nats.items() for n, v in zip(lengths, by, strict=True)]
     jsonl(tmp_path / "untuned" / "bytes" / "records.jsonl", rows)
-    assert set(words(TABLES["untuned"](tmp_path)).values()) == {"reproduced"}
+    found = words(TABLES["untuned"](tmp_path))
+    identity = found.pop("within the trained length dynamic NTK is the unchanged model, to 1 in 10000")
+    assert (set(found.values()), identity) == ({"direction only"}, "reproduced")
 
 
 def test_longnet(tmp_path):
@@ -187,16 +189,16 @@ def test_longnet(tmp_path):
         rows = by_length(dict(zip((64, 256, 1024), values, strict=True)))
         training(tmp_path / "longnet" / f"{arm}-0", rows, length=256)
     found = words(TABLES["longnet"](tmp_path))
-    assert found["trained on 256, LongNet is below the Sparse Transformer at that length"] == "reproduced"
+    assert found["trained on 256, LongNet is below the Sparse Transformer at that length"] == "direction only"
     assert found["LongNet gains from training on longer texts"] == "not testable at this size"
-    assert sum(word == "reproduced" for word in found.values()) == 3
+    assert sum(word == "direction only" for word in found.values()) == 3
 
 
 def test_runtime_costs_and_knobs(tmp_path):
     times = [record("dense", "runtime.seconds", n, n * n / 1e6) for n in (1024, 4096, 16384)]
     times += [record("dilated", "runtime.seconds", n, n / 1e4) for n in (1024, 4096, 16384, 65536)]
     jsonl(tmp_path / "runtime" / "records.jsonl", times)
-    assert set(words(TABLES["runtime"](tmp_path)).values()) == {"reproduced"}
+    assert set(words(TABLES["runtime"](tmp_path)).values()) == {"direction only"}
     costs = {"full fine-tuning": (4.0, 40.0), "LoRA": (3.0, 30.0), "LongLoRA": (3.1, 15.0)}
     rows = [record(arm, f"costs.{name}", 4096, v) for arm, pair in costs.items()
             for name, v in zip(("gib", "gflop"), pair, strict=True)]  # fmt: skip

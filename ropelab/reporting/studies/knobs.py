@@ -36,11 +36,13 @@ def claims() -> list[Claim]:
 
     return [
         Claim("compress_pos_emb = s, --rope-freq-scale 1/s and linear rope_scaling turn the same angles",
-              largest(linear), off),
+              largest(linear), off, exact=True),
         Claim("alpha_value = a and a base times a^(d / (d - 2)) turn the same angles, whatever the dialect",
-              largest(ntk), off),
-        Claim("64/63 is that exponent for heads of 128", lambda one: SAME - one("knobs.exponent_64_63", 128), off),
-        Claim("and for heads of no other size", otherwise, lambda m: f"off by {m + SAME:.1e} at least"),
+              largest(ntk), off, exact=True),
+        Claim("64/63 is that exponent for heads of 128", lambda one: SAME - one("knobs.exponent_64_63", 128), off,
+              exact=True),
+        Claim("and for heads of no other size", otherwise, lambda m: f"off by {m + SAME:.1e} at least",
+              exact=True),
     ]  # fmt: skip
 
 

@@ -53,7 +53,7 @@ def claims(trained: int) -> list[Claim]:
 
     return [
         *found,
-        Claim("within the trained length dynamic NTK is the unchanged model, to 1 in 10000", same),
+        Claim("within the trained length dynamic NTK is the unchanged model, to 1 in 10000", same, exact=True),
         Claim("at four times dynamic NTK is below PI and YaRN for that factor",
               lambda one: min(below((dynamic(trained), 4 * trained), (other, 4 * trained))(one) for other in (
                   name("PI(factor=4.0)"), name(f"YaRN(factor=4.0, original_length={trained})")))),
