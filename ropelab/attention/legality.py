@@ -52,14 +52,14 @@ def refusal(
 
 
 def no_machine(name: str, backend: str) -> str | None:
-    """What jax or the device lacks."""
+    """What the device or jax lacks."""
+    if backend not in (PLATFORM[name], {"gpu": "cuda"}.get(PLATFORM[name])):
+        return f"it runs on a {PLATFORM[name].upper()}, and jax is on {backend}; {INSTEAD}"
     if name == "cudnn" and "return_residual" not in inspect.signature(jax.nn.dot_product_attention).parameters:
         return (
             f"jax.nn.dot_product_attention of jax {jax.__version__} returns no log-sum-exp; "
             f"install jax>=0.10.2, or {INSTEAD}"
         )
-    if backend not in (PLATFORM[name], {"gpu": "cuda"}.get(PLATFORM[name])):
-        return f"it runs on a {PLATFORM[name].upper()}, and jax is on {backend}; {INSTEAD}"
     return None
 
 

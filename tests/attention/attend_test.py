@@ -157,9 +157,9 @@ def test_auto_is_dense_for_small_squares_and_blockwise_beyond():
     assert choose("blockwise", 1, 1) == "blockwise"
 
 
-@pytest.mark.parametrize("kernel, machine", [("cudnn", "gpu|GPU|residual"), ("splash", "tpu|TPU")])
+@pytest.mark.parametrize("kernel, machine", [("cudnn", "GPU"), ("splash", "TPU")])
 def test_a_fused_kernel_without_its_machine_says_so(kernel, machine):
-    with pytest.raises(ValueError, match=machine):
+    with pytest.raises(ValueError, match=f"kernel='{kernel}'.*{machine}.*cpu"):
         attend(*sample(), encoding=ROPE, kernel=kernel)
 
 

@@ -80,4 +80,6 @@ def test_curves_are_drawn_without_a_complaint():
     assert drawn[0].wavelengths_R is None
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        # matplotlib calls old names of a newer pyparsing
+        warnings.filterwarnings("ignore", category=DeprecationWarning, module="matplotlib|pyparsing")
         assert image(encoding_figure(drawn, drawn[1], trained_length=512), "png").startswith(b"\x89PNG")
