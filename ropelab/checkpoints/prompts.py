@@ -1,8 +1,16 @@
 """From a user's words to the ids a model continues, and from its ids back to text as they come."""
 
+import importlib.util
+import json
+import subprocess
+import sys
+
+from ropelab.checkpoints import template_process
 from ropelab.checkpoints.errors import CheckpointError
 from ropelab.checkpoints.tokenizer import Tokenizer
 
+LETTERS = 1_000_000  # that a template may write besides twice the message
+WAIT = 15  # seconds, of a machine that has other work
 UNFINISHED = "\ufffd"  # what bytes decode to that do not end a character
 
 
@@ -19,26 +27,41 @@ def prompt_ids(tokenizer: Tokenizer, prompt: str, chat: bool = False) -> list[in
 def in_template(tokenizer: Tokenizer, message: str) -> str:
     """A user's message as the chat template writes it, with the beginning of the answer.
 
-    The template is a program out of a checkpoint, so it runs in Jinja's sandbox.
+    The template is a program out of a checkpoint, so it runs in Jinja's sandbox, in a process with little time and
+    memory: see `template_process`.
 
     Raises:
         ValueError: if the checkpoint has no chat template.
-        CheckpointError: if the template cannot be rendered.
+        CheckpointError: if the template cannot be rendered, or not within the limits.
     """
     if tokenizer.chat_template is None:
         raise ValueError("this checkpoint has no chat template; give the prompt as plain text")
-    import jinja2
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
-
+    if importlib.util.find_spec("jinja2") is None:
+        raise CheckpointError("a chat template needs the package jinja2: pip install jinja2")
     tokens = {"bos_token": tokenizer.bos_id, "eos_token": tokenizer.eos_id}
     named = {name: "" if n is None else tokenizer.core.id_to_token(n) for name, n in tokens.items()}
+    given = {
+        "template": tokenizer.chat_template,
+        "variables": {"messages": [{"role": "user", "content": message}], "add_generation_prompt": True, **named},
+        "most": LETTERS + 2 * len(message),
+    }
+    answer = rendered(json.dumps(given))
+    if "text" not in answer:
+        raise CheckpointError(f"the checkpoint's chat template cannot be rendered: {answer['error']}")
+    return answer["text"]
+
+
+def rendered(given: str) -> dict[str, str]:
+    """What the process answers: a text, or an error."""
+    command = [sys.executable, "-P", template_process.__file__]
     try:
-        template = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True).from_string(
-            tokenizer.chat_template
-        )
-        return template.render(messages=[{"role": "user", "content": message}], add_generation_prompt=True, **named)
-    except jinja2.TemplateError as error:
-        raise CheckpointError(f"the checkpoint's chat template cannot be rendered: {error}") from None
+        done = subprocess.run(command, input=given, capture_output=True, text=True, timeout=WAIT, check=False)
+    except subprocess.TimeoutExpired:
+        return {"error": f"it takes more than {WAIT} seconds"}
+    if done.returncode == 0:
+        return json.loads(done.stdout)
+    seconds, megabytes = template_process.SECONDS, template_process.MEMORY // 2**20
+    return {"error": f"it takes more than {seconds} seconds of computation, or more than {megabytes} MiB"}
 
 
 class Written:

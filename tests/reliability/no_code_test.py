@@ -153,6 +153,25 @@ def test_a_hugging_face_directory(folder: Path) -> None:
         path.write_text(before) if before else path.unlink()
 
 
+TEMPLATES = (
+    "{{% import '{evil}' as e %}}{{{{ e }}}}", "{{% include 'evil.py' %}}", "{{% extends 'evil.py' %}}",
+    "{{% from 'evil.py' import X %}}{{{{ X() }}}}",
+    "{{{{ ''.__class__.__mro__[1].__subclasses__() }}}}", "{{{{ cycler.__init__.__globals__.os.system('true') }}}}",
+    "{{{{ self._TemplateReference__context.environment.loader }}}}", "{{{{ messages.__class__.__base__ }}}}",
+    "{{{{ lipsum.__globals__['__builtins__']['__import__']('evil') }}}}",
+)  # fmt: skip
+
+
+def test_a_chat_template(folder: Path) -> None:
+    model = tiny.write(folder / "model", tokenizer=True)
+    for template in TEMPLATES:
+        text = template.format(evil=folder / "evil.py")
+        (model / "tokenizer_config.json").write_text(json.dumps({"chat_template": text}))
+        lab = ropelab.load(model)
+        with no_code(folder):
+            lab.generate("a", chat=True, max_new_tokens=1)
+
+
 def test_a_gguf(folder: Path) -> None:
     keys: dict[str, Callable[[str], Any]] = {
         "general.architecture": str, "general.name": str, "tokenizer.ggml.model": str, "tokenizer.ggml.pre": str,
