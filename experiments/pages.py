@@ -21,7 +21,7 @@ from ropelab import attention
 from ropelab.encodings import Context, Encoding, Rotary, parse
 from ropelab.encodings.wrapping import Sharpened
 from ropelab.evaluation.portrait import by_kind, counts_by_head, rotary_wavelengths
-from ropelab.evaluation.resolution import added_to_input, expected_scores
+from ropelab.evaluation.resolution import expected_scores
 from ropelab.reporting import files
 from ropelab.reporting.encoding_figure import Curves, encoding_figure
 from ropelab.reporting.encoding_page import page
@@ -134,7 +134,7 @@ def encodings_page() -> str:
 
 def curves(title: str, encoding: Encoding) -> Curves:
     """What there is to draw of an encoding."""
-    if added_to_input(encoding):
+    if encoding.adds_to_input:
         return Curves(title, inner_products(encoding)[None])
     kinds = by_kind({title: encoding}).values()
     distances = np.arange(LENGTH)

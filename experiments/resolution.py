@@ -22,7 +22,7 @@ from ropelab.evaluation.attention_taps import SeenByDistance
 from ropelab.evaluation.evals.base import Found, Unit, recorded
 from ropelab.evaluation.evals.of_attention import resolution
 from ropelab.evaluation.protocol import versions
-from ropelab.evaluation.resolution import added_to_input, attention_resolution, expected_scores
+from ropelab.evaluation.resolution import attention_resolution, expected_scores
 from ropelab.evaluation.taps import record
 from ropelab.lab import Lab, load
 from ropelab.reporting import files
@@ -106,7 +106,7 @@ def farthest(s_LBNn: np.ndarray) -> int:
 
 def expected_curve(lab: Lab, distances: int, length: int) -> np.ndarray | None:
     """s[n] with q and k of ones; None of an encoding that is added to the input, whose scores would be flat."""
-    if added_to_input(lab.encoding):
+    if lab.encoding.adds_to_input:
         return None
     sizes = {"num_heads": lab.config.heads, "params": lab.params.get("encoding")}
     return expected_scores(lab.encoding, lab.config.head_dim, np.arange(distances), length=length, **sizes).mean

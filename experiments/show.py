@@ -41,7 +41,7 @@ from ropelab.evaluation.portrait import (
     rotary_wavelengths,
 )
 from ropelab.evaluation.protocol import versions
-from ropelab.evaluation.resolution import added_to_input, refuse_added
+from ropelab.evaluation.resolution import refuse_added
 from ropelab.lab import Lab, load, tokens_of
 from ropelab.models.parameters import fingerprint
 from ropelab.reporting import files
@@ -102,7 +102,7 @@ def show(values: flags.FlagValues, words: list[str], command: str) -> int:
         (workdir / name).unlink(missing_ok=True)
     for name, lab in asked.labs.items():
         print(f"{name}: {lab.receipt().statement}")
-    with_scores = {name: encoding for name, encoding in asked.encodings.items() if not added_to_input(encoding)}
+    with_scores = {name: encoding for name, encoding in asked.encodings.items() if not encoding.adds_to_input}
     expected = expected_at(with_scores, asked.lengths, asked.head_dim, asked.heads)
     measured = measured_with_progress(asked)
     turns = rotary_wavelengths(asked.encodings, asked.head_dim, max(asked.lengths))

@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
-from ropelab.contract import decoding, fields, kernels, learning, positions, values
+from ropelab.contract import composition, decoding, fields, kernels, learning, positions, values
 from ropelab.contract.samples import H
 from ropelab.encodings import Encoding
 
@@ -40,6 +40,7 @@ PROPERTIES: dict[str, Property] = named(
     positions.permuted_tokens_give_permuted_outputs,
     positions.packed_documents_are_separate_documents,
     positions.rotations_equal_a_float64_loop,
+    composition.wrapping_multiplies_the_queries,
     decoding.decoding_equals_the_full_forward,
     kernels.blockwise_equals_dense,
     kernels.no_query_sees_the_future,

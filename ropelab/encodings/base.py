@@ -16,6 +16,7 @@ Shape letters, used in every name of the project and in every einsum string:
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -108,6 +109,11 @@ class Encoding(Spec):
         del key, num_heads, head_dim
         return {}
 
+    @property
+    def adds_to_input(self) -> bool:
+        """Whether `embed` changes the embedded tokens, so that the encoding serves a whole model and not a layer."""
+        return type(self).embed is not Encoding.embed
+
     def embed(self, params: Params, x_BTD: Array, pos_BT: Array) -> Array:
         """The embedded tokens as the first layer sees them; only input-added encodings change them."""
         del params, pos_BT
@@ -164,3 +170,12 @@ class Encoding(Spec):
     def check(self, head_dim: int) -> None:
         """Raise `ValueError` if this encoding cannot serve heads of this size."""
         del head_dim
+
+
+def init_kinds(kinds: tuple[Encoding, ...], key: Array, *, num_heads: int, head_dim: int) -> Params:
+    """The tables of a schedule over layers: those of each of its kinds, under "0", "1", ..."""
+    keys = jax.random.split(key, len(kinds))
+    return {
+        str(n): kind.init(k, num_heads=num_heads, head_dim=head_dim)
+        for n, (k, kind) in enumerate(zip(keys, kinds, strict=True))
+    }

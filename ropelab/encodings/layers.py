@@ -9,10 +9,9 @@ Configurations of transformers count with `no_rope_layers[i] == 1` for a layer t
 import dataclasses
 from typing import ClassVar, Self
 
-import jax
 from jax import Array
 
-from ropelab.encodings.base import Encoding, Params
+from ropelab.encodings.base import Encoding, Params, init_kinds
 from ropelab.encodings.nope import NoPE
 from ropelab.encodings.rope import RoPE
 from ropelab.encodings.specs import require, spec
@@ -35,9 +34,9 @@ class Layers(Encoding):
     def __post_init__(self) -> None:
         super().__post_init__()
         require(len(self.schedule) > 0, self, "the schedule is empty; give one encoding or more")
-        nested = [e for e in self.schedule if isinstance(e, Layers)]
+        nested = [e for e in self.schedule if e.kinds() != (e,)]
         require(not nested, self, "a schedule within a schedule; write its layers out")
-        added = [e for e in self.schedule if type(e).embed is not Encoding.embed]
+        added = [e for e in self.schedule if e.adds_to_input]
         require(not added, self, f"{', '.join(map(repr, added))} is added to the input, not to a layer")
 
     def kinds(self) -> tuple[Encoding, ...]:
@@ -63,11 +62,7 @@ class Layers(Encoding):
         return any(kind.contextual for kind in self.kinds())
 
     def init(self, key: Array, *, num_heads: int, head_dim: int) -> Params:
-        keys = jax.random.split(key, len(self.kinds()))
-        return {
-            str(n): kind.init(k, num_heads=num_heads, head_dim=head_dim)
-            for n, (k, kind) in enumerate(zip(keys, self.kinds(), strict=True))
-        }
+        return init_kinds(self.kinds(), key, num_heads=num_heads, head_dim=head_dim)
 
     def inherit(self, other: Encoding) -> Self:
         return dataclasses.replace(self, schedule=tuple(e.inherit(other) for e in self.schedule))

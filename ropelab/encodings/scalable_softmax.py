@@ -7,8 +7,6 @@ count of visible keys is taken from the position, i + 1: positions that start ag
 right for them.
 """
 
-from typing import Any
-
 import jax.numpy as jnp
 from jax import Array
 
@@ -28,10 +26,9 @@ class ScalableSoftmax(Sharpened):
     def per_layer(self) -> bool:
         return True
 
-    def init(self, key: Array, *, num_heads: int, head_dim: int) -> Params:
+    def init_sharpness(self, num_heads: int) -> Params:
         """0.168 for every head, the paper's start (it is trained from there)."""
-        inner: dict[str, Any] = dict(self.of.init(key, num_heads=num_heads, head_dim=head_dim))
-        return {**inner, "softmax_scale": jnp.full((num_heads,), 0.168, jnp.float32)}
+        return {"softmax_scale": jnp.full((num_heads,), 0.168, jnp.float32)}
 
     def sharpness(self, params: Params, pos_BT: Array, ctx: Context) -> Array:
         keys_BT1 = pos_BT.astype(jnp.float32)[..., None] + 1

@@ -1,13 +1,18 @@
-"""Encodings that wrap another one and multiply its queries before the dot product."""
+"""Encodings that wrap another one and multiply its queries before the dot product.
+
+Around a schedule over layers, the wrapper applies to each of its encodings: `LogN(of=Layers((RoPE(), NoPE())))` runs
+`LogN(of=RoPE())` and `LogN(of=NoPE())`.
+"""
 
 import dataclasses
 from typing import Self
 
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
-from ropelab.encodings.base import Context, Encoding, Params
-from ropelab.encodings.specs import spec
+from ropelab.encodings.base import Context, Encoding, Params, init_kinds
+from ropelab.encodings.specs import parts, require, spec
 
 
 @spec
@@ -16,9 +21,23 @@ class Sharpened(Encoding):
 
     of: Encoding
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        twice = type(self).init_sharpness is not Sharpened.init_sharpness and any(
+            type(part) is type(self) for part in parts(self.of)
+        )
+        require(not twice, self, "has a learned table, which one inside of it would share; wrap once")
+
     def sharpness(self, params: Params, pos_BT: Array, ctx: Context) -> Array:
         """The factor on each query, float32 [B, T, N or 1]."""
         raise NotImplementedError
+
+    def kinds(self) -> tuple[Encoding, ...]:
+        inner = self.of.kinds()
+        return (self,) if inner == (self.of,) else tuple(dataclasses.replace(self, of=kind) for kind in inner)
+
+    def kind_of(self, layer: int) -> int:
+        return self.of.kind_of(layer)
 
     @property
     def depends_on_length(self) -> bool:
@@ -48,7 +67,24 @@ class Sharpened(Encoding):
         return self.of.frame_of(q_pos_BT)
 
     def init(self, key: Array, *, num_heads: int, head_dim: int) -> Params:
-        return self.of.init(key, num_heads=num_heads, head_dim=head_dim)
+        if self.kinds() != (self,):
+            return init_kinds(self.kinds(), key, num_heads=num_heads, head_dim=head_dim)
+        return {
+            **self.of.init(key, num_heads=num_heads, head_dim=head_dim),
+            **self.init_sharpness(num_heads),
+        }
+
+    def init_sharpness(self, num_heads: int) -> Params:
+        """The learned tables of `sharpness` itself, `{}` if there are none."""
+        del num_heads
+        return {}
+
+    @property
+    def adds_to_input(self) -> bool:
+        return self.of.adds_to_input
+
+    def linear_slopes(self, num_heads: int) -> np.ndarray | None:
+        return self.of.linear_slopes(num_heads)
 
     def embed(self, params: Params, x_BTD: Array, pos_BT: Array) -> Array:
         return self.of.embed(params, x_BTD, pos_BT)

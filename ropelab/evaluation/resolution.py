@@ -15,10 +15,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ropelab.encodings import specs
 from ropelab.encodings.base import Encoding, Params
 from ropelab.encodings.scoring import scores
-from ropelab.encodings.wrapping import Sharpened
 
 
 class ByDistance(NamedTuple):
@@ -108,15 +106,9 @@ def expected_scores(
     return ByDistance(n.astype(np.int64), each_Nn[:, n] if encoding.contextual else each_Nn)
 
 
-def added_to_input(encoding: Encoding) -> bool:
-    """Whether an encoding acts on the embedded tokens, so that q and k of all ones show nothing of it."""
-    parts = (part for part in specs.parts(encoding) if isinstance(part, Encoding))
-    return any(type(part).embed not in (Encoding.embed, Sharpened.embed) for part in parts)
-
-
 def refuse_added(encoding: Encoding) -> None:
     """Raise `ValueError` for an encoding that has no scores of its own."""
-    if added_to_input(encoding):
+    if encoding.adds_to_input:
         raise ValueError(
             f"{encoding!r} is added to the input: with q = k = 1 its scores are flat; measure them in a model instead"
         )
