@@ -138,8 +138,12 @@ class Lab:
 
         Args:
             tokens: integers [B, T].
-            positions: integers [T] or [B, T]; 0, 1, 2, ... if not given.
-            segments: the document of each token; tokens see their own document only.
+            positions: numbers [T] or [B, T]; 0, 1, 2, ... if not given. Fractions are Position Interpolation,
+                `positions / factor`; an encoding or a pattern that counts whole positions refuses them.
+            segments: the number of each token's document, [T] or [B, T]; tokens see their own document only.
+
+        Raises:
+            ValueError: for tokens outside of the vocabulary, or positions or segments of another shape or range.
         """
         return self.model.logits(tokens, positions=positions, segments=segments)
 

@@ -12,7 +12,8 @@ from ropelab.attention.kernels import FUSED, Kernel, by_fact, parse
 from ropelab.attention.pattern import Pattern
 from ropelab.attention.patterns.causal import Causal
 from ropelab.encodings.base import Context, Encoding, Params
-from ropelab.encodings.scoring import at_layer, context, key_side, longest, one_program, query_side
+from ropelab.encodings.positions import context_length, normalize_positions, normalize_segments
+from ropelab.encodings.scoring import at_layer, check_params, context, key_side, one_program, query_side, require_type
 
 
 def attend(
@@ -39,8 +40,9 @@ def attend(
         q_BTNH, k_BSKH, v_BSKH: not yet encoded; N must be a multiple of K.
         pattern: `Causal()` if not given.
         params: the encoding's learned tables.
-        q_pos, k_pos: integer positions [T] and [S] or with a batch axis; 0, 1, 2, ... if neither is given.
-        segments: the document of each token, [T] or [B, T], or a pair of them for queries and for keys.
+        q_pos, k_pos: positions [T] and [S] or with a batch axis, fractions where encoding and pattern take them;
+            0, 1, 2, ... if neither is given.
+        segments: the number of each token's document, [T] or [B, T], or a pair of them for queries and for keys.
         length: tokens in context; the largest position plus one if not given.
         heads, num_heads: global numbers of the query heads present, and how many the model has.
         kernel: "dense", "blockwise", "auto" for the faster of the two; "cudnn" or "splash" where they are legal; a
@@ -54,23 +56,26 @@ def attend(
             the number there are in the model, or an unknown kernel.
     """
     check_shapes(q_BTNH, k_BSKH, v_BSKH)
+    encoding, pattern = require_type(encoding, Encoding), require_type(pattern or Causal(), Pattern)
     encoding, params = at_layer(encoding, params or {}, layer)
     encoding.check(q_BTNH.shape[-1])
+    check_params(encoding, params, num_heads or q_BTNH.shape[2], q_BTNH.shape[-1])
     if heads is not None and num_heads is None:
         raise ValueError("heads= are numbers within the whole model: say how many it has with num_heads=")
-    q_pos_BT, k_pos_BS, natural = positions(q_BTNH, k_BSKH, q_pos, k_pos)
+    q_pos_BT, k_pos_BS, natural = positions(q_BTNH, k_BSKH, q_pos, k_pos, encoding, pattern)
     ctx = context(natural if length is None else length, num_heads or q_BTNH.shape[2], heads)
     q_seg, k_seg = segments if isinstance(segments, tuple) else (segments, segments)
-    q_seg, k_seg = widened(q_seg, q_pos_BT.shape), widened(k_seg, k_pos_BS.shape)
+    q_seg = None if q_seg is None else normalize_segments(q_seg, q_pos_BT.shape, "segments of the queries")
+    k_seg = None if k_seg is None else normalize_segments(k_seg, k_pos_BS.shape, "segments of the keys")
     in_order = q_pos is None and heads is None
     queries = Tokens(query_side(encoding, params, q_BTNH, q_pos_BT, ctx), q_pos_BT, q_seg)
     keys = Tokens(key_side(encoding, params, k_BSKH, k_pos_BS, ctx), k_pos_BS, k_seg)
-    v_BKSH, seen = jnp.swapaxes(v_BSKH, 1, 2), pattern or Causal()
+    v_BKSH = jnp.swapaxes(v_BSKH, 1, 2)
     kernel = parse(kernel) if isinstance(kernel, str) else kernel
     if length is None and isinstance(kernel, Exchange) and encoding.depends_on_length:
         raise ValueError(f"a shard does not know how long the text is and {encoding!r} must: say length=")
     return attend_encoded(
-        encoding, seen, params, queries, keys, v_BKSH, ctx, kernel, in_order=in_order, sink_logits=sink_logits
+        encoding, pattern, params, queries, keys, v_BKSH, ctx, kernel, in_order=in_order, sink_logits=sink_logits
     )
 
 
@@ -120,7 +125,7 @@ def with_sinks(out_BTNH: Array, lse_BTN: Array, sink_logits_N: Array) -> tuple[A
 
 
 def positions(
-    q_BTNH: Array, k_BSKH: Array, q_pos: Array | None, k_pos: Array | None
+    q_BTNH: Array, k_BSKH: Array, q_pos: Array | None, k_pos: Array | None, encoding: Encoding, pattern: Pattern
 ) -> tuple[Array, Array, int | Array]:
     """Positions with a batch axis, and the length they imply; a known one when they are 0, 1, 2, ..."""
     (B, T), S = q_BTNH.shape[:2], k_BSKH.shape[1]
@@ -131,15 +136,17 @@ def positions(
         return pos_BT, pos_BT, T
     if q_pos is None or k_pos is None:
         raise ValueError("give both q_pos and k_pos, or neither")
-    q_pos_BT, k_pos_BS = jnp.broadcast_to(jnp.asarray(q_pos), (B, T)), jnp.broadcast_to(jnp.asarray(k_pos), (B, S))
-    return q_pos_BT, k_pos_BS, longest(q_pos_BT, k_pos_BS)
-
-
-def widened(segments: Array | None, shape: tuple[int, ...]) -> Array | None:
-    return None if segments is None else jnp.broadcast_to(jnp.asarray(segments), shape)
+    q_pos_BT = normalize_positions(q_pos, (B, T), encoding, "q_pos")
+    k_pos_BS = normalize_positions(k_pos, (B, S), encoding, "k_pos")
+    for name, pos in (("q_pos", q_pos_BT), ("k_pos", k_pos_BS)):
+        pattern.check_positions(pos, name)
+    return q_pos_BT, k_pos_BS, context_length(q_pos_BT, k_pos_BS)
 
 
 def check_shapes(q_BTNH: Array, k_BSKH: Array, v_BSKH: Array) -> None:
+    for name, array in (("q", q_BTNH), ("k", k_BSKH), ("v", v_BSKH)):
+        if jnp.ndim(array) != 4:
+            raise ValueError(f"{name} has the shape {jnp.shape(array)}; give [batch, tokens, heads, head_dim]")
     B, _, N, H = q_BTNH.shape
     if k_BSKH.shape[0] != B or k_BSKH.shape[3] != H or v_BSKH.shape[:3] != k_BSKH.shape[:3]:
         raise ValueError(f"shapes do not fit: q {q_BTNH.shape}, k {k_BSKH.shape}, v {v_BSKH.shape} as BTNH, BSKH, BSKH")

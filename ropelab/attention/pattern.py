@@ -37,6 +37,11 @@ class Pattern(Spec):
         return True
 
     @property
+    def fractional_positions(self) -> bool:
+        """Whether the counts are defined between whole positions."""
+        return False
+
+    @property
     def span(self) -> int:
         """How many tokens from the beginning of a text may all be seen once: beyond, a receipt looks for a difference.
 
@@ -45,6 +50,13 @@ class Pattern(Spec):
         values = (getattr(self, field.name) for field in dataclasses.fields(self))
         numbers = (number for value in values for number in (value if isinstance(value, tuple) else (value,)))
         return sum(abs(number) for number in numbers if isinstance(number, int))
+
+    def check_positions(self, positions: Array, name: str) -> None:
+        """Raise `ValueError` for fractional positions where the counts are defined for whole ones only."""
+        if jnp.issubdtype(positions.dtype, jnp.floating) and not self.fractional_positions:
+            raise ValueError(
+                f"{self!r} counts whole positions only, and {name} are {positions.dtype}; give integers, or Causal()"
+            )
 
     def counts(self, q_pos: Array, k_pos: Array, head: Array, num_heads: int) -> Array:
         """n_ij, an integer or a boolean, for each query position, key position and head, broadcast.

@@ -10,11 +10,12 @@ from jax import Array
 from jax.sharding import AbstractMesh, Mesh
 from jax.sharding import PartitionSpec as P
 
-from ropelab.attention.dispatch import attend, positions, widened
+from ropelab.attention.dispatch import attend, positions
 from ropelab.attention.exchange import Exchange
 from ropelab.attention.pattern import Pattern
 from ropelab.attention.patterns.causal import Causal
 from ropelab.encodings.base import Encoding, Params
+from ropelab.encodings.positions import normalize_segments
 
 
 def attend_sharded(
@@ -43,9 +44,10 @@ def attend_sharded(
     Raises:
         ValueError: for an axis that the mesh lacks, or what the exchange refuses.
     """
-    devices = check(exchange, mesh, encoding, pattern or Causal(), q_BTNH.shape[1])
-    pos_BT, _, natural = positions(q_BTNH, k_BTKH, pos, pos)
-    segments_BT = widened(segments, pos_BT.shape)
+    pattern = pattern or Causal()
+    devices = check(exchange, mesh, encoding, pattern, q_BTNH.shape[1])
+    pos_BT, _, natural = positions(q_BTNH, k_BTKH, pos, pos, encoding, pattern)
+    segments_BT = None if segments is None else normalize_segments(segments, pos_BT.shape)
     order = exchange.order(q_BTNH.shape[1], devices)
 
     def local(params: Params, qkv: tuple, pos_BT: Array, segments_BT: Array | None, length: int | Array) -> tuple:

@@ -1,6 +1,7 @@
 """Positions are arrays handed over, never counted: shifted, permuted, gapped, packed or explicit ones are honoured."""
 
 import math
+from typing import TypeGuard
 
 import jax.numpy as jnp
 import numpy as np
@@ -30,6 +31,37 @@ def shifting_all_positions_changes_nothing(encoding: Encoding) -> None:
     x, y = (np.asarray(encoding.embed(params, row, pos[None] + s)) for s in (0, shift))
     moved = np.abs(np.asarray(there - here))[:, :, np.tri(T, dtype=bool)].max() + np.abs(y - x).max()
     assert not moved < 1e-3, f"{encoding} says it is not relative, and a shift by {shift} changes nothing"
+
+
+def fractions_are_honoured_or_refused(encoding: Encoding) -> str | None:
+    """Positions between whole ones, as Position Interpolation uses them, are scored where they are, or refused: nothing
+    rounds them.
+
+    Whole numbers as fractions score as integers do. Of a relative encoding, a quarter added to every position changes
+    no score, and half the positions do not score as their whole parts; a rotation is a float64 loop's.
+    """
+    q, k, _ = sample()
+    params, pos = tables(encoding), np.sort(spread(encoding))
+    if not encoding.fractional_positions:
+        try:
+            scores(encoding, q, k, pos / 2, pos / 2, params=params)
+        except ValueError:
+            return "defined for whole positions only; fractions are refused"
+        raise AssertionError(f"{encoding} says that it takes no fractional positions and scores them")
+    length = int(pos.max()) + 1
+    whole, asked, quarter, half = (
+        np.asarray(scores(encoding, q, k, p, p, params=params, length=length))
+        for p in (pos, pos.astype(np.float32), pos + np.float32(0.25), pos / 2)
+    )
+    assert_same(asked, whole, 1e-5, f"scores of {encoding} at whole positions given as fractions")
+    if encoding.relative:
+        assert_same(quarter, whole, 3e-4, f"scores of {encoding} a quarter of a position further on")
+        floor = np.asarray(scores(encoding, q, k, pos // 2, pos // 2, params=params, length=length))
+        placeless = np.abs(whole - floor).max() < 1e-3
+        assert placeless or np.abs(half - floor).max() > 1e-4, f"{encoding} scores half positions as whole ones"
+    if rotates_only(encoding):
+        assert_same(half, in_float64(encoding, pos / 2, length), 1e-5, f"scores of {encoding} at half positions")
+    return None
 
 
 def gaps_are_honoured(encoding: Encoding) -> str | None:
@@ -91,19 +123,30 @@ def packed_documents_are_separate_documents(encoding: Encoding) -> None:
 
 def rotations_equal_a_float64_loop(encoding: Encoding) -> str | None:
     """A purely rotary encoding turns by position times its own frequencies, in its own pairing: nothing else."""
-    purely = ("turn", "encode_q", "encode_k", "combine")
-    if not isinstance(encoding, Rotary) or any(getattr(type(encoding), n) != getattr(Rotary, n) for n in purely):
+    if not rotates_only(encoding):
         return "not a rotation alone"
     if encoding.framed:
         return "each query has frequencies of its own; the properties of decoding and of kernels compare those"
     q, k, _ = sample()
     pos = spread(encoding)
     actual = scores(encoding, q, k, pos, pos, length=int(pos.max()) + 1)
-    inv_freq, amplitude = encoding.frequencies(q.shape[-1], int(pos.max()) + 1)
+    expected = in_float64(encoding, pos, int(pos.max()) + 1)
+    assert_same(actual, expected, 1e-5, f"scores of {encoding} against a float64 loop")
+
+
+def rotates_only(encoding: Encoding) -> TypeGuard[Rotary]:
+    """Return whether the scores are those of queries and keys turned by `frequencies`, and nothing else."""
+    purely = ("turn", "encode_q", "encode_k", "combine")
+    return isinstance(encoding, Rotary) and all(getattr(type(encoding), n) == getattr(Rotary, n) for n in purely)
+
+
+def in_float64(encoding: Rotary, pos: np.ndarray, length: int) -> np.ndarray:
+    """The scores of a rotary encoding at these positions, by a loop in float64."""
+    q, k, _ = sample()
+    inv_freq, amplitude = encoding.frequencies(q.shape[-1], length)
     q, k = (turned(x, pos, np.asarray(inv_freq), float(amplitude), encoding.layout) for x in (q, k))
     k = np.repeat(k, N // K, axis=2)
-    expected = np.einsum("BTNH,BSNH->BNTS", q, k) / math.sqrt(q.shape[-1])
-    assert_same(actual, expected, 1e-5, f"scores of {encoding} against a float64 loop")
+    return np.einsum("BTNH,BSNH->BNTS", q, k) / math.sqrt(q.shape[-1])
 
 
 def turned(x: np.ndarray, pos: np.ndarray, inv_freq: np.ndarray, amplitude: float, pairing: str | None) -> np.ndarray:

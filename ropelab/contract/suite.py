@@ -35,6 +35,7 @@ PROPERTIES: dict[str, Property] = named(
     fields.another_base_is_not_served_from_a_stale_table,
     fields.the_same_arguments_give_the_same_scores,
     positions.shifting_all_positions_changes_nothing,
+    positions.fractions_are_honoured_or_refused,
     positions.gaps_are_honoured,
     positions.explicit_positions_equal_implicit,
     positions.permuted_tokens_give_permuted_outputs,

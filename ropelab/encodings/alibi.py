@@ -37,6 +37,10 @@ class ALiBi(Encoding):
         super().__post_init__()
         require(self.max_bias > 0, self, f"max_bias={self.max_bias} must be positive")
 
+    @property
+    def fractional_positions(self) -> bool:
+        return True
+
     def combine(
         self, params: Params, views: tuple[Array, ...], q_pos_BT: Array, k_pos_BS: Array, ctx: Context
     ) -> Array:

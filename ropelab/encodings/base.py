@@ -73,6 +73,11 @@ class Encoding(Spec):
         return None
 
     @property
+    def fractional_positions(self) -> bool:
+        """Whether positions may be fractions, as in Position Interpolation; if not, they are refused."""
+        return False
+
+    @property
     def per_layer(self) -> bool:
         """Whether each layer of a model has learned tables of its own, and not one for all."""
         return True

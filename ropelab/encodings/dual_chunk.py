@@ -35,6 +35,10 @@ class DualChunk(RoPE):
         require(self.local < self.chunk, self, f"local={self.local} must be smaller than chunk={self.chunk}")
 
     @property
+    def fractional_positions(self) -> bool:
+        return False
+
+    @property
     def relative(self) -> bool:
         return False
 

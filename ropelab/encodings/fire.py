@@ -41,6 +41,10 @@ class FIRE(Encoding):
         require(self.c > 0 and self.threshold > 0, self, f"c={self.c} and threshold={self.threshold} must be positive")
 
     @property
+    def fractional_positions(self) -> bool:
+        return True
+
+    @property
     def relative(self) -> bool:
         return False
 

@@ -28,6 +28,10 @@ class KERPLE(Encoding):
 
     kind: Literal["log", "power"]
 
+    @property
+    def fractional_positions(self) -> bool:
+        return True
+
     def init(self, key: Array, *, num_heads: int, head_dim: int) -> Params:
         """As the authors draw them: "log" has r1 uniform in (0, 2) and r2 in (0, 1), "power" the other way round."""
         del head_dim

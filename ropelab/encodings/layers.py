@@ -54,6 +54,10 @@ class Layers(Encoding):
         return all(kind.relative for kind in self.kinds())
 
     @property
+    def fractional_positions(self) -> bool:
+        return all(kind.fractional_positions for kind in self.kinds())
+
+    @property
     def framed(self) -> bool:
         return any(kind.framed for kind in self.kinds())
 

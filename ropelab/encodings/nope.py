@@ -12,3 +12,7 @@ __all__ = ["NoPE"]
 @spec
 class NoPE(Encoding):
     """s_ij = q_i . k_j / sqrt(H)."""
+
+    @property
+    def fractional_positions(self) -> bool:
+        return True

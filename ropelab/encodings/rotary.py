@@ -43,6 +43,10 @@ class Rotary(Encoding):
         dim = self.rotary_dim
         require(dim is None or (dim > 0 and dim % 2 == 0), self, f"rotary_dim={dim} must be even and positive")
 
+    @property
+    def fractional_positions(self) -> bool:
+        return not self.framed
+
     def frequencies(self, head_dim: int, length: int | Array) -> tuple[Frequencies, float | Array]:
         """`(inv_freq, amplitude)`: radians per token of each pair, and the factor on q' and on k'.
 
@@ -113,10 +117,12 @@ def angles(pos_BT: Array, inv_freq: Frequencies) -> Array:
 
     A plain float32 product is off by up to 0.06 rad there. So angles are counted in turns, with each frequency split
     by `split_turns`: 12-bit halves of the position times the leading bits are exact, whole turns are dropped exactly,
-    and only the small rest rounds.
+    and only the small rest rounds. Of a fractional position the whole part is taken so, and the fraction added.
     """
     if not jnp.issubdtype(pos_BT.dtype, jnp.integer):
-        return pos_BT[..., None].astype(jnp.float32) * jnp.asarray(inv_freq, jnp.float32)
+        whole_BT = jnp.floor(pos_BT)
+        part_BTR = (pos_BT - whole_BT)[..., None].astype(jnp.float32) * jnp.asarray(inv_freq, jnp.float32)
+        return angles(whole_BT.astype(jnp.int32), inv_freq) + part_BTR
     leading_R, rest_R = split_turns(inv_freq)
     high_BT, low_BT = pos_BT >> 12 << 12, pos_BT & 0xFFF
     turns_BTR = sum(fraction(part[..., None].astype(jnp.float32) * leading_R) for part in (high_BT, low_BT))

@@ -33,6 +33,10 @@ class Sandwich(Encoding):
         super().__post_init__()
         require(self.dim >= 2 and self.dim % 2 == 0, self, f"dim={self.dim} must be even and positive")
 
+    @property
+    def fractional_positions(self) -> bool:
+        return True
+
     def combine(
         self, params: Params, views: tuple[Array, ...], q_pos_BT: Array, k_pos_BS: Array, ctx: Context
     ) -> Array:

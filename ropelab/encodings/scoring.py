@@ -3,15 +3,16 @@
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
-from jax.core import Tracer
 
 from ropelab.encodings.base import Context, Encoding, Params
+from ropelab.encodings.positions import context_length, normalize_positions
 
+T = TypeVar("T")
 Views = tuple[Array, ...]
 
 
@@ -27,6 +28,32 @@ def at_layer(encoding: Encoding, params: Params, layer: int) -> tuple[Encoding, 
         return encoding, params
     kind = encoding.kind_of(layer)
     return kinds[kind], params.get(str(kind), {})
+
+
+def require_type(value: Any, kind: type[T]) -> T:
+    """Return an encoding, or a pattern, unchanged.
+
+    Raises:
+        ValueError: for anything else, a spec that has not been parsed above all.
+    """
+    if not isinstance(value, kind):
+        name = kind.__name__.lower()
+        remedy = (
+            f"parse it first: parse({value!r})" if isinstance(value, str) else f"give an instance of {kind.__name__}"
+        )
+        raise ValueError(f"{name}={value!r} is of the type {type(value).__name__}; {remedy}")
+    return value
+
+
+def check_params(encoding: Encoding, params: Params, num_heads: int, head_dim: int) -> None:
+    """Raise `ValueError` if a learned table of the encoding is missing from `params`."""
+    expected = jax.eval_shape(partial(encoding.init, num_heads=num_heads, head_dim=head_dim), jax.random.key(0))
+    missing = [name for name in expected if name not in params]
+    if missing:
+        raise ValueError(
+            f"{encoding!r} has learned tables and params has no {', '.join(missing)}; give params=, for instance "
+            f"encoding.init(jax.random.key(0), num_heads={num_heads}, head_dim={head_dim})"
+        )
 
 
 def query_views(encoding: Encoding, params: Params, q_BTNH: Array, pos_BT: Array, ctx: Context) -> Views:
@@ -114,19 +141,23 @@ def scores(
     """The scaled logits s_BNTS of any encoding, before a pattern hides anything.
 
     Args:
-        q_pos, k_pos: i32[T] and i32[S], or with a batch axis in front.
+        q_pos, k_pos: positions [T] and [S], or with a batch axis in front; fractions where the encoding takes them.
         params: the encoding's learned tables, as its `init` makes them, if it has any.
         length: tokens in context; the largest position plus one if not given.
         layer: which layer, for an encoding that is a schedule over layers.
         visible: bool[B, N or 1, T, S], the pairs that contextual encodings take into account; by default the keys at
             and before each query.
+
+    Raises:
+        ValueError: for positions that `normalize_positions` refuses, or heads that the encoding cannot serve.
     """
-    encoding, tables = at_layer(encoding, params or {}, layer)
+    encoding, tables = at_layer(require_type(encoding, Encoding), params or {}, layer)
     encoding.check(q_BTNH.shape[-1])
+    check_params(encoding, tables, q_BTNH.shape[2], q_BTNH.shape[-1])
     q_BTNH, k_BSKH = jnp.asarray(q_BTNH), jnp.asarray(k_BSKH)
-    q_pos_BT = jnp.broadcast_to(jnp.asarray(q_pos), q_BTNH.shape[:2])
-    k_pos_BS = jnp.broadcast_to(jnp.asarray(k_pos), k_BSKH.shape[:2])
-    ctx = context(longest(q_pos_BT, k_pos_BS) if length is None else length, q_BTNH.shape[2])
+    q_pos_BT = normalize_positions(q_pos, q_BTNH.shape[:2], encoding, "q_pos")
+    k_pos_BS = normalize_positions(k_pos, k_BSKH.shape[:2], encoding, "k_pos")
+    ctx = context(context_length(q_pos_BT, k_pos_BS) if length is None else length, q_BTNH.shape[2])
 
     def square(queries: Views, keys: Views) -> Array:
         (q, q_pos), (k, k_pos) = queries, keys
@@ -141,12 +172,6 @@ def scores(
         return square((q_BTNH, q_pos_BT), (k_BSKH, k_pos_BS))
     all_queries = one_program(partial(query_by_query, lambda q, k: square(q, k)[0, :, 0]))
     return jnp.swapaxes(all_queries((q_BTNH, q_pos_BT), (k_BSKH, k_pos_BS)), 1, 2)
-
-
-def longest(*positions: Array) -> int | Array:
-    """The length that positions imply: a number where they are known."""
-    top = jnp.max(jnp.stack([jnp.max(p) for p in positions])) + 1
-    return top if isinstance(top, Tracer) else int(top)
 
 
 def one_program(function: Callable[..., Any]) -> Callable[..., Any]:

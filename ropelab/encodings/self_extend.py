@@ -32,6 +32,10 @@ class SelfExtend(RoPE):
         at_least(1, self, "group", "window")
 
     @property
+    def fractional_positions(self) -> bool:
+        return False
+
+    @property
     def relative(self) -> bool:
         return self.group == 1
 

@@ -48,6 +48,10 @@ class Sinusoidal(Encoding):
         require(self.amplitude > 0, self, f"amplitude={self.amplitude} must be positive")
 
     @property
+    def fractional_positions(self) -> bool:
+        return True
+
+    @property
     def relative(self) -> bool:
         return False
 

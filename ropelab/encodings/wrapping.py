@@ -48,6 +48,10 @@ class Sharpened(Encoding):
         return False
 
     @property
+    def fractional_positions(self) -> bool:
+        return self.of.fractional_positions
+
+    @property
     def position_limit(self) -> int | None:
         return self.of.position_limit
 

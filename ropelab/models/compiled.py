@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from ropelab.encodings.positions import context_length
 from ropelab.models import decoding, head
 from ropelab.models.config import Wiring
 from ropelab.models.sequence import whole_text
@@ -99,4 +100,6 @@ def placed(tokens_BT: Array, pos: Array | None, segments: Array | None, length: 
 def place(pos: Array, segments: Array | None, length: int | Array | None, batch: int | None = None) -> Placed:
     """Positions with a batch axis, and the length they imply unless one is given."""
     pos_BT = pos if batch is None else jnp.broadcast_to(pos, (batch, pos.shape[-1]))
-    return Placed(pos_BT.astype(jnp.int32), segments, jnp.max(pos) + 1 if length is None else length)
+    if jnp.issubdtype(pos.dtype, jnp.integer):
+        pos_BT = pos_BT.astype(jnp.int32)
+    return Placed(pos_BT, segments, context_length(pos_BT) if length is None else length)

@@ -13,6 +13,7 @@ from ropelab.attention.exchange import Exchange
 from ropelab.attention.kernels import parse
 from ropelab.attention.pattern import Pattern
 from ropelab.encodings.base import Encoding
+from ropelab.encodings.positions import context_length, normalize_positions, normalize_segments
 from ropelab.models import compiled
 from ropelab.models.config import Wiring
 from ropelab.models.decoding import unstacked
@@ -115,10 +116,12 @@ class Model(nnx.Module):
     ) -> tuple[Array, dict[str, Any]]:
         """Checked tokens and the keyword arguments that place them."""
         tokens_BT = self.checked(tokens)
-        shape = tokens_BT.shape
-        self.check_positions(shape[1] if positions is None else int(np.max(positions)) + 1)
-        pos_BT = None if positions is None else jnp.broadcast_to(jnp.asarray(positions), shape)
-        seg_BT = None if segments is None else jnp.broadcast_to(jnp.asarray(segments), shape)
+        (B, T), pos_BT = tokens_BT.shape, None
+        if positions is not None:
+            pos_BT = normalize_positions(positions, (B, T), self.wiring.encoding)
+            self.wiring.pattern.check_positions(pos_BT, "positions")
+        self.check_positions(T if pos_BT is None else int(context_length(pos_BT)))
+        seg_BT = None if segments is None else normalize_segments(segments, (B, T))
         return tokens_BT, {"pos": pos_BT, "segments": seg_BT, "length": length}
 
     def check_positions(self, length: int) -> None:

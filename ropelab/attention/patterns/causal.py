@@ -14,6 +14,10 @@ from ropelab.encodings.specs import spec
 class Causal(Pattern):
     """j <= i."""
 
+    @property
+    def fractional_positions(self) -> bool:
+        return True
+
     def counts(self, q_pos: Array, k_pos: Array, head: Array, num_heads: int) -> Array:
         del head, num_heads
         return k_pos <= q_pos
@@ -25,6 +29,10 @@ class Causal(Pattern):
 @spec
 class Bidirectional(Pattern):
     """Every query sees every key, as in an encoder: a model under it does not predict, it looks ahead."""
+
+    @property
+    def fractional_positions(self) -> bool:
+        return True
 
     @property
     def causal(self) -> bool:
