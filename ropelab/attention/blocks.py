@@ -9,6 +9,7 @@ from jax import Array
 from ropelab.attention.pattern import Pattern
 from ropelab.encodings.base import Context, Encoding, Params
 from ropelab.encodings.scoring import few, joined, key_views, product, query_views
+from ropelab.precision import einsum
 
 Result = tuple[Array, Array]  # (out_BNTH, lse_BNT)
 
@@ -104,7 +105,7 @@ def mean_of_values(p_BNTS: Array, v_BKSH: Array) -> Array:
     p_BKMS = p_BNTS.astype(v_BKSH.dtype).reshape(B, K, N // K * T, S)
     if few(p_BKMS.shape[2]):
         p_BKSM = jnp.swapaxes(p_BKMS, 2, 3)
-        out_BKMH = jnp.einsum("BKSM,BKSH->BKMH", p_BKSM, v_BKSH, preferred_element_type=p_BNTS.dtype)
+        out_BKMH = einsum("BKSM,BKSH->BKMH", p_BKSM, v_BKSH, preferred_element_type=p_BNTS.dtype)
     else:
-        out_BKMH = jnp.einsum("BKMS,BKSH->BKMH", p_BKMS, v_BKSH, preferred_element_type=p_BNTS.dtype)
+        out_BKMH = einsum("BKMS,BKSH->BKMH", p_BKMS, v_BKSH, preferred_element_type=p_BNTS.dtype)
     return out_BKMH.reshape(B, N, T, H)

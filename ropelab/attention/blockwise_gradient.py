@@ -24,6 +24,7 @@ from ropelab.attention.cutting import MIXED, WHOLE, cut, cut_operands, join, ver
 from ropelab.attention.frames import over_frames
 from ropelab.encodings.base import Params
 from ropelab.encodings.scoring import product
+from ropelab.precision import einsum
 
 
 class Row(NamedTuple):
@@ -117,7 +118,8 @@ def block_cotangents(formula: Formula, operands: Operands, row: Row, column: Col
         s_BNTS = weighted(s_BNTS, block_counts(formula, operands, row.queries, column.keys))
     p_BNTS = jnp.exp(s_BNTS - row.lse[..., None])
     dout_BKMH = grouped(row.dout, column.values.shape[1])
-    dp_BNTS = jnp.einsum("BKMH,BKSH->BKMS", dout_BKMH, column.values).reshape(p_BNTS.shape)
+    dp_BKMS = einsum("BKMH,BKSH->BKMS", dout_BKMH, column.values)
+    dp_BNTS = dp_BKMS.reshape(p_BNTS.shape)
     dv = gathered(grouped(p_BNTS, column.values.shape[1]), dout_BKMH)
     dparams, dq, dk = pull(p_BNTS * (dp_BNTS + row.shift[..., None]))
     return dparams, dk, dv, dq
@@ -140,7 +142,7 @@ def product_forward(q_BNTH: Array, k_BKSH: Array) -> tuple[Array, tuple[Array, A
 def product_backward(saved: tuple[Array, Array], ds_BNTS: Array) -> tuple[Array, Array]:
     q_BNTH, k_BKSH = saved
     ds_BKMS = grouped(ds_BNTS, k_BKSH.shape[1])
-    dq_BKMH = jnp.einsum("BKMS,BKSH->BKMH", ds_BKMS, k_BKSH)
+    dq_BKMH = einsum("BKMS,BKSH->BKMH", ds_BKMS, k_BKSH)
     dk_BKSH = gathered(ds_BKMS, grouped(q_BNTH, k_BKSH.shape[1]))
     return dq_BKMH.reshape(q_BNTH.shape).astype(q_BNTH.dtype), dk_BKSH.astype(k_BKSH.dtype)
 
@@ -150,7 +152,7 @@ product_to_differentiate.defvjp(product_forward, product_backward)
 
 def gathered(weights_BKMS: Array, rows_BKMH: Array) -> Array:
     """sum_m weights_ms rows_mh as [B, K, S, H]."""
-    return jnp.swapaxes(jnp.einsum("BKMH,BKMS->BKHS", rows_BKMH, weights_BKMS), 2, 3)
+    return jnp.swapaxes(einsum("BKMH,BKMS->BKHS", rows_BKMH, weights_BKMS), 2, 3)
 
 
 def scored(formula: Formula, operands: Operands, row: Row, column: Column) -> tuple[Array, Callable[[Array], tuple]]:

@@ -16,6 +16,7 @@ from jax import Array
 
 from ropelab.encodings.base import Context, Encoding, Params
 from ropelab.encodings.specs import at_least, spec
+from ropelab.precision import einsum
 
 __all__ = ["CoPE"]
 
@@ -54,7 +55,7 @@ class CoPE(Encoding):
         low_BNTS = jnp.floor(p_BNTS)
         share_BNTS = p_BNTS - low_BNTS
         table_PH = params["table"].astype(s_BNTS.dtype)
-        near_BNTP = jnp.einsum("BNTH,PH->BNTP", q_BNTH.astype(s_BNTS.dtype), table_PH)
+        near_BNTP = einsum("BNTH,PH->BNTP", q_BNTH.astype(s_BNTS.dtype), table_PH)
         low, high = (jnp.take_along_axis(near_BNTP, p.astype(jnp.int32), axis=-1) for p in (low_BNTS, jnp.ceil(p_BNTS)))
         return s_BNTS + low * (1 - share_BNTS) + high * share_BNTS
 

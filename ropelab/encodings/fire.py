@@ -15,6 +15,7 @@ from jax import Array
 from ropelab.encodings.base import Context, Encoding, Params
 from ropelab.encodings.distance import offsets
 from ropelab.encodings.specs import at_least, require, spec
+from ropelab.precision import einsum
 
 __all__ = ["FIRE"]
 
@@ -80,5 +81,5 @@ class FIRE(Encoding):
 
         relative_BTS = psi(distance_BTS) / (psi(longest_BT1) + EPS)
         hidden_BTSX = jax.nn.relu(relative_BTS[..., None] * wide["in"] + wide["in_bias"])
-        bias_BNTS = jnp.einsum("BTSX,XN->BNTS", hidden_BTSX, wide["out"][:, ctx.heads])
+        bias_BNTS = einsum("BTSX,XN->BNTS", hidden_BTSX, wide["out"][:, ctx.heads])
         return s_BNTS + bias_BNTS + wide["out_bias"][ctx.heads][:, None, None]

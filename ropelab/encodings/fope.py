@@ -18,6 +18,7 @@ from ropelab.encodings.base import Context, Params
 from ropelab.encodings.hope import hope_frequencies
 from ropelab.encodings.rotary import Rotary, angles, join_pairs, split_pairs
 from ropelab.encodings.specs import at_least, require, spec
+from ropelab.precision import matmul
 
 __all__ = ["FoPE"]
 
@@ -67,7 +68,7 @@ class FoPE(Rotary):
         turning = inv_freq[inv_freq > 0]
         angle_BTR = angles(jnp.asarray(pos_BT), turning)
         still = len(inv_freq) - len(turning)
-        parts = (jnp.cos(angle_BTR) @ params["cos"], jnp.sin(angle_BTR) @ params["sin"])
+        parts = (matmul(jnp.cos(angle_BTR), params["cos"]), matmul(jnp.sin(angle_BTR), params["sin"]))
         cos, sin = (
             jnp.pad(part, ((0, 0), (0, 0), (0, still)), constant_values=fill)[:, :, None, :]
             for part, fill in zip(parts, (1.0, 0.0), strict=True)

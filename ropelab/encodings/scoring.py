@@ -11,6 +11,7 @@ from jax import Array, lax
 
 from ropelab.encodings.base import Context, Encoding, Params
 from ropelab.encodings.positions import context_length, normalize_positions
+from ropelab.precision import einsum
 
 T = TypeVar("T")
 Views = tuple[Array, ...]
@@ -92,9 +93,9 @@ def product(q_BNTH: Array, k_BKSH: Array) -> Array:
     dtype = jnp.promote_types(q_BNTH.dtype, jnp.float32)
     rows_BKMH = q_BNTH.reshape(B, K, N // K * T, H)
     if few(rows_BKMH.shape[2]):
-        s_BKSM = jnp.einsum("BKMH,BKSH->BKSM", rows_BKMH, k_BKSH, preferred_element_type=dtype)
+        s_BKSM = einsum("BKMH,BKSH->BKSM", rows_BKMH, k_BKSH, preferred_element_type=dtype)
         return jnp.swapaxes(s_BKSM, 2, 3).reshape(B, N, T, S)
-    return jnp.einsum("BKMH,BKSH->BKMS", rows_BKMH, k_BKSH, preferred_element_type=dtype).reshape(B, N, T, S)
+    return einsum("BKMH,BKSH->BKMS", rows_BKMH, k_BKSH, preferred_element_type=dtype).reshape(B, N, T, S)
 
 
 def few(rows: int) -> bool:

@@ -11,6 +11,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+from ropelab.precision import einsum
+
 TOKENS, WORDS = 1024, 4096
 LOWEST = -1e30  # the running maximum before any word
 
@@ -22,7 +24,7 @@ def table(params: dict[str, Any]) -> Array:
 
 def logits(params: dict[str, Any], x_BTD: Array) -> Array:
     """float32[B, T, V]."""
-    return jnp.einsum("BTD,VD->BTV", x_BTD, table(params), preferred_element_type=jnp.float32)
+    return einsum("BTD,VD->BTV", x_BTD, table(params), preferred_element_type=jnp.float32)
 
 
 def negative_log_likelihood(params: dict[str, Any], x_BTD: Array, targets_BT: Array) -> Array:
@@ -37,7 +39,7 @@ def negative_log_likelihood(params: dict[str, Any], x_BTD: Array, targets_BT: Ar
     @jax.checkpoint
     def chunk(_: None, xs: tuple[Array, Array]) -> tuple[None, Array]:
         x, targets = xs
-        picked = jnp.einsum("BTD,BTD->BT", x, table(params)[targets], preferred_element_type=jnp.float32)
+        picked = einsum("BTD,BTD->BT", x, table(params)[targets], preferred_element_type=jnp.float32)
         return None, log_sum_exp(x, table(params)) - picked
 
     losses = lax.scan(chunk, None, chunks)[1]
@@ -52,7 +54,7 @@ def log_sum_exp(x_BTD: Array, table_VD: Array) -> Array:
     @jax.checkpoint
     def absorb(carry: tuple[Array, Array], words_VD: Array) -> tuple[tuple[Array, Array], None]:
         top, total = carry
-        scores = jnp.einsum("BTD,VD->BTV", x_BTD, words_VD, preferred_element_type=jnp.float32)
+        scores = einsum("BTD,VD->BTV", x_BTD, words_VD, preferred_element_type=jnp.float32)
         higher = jnp.maximum(top, lax.stop_gradient(jnp.max(scores, axis=-1)))
         total = total * jnp.exp(top - higher) + jnp.sum(jnp.exp(scores - higher[..., None]), axis=-1)
         return (higher, total), None

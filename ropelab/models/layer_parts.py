@@ -5,6 +5,7 @@ from jax import Array, lax
 
 from ropelab.models.family import Layer
 from ropelab.models.product import product
+from ropelab.precision import matmul
 
 
 def to_heads(layer: Layer, h_BTD: Array) -> tuple[Array, Array, Array]:
@@ -37,8 +38,8 @@ def completed(y: Array, layer: Layer, name: str, x_BTX: Array) -> Array:
     """
     if f"{name}_a" in layer:
         a, b = layer[f"{name}_a"], layer[f"{name}_b"]
-        low_BTR = x_BTX @ a.reshape(x_BTX.shape[-1], -1)
-        y = y + (low_BTR @ b.reshape(b.shape[0], -1)).reshape(y.shape)
+        low_BTR = matmul(x_BTX, a.reshape(x_BTX.shape[-1], -1))
+        y = y + matmul(low_BTR, b.reshape(b.shape[0], -1)).reshape(y.shape)
     return y + layer[f"{name}_bias"] if f"{name}_bias" in layer else y
 
 

@@ -17,6 +17,7 @@ from jax import Array, lax
 
 from ropelab.models import head
 from ropelab.models.product import gathered
+from ropelab.precision import einsum
 
 SCORES = 2**24  # scores that are held at a time: 64 MiB
 FEWEST = 64  # tokens of a row at a time, or the products become thin
@@ -58,14 +59,15 @@ def _forward(table_VD: Array, x_BTD: Array, targets_BT: Array, weights_BT: Array
 
 def of_tokens(table_VD: Array, x_BTD: Array, targets_BT: Array, weights_BT: Array) -> tuple[Array, Array, Array]:
     """`(loss, dL/ds, dL/dx)` of some tokens."""
-    scores = jnp.einsum("BTD,VD->BTV", x_BTD, table_VD, preferred_element_type=jnp.float32)
+    scores = einsum("BTD,VD->BTV", x_BTD, table_VD, preferred_element_type=jnp.float32)
     lse_BT = jax.nn.logsumexp(scores, axis=-1)
-    picked_BT = jnp.einsum("BTD,BTD->BT", x_BTD, table_VD[targets_BT], preferred_element_type=jnp.float32)
+    picked_BT = einsum("BTD,BTD->BT", x_BTD, table_VD[targets_BT], preferred_element_type=jnp.float32)
     hit_BTV = targets_BT[..., None] == jnp.arange(table_VD.shape[0])
     d_scores = (jnp.exp(scores - lse_BT[..., None]) - hit_BTV) * weights_BT[..., None]
     # Written once: each of the two products would have it made anew, one of them transposed.
     d_scores = lax.optimization_barrier(d_scores.astype(x_BTD.dtype))
-    return jnp.sum((lse_BT - picked_BT) * weights_BT), d_scores, jnp.einsum("BTV,VD->BTD", d_scores, table_VD)
+    dx_BTD = einsum("BTV,VD->BTD", d_scores, table_VD)
+    return jnp.sum((lse_BT - picked_BT) * weights_BT), d_scores, dx_BTD
 
 
 def _backward(kept: tuple, cotangent: Array) -> tuple:

@@ -19,6 +19,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+from ropelab.precision import einsum, matmul, product_precision
+
 ROWS, COLUMNS = ((0,), (0,)), ((1,), (1,))
 TERMS = 512  # that are added up at a time
 MANY = 64  # rows from which on the parts cost little: each is copied before its product
@@ -27,7 +29,7 @@ MANY = 64  # rows from which on the parts cost little: each is copied before its
 def product(x_BTX: Array, w: Array) -> Array:
     """x W, [B, T, ...] for W of [X, ...]."""
     if jax.default_backend() != "cpu":
-        return jnp.tensordot(x_BTX, w, 1)
+        return jnp.tensordot(x_BTX, w, 1, precision=product_precision(x_BTX, w))
     rows, matrix = x_BTX.reshape(-1, x_BTX.shape[-1]), w.reshape(w.shape[0], -1)
     return _product(rows, matrix).reshape(*x_BTX.shape[:-1], *w.shape[1:])
 
@@ -42,7 +44,7 @@ def in_parts(x_RX: Array, w_XY: Array) -> Array:
     R, X = x_RX.shape
     parts = -(-X // TERMS) if R >= MANY else 1
     ends = [X * n // parts for n in range(parts + 1)]
-    return functools.reduce(jnp.add, (x_RX[:, a:b] @ w_XY[a:b] for a, b in itertools.pairwise(ends)))
+    return functools.reduce(jnp.add, (matmul(x_RX[:, a:b], w_XY[a:b]) for a, b in itertools.pairwise(ends)))
 
 
 def _forward(x_RX: Array, w_XY: Array) -> tuple[Array, tuple[Array, Array]]:
@@ -52,7 +54,9 @@ def _forward(x_RX: Array, w_XY: Array) -> tuple[Array, tuple[Array, Array]]:
 def _backward(kept: tuple[Array, Array], d_RY: Array) -> tuple[Any, Any]:
     x_RX, w_XY = kept
     d_RY = lax.optimization_barrier(d_RY)
-    return lax.dot_general(d_RY, w_XY, (COLUMNS, ((), ()))), lax.dot_general(x_RX, d_RY, (ROWS, ((), ())))
+    precision = product_precision(d_RY, w_XY)
+    dx_RX = lax.dot_general(d_RY, w_XY, (COLUMNS, ((), ())), precision=precision)
+    return dx_RX, lax.dot_general(x_RX, d_RY, (ROWS, ((), ())), precision=precision)
 
 
 _product.defvjp(_forward, _backward)
@@ -61,6 +65,7 @@ _product.defvjp(_forward, _backward)
 def gathered(x_BTX: Array, d_BTY: Array) -> Array:
     """x^T dy, float32[X, Y]: the gradient of a matrix."""
     if jax.default_backend() != "cpu":
-        return jnp.einsum("BTX,BTY->XY", x_BTX, d_BTY, preferred_element_type=jnp.float32)
+        return einsum("BTX,BTY->XY", x_BTX, d_BTY, preferred_element_type=jnp.float32)
     x_RX, d_RY = x_BTX.reshape(-1, x_BTX.shape[-1]), d_BTY.reshape(-1, d_BTY.shape[-1])
-    return lax.dot_general(x_RX, d_RY, (ROWS, ((), ())), preferred_element_type=jnp.float32)
+    precision = product_precision(x_RX, d_RY)
+    return lax.dot_general(x_RX, d_RY, (ROWS, ((), ())), precision=precision, preferred_element_type=jnp.float32)
