@@ -20,7 +20,10 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-# jax, flax and what imports them may be what is missing, so nothing of ropelab is imported here
+from ropelab import miscompilation
+from ropelab.xla_flags import is_known_flag
+
+# jax, flax and what imports them may be what is missing: of ropelab only what does without them is imported here
 NEEDED = ("jax", "jaxlib", "flax", "numpy", "absl-py", "ml_collections", "safetensors", "tokenizers")
 EXTRAS = {  # extra → what it brings, by the name that is imported
     "hf": ("huggingface_hub",),
@@ -46,6 +49,7 @@ class Facts(NamedTuple):
         tpu: whether there is a TPU's device file.
         jax_platform: what jax computes on; empty if it cannot begin, and why is `failure`.
         forced: JAX_PLATFORMS, if that is set.
+        cpu_errors: relative errors of the CPU backend on the two programs of `ropelab.miscompilation`, by matrix size.
     """
 
     python: tuple[int, int]
@@ -58,6 +62,7 @@ class Facts(NamedTuple):
     failure: str
     forced: str
     memory_gib: float
+    cpu_errors: Mapping[int, float]
 
 
 class Problem(NamedTuple):
@@ -96,6 +101,10 @@ def problems(facts: Facts) -> list[Problem]:
             found.append(Problem(f"JAX_PLATFORMS={facts.forced} keeps jax from {there}", "unset JAX_PLATFORMS"))
         else:
             found.append(Problem(f"there is {there} and jax computes on the CPU", backend(facts, version)))
+    if wrong := {size: e for size, e in facts.cpu_errors.items() if e > miscompilation.LARGEST_ERROR}:
+        size, error = max(wrong.items(), key=lambda item: item[1])
+        remedy = f'export XLA_FLAGS="{miscompilation.FLAG}=-reduce"'
+        found.append(Problem(f"the CPU computes wrong sums of products (relative error {error:.2g} at {size})", remedy))
     found += [
         Problem(f"{name} {own} is not of jax {version}", f"pip install '{name}=={version}'")
         for name in ("jaxlib", *PLUGINS[:2])
@@ -136,6 +145,7 @@ def gathered() -> Facts:
         failure,
         os.environ.get("JAX_PLATFORMS", ""),
         psutil.virtual_memory().total / 2**30,
+        {} if failure else {size: miscompilation.reproduce(size) for size in miscompilation.SIZES},
     )
 
 
@@ -180,6 +190,16 @@ def there(name: str) -> bool:
         return False
 
 
+def cpu_line(errors: Mapping[int, float]) -> str:
+    """The verdict on the two programs that some releases of jaxlib compute wrongly."""
+    right = all(error <= miscompilation.LARGEST_ERROR for error in errors.values())
+    shown = ", ".join(f"{error:.1g} at {size}" for size, error in errors.items())
+    flag = miscompilation.flag_in_effect()
+    unaffected = "this jaxlib needs no flag" if not is_known_flag(miscompilation.FLAG) else "without the flag"
+    guard = f"with XLA_FLAGS {flag}" if flag else unaffected
+    return f"{'right' if right else 'WRONG'}: relative error {shown}; {guard}"
+
+
 def show(facts: Facts, found: Sequence[Problem]) -> None:
     """All of it, the problems last."""
     console, table = Console(highlight=False), Table(show_header=False)
@@ -187,6 +207,8 @@ def show(facts: Facts, found: Sequence[Problem]) -> None:
     table.add_row("packages", ", ".join(f"{name} {v}" for name, v in facts.versions.items() if v))
     table.add_row("devices", ", ".join(facts.devices) or "none")
     table.add_row("accelerators", ", ".join(facts.gpus) or ("a TPU" if facts.tpu else "none found"))
+    if facts.cpu_errors:
+        table.add_row("CPU products", cpu_line(facts.cpu_errors))
     table.add_row("memory", f"{facts.memory_gib:.0f} GiB, {psutil.cpu_count()} CPU cores")
     for extra, lacking in extras().items():
         table.add_row(

@@ -3,10 +3,14 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from ropelab import miscompilation
+
 if TYPE_CHECKING:
     from ropelab import attention, checkpoints, contract, encodings, evaluation, models
     from ropelab.lab import Lab, load
     from ropelab.training.distributed import init_distributed
+
+miscompilation.guard()  # before any backend of jax starts
 
 __version__ = "0.1.0"
 __all__ = [
@@ -21,6 +25,11 @@ __all__ = [
     "load",
     "models",
 ]
+
+
+def __dir__() -> list[str]:
+    """Every public name, imported yet or not."""
+    return sorted({*globals(), *__all__})
 
 
 def __getattr__(name: str) -> Any:

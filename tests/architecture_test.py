@@ -13,16 +13,18 @@ ANYTHING = None
 
 # package → the parts of ropelab it may import besides itself
 LAYERS: dict[str, set[str] | None] = {
-    "encodings": set(),
-    "attention": {"encodings"},
+    "encodings": {"precision"},
+    "attention": {"encodings", "precision"},
     "contract": {"encodings", "attention", "xla_flags"},
-    "models": {"encodings", "attention"},
+    "models": {"encodings", "attention", "precision"},
     "checkpoints": {"encodings", "attention", "models"},
     "data": {"encodings"},
     "training": {"encodings", "attention", "models", "checkpoints", "data"},
-    "evaluation": {"encodings", "attention", "models", "data"},
+    "evaluation": {"encodings", "attention", "models", "data", "miscompilation", "precision"},
     "reporting": set(),
     "xla_flags": set(),
+    "precision": set(),
+    "miscompilation": {"xla_flags"},
     "lab": ANYTHING,
     "__init__": ANYTHING,
 }

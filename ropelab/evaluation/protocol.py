@@ -7,6 +7,7 @@ from typing import NamedTuple
 import jax
 
 import ropelab
+from ropelab import miscompilation, precision
 
 
 class Protocol(NamedTuple):
@@ -58,5 +59,8 @@ class Protocol(NamedTuple):
 
 
 def versions() -> str:
-    """ropelab's, jax's and Python's."""
-    return f"ropelab {ropelab.__version__}, jax {jax.__version__}, Python {platform.python_version()}"
+    """What computed a number: versions, the precision of products, and the flag that guards them on a CPU."""
+    flag = miscompilation.flag_in_effect()
+    parts = [f"ropelab {ropelab.__version__}", f"jax {jax.__version__}", f"Python {platform.python_version()}"]
+    parts += [precision.describe(), *([f"XLA_FLAGS {flag}"] if flag else [])]
+    return ", ".join(parts)

@@ -21,6 +21,7 @@ WELL = Facts(
     failure="",
     forced="",
     memory_gib=12.0,
+    cpu_errors={32: 3e-7, 128: 2e-7},
 )
 
 
@@ -72,3 +73,16 @@ def test_it_looks_for_what_it_does_not_need() -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.returncode == 1, done.stderr
     assert "jax finds no device" in done.stdout
+
+
+def test_wrong_products_of_the_cpu_are_a_problem_with_the_flag_as_remedy() -> None:
+    (problem,) = doctor.problems(WELL._replace(cpu_errors={32: 0.97, 128: float("inf")}))
+    assert "inf" in problem.what
+    assert "--xla_cpu_experimental_ynn_fusion_type=-reduce" in problem.remedy
+
+
+def test_the_verdict_on_both_reproducers_is_shown() -> None:
+    line = doctor.cpu_line(doctor.gathered().cpu_errors)
+    assert line.startswith("right")
+    assert "at 32" in line
+    assert "at 128" in line
