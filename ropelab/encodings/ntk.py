@@ -7,6 +7,7 @@ YaRN, arXiv 2309.00071, definition 1. It is `alpha_value` in ExLlama; the expone
 is d/(d-2) at d = 128 and wrong for any other head.
 """
 
+import math
 from typing import ClassVar
 
 import numpy as np
@@ -19,8 +20,18 @@ __all__ = ["NTK", "ntk_frequencies"]
 
 
 def ntk_base(rotary_dim: int, *, base: float, alpha: float) -> float:
-    """The enlarged base."""
-    return base * alpha ** (rotary_dim / (rotary_dim - 2))
+    """The enlarged base.
+
+    Raises:
+        ValueError: if no float can hold it.
+    """
+    try:
+        enlarged = base * alpha ** (rotary_dim / (rotary_dim - 2))
+    except OverflowError:
+        enlarged = math.inf
+    if not math.isfinite(enlarged):
+        raise ValueError(f"NTK: alpha={alpha!r} enlarges base={base!r} beyond every float; give a smaller alpha")
+    return enlarged
 
 
 def ntk_frequencies(head_dim: int, *, base: float, alpha: float) -> np.ndarray:

@@ -12,10 +12,16 @@ import difflib
 import math
 import types
 import typing
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Literal, TypeVar
 
 T = TypeVar("T")
+
+MAX_LENGTH = 50_000  # characters of a spec: a plan of four phases of LongRoPE has 20,000
+MAX_DEPTH = 64  # of its syntax tree, two levels per nested spec
+MAX_INTEGER = 2**63 - 1
+SHOWN = 200  # characters of a value in a message
 
 
 @typing.dataclass_transform(frozen_default=True, kw_only_default=True, eq_default=True)
@@ -74,8 +80,9 @@ def conform(value: Any, annotation: Any, name: str, owner: object) -> Any:
         if typing.get_origin(option) is Literal and any(value is o or value == o for o in typing.get_args(option)):
             return value
         if option is float and isinstance(value, int | float) and not isinstance(value, bool):
-            return finite(float(value), name, owner)
+            return finite(value, name, owner)
         if option is int and isinstance(value, int) and not isinstance(value, bool):
+            require(abs(value) <= MAX_INTEGER, owner, f"{name}={shown(value)} must be within ±{MAX_INTEGER}")
             return value
         if option is bool and isinstance(value, bool):
             return value
@@ -84,13 +91,32 @@ def conform(value: Any, annotation: Any, name: str, owner: object) -> Any:
             return tuple(conform(item, inner, name, owner) for item in value)
         if isinstance(option, type) and option not in (int, float, bool) and isinstance(value, option):
             return value
-    raise ValueError(f"{type(owner).__name__}: {name}={value!r} is not allowed; it takes {describe(annotation)}")
+    raise ValueError(f"{type(owner).__name__}: {name}={shown(value)} is not allowed; it takes {describe(annotation)}")
 
 
 def finite(value: float, name: str, owner: object) -> float:
-    if not math.isfinite(value):
-        raise ValueError(f"{type(owner).__name__}: {name}={value!r} must be a finite number")
-    return value
+    """`value` as a float.
+
+    Raises:
+        ValueError: for NaN, an infinity, or an integer that no float can hold.
+    """
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    require(math.isfinite(number), owner, f"{name}={shown(value)} must be a finite number")
+    return number
+
+
+def shown(value: object) -> str:
+    """The `repr` of a value, cut where it is long."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python does not print integers of more than 4300 digits
+        text = "an integer of thousands of digits"
+    except RecursionError:
+        text = "a value nested too deeply"
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}... ({len(text)} characters)"
 
 
 def describe(annotation: Any) -> str:
@@ -142,39 +168,65 @@ def parse(text: str, known: Mapping[str, Callable[..., Any]], kind: str) -> Any:
         ValueError: for anything that is not such a spec, an unknown name or an unknown field,
             with the nearest right one.
     """
-    try:
-        tree = ast.parse(text.strip(), mode="eval").body
-    except SyntaxError as error:
-        raise ValueError(f"cannot read the {kind} {text!r}: {error.msg}; write Name(field=value)") from None
+    tree = syntax(text, kind)
     if not isinstance(tree, ast.Name | ast.Call):
-        raise ValueError(f"{text!r} is no {kind}; write Name(field=value)")
-    return build(tree, text, known, kind)
+        raise ValueError(f"{shown(text)} is no {kind}; write Name(field=value)")
+    return build(tree, shown(text), known, kind)
+
+
+def syntax(text: str, kind: str) -> ast.expr:
+    """The syntax tree of a spec.
+
+    Raises:
+        ValueError: for a text that is too long, nested too deeply, or no expression of Python.
+    """
+    if not isinstance(text, str):
+        raise ValueError(f"{shown(text)} is no text; the {kind} is written Name(field=value)")
+    if len(text) > MAX_LENGTH:
+        raise ValueError(f"the {kind} {shown(text)} is too long; at most {MAX_LENGTH} characters are read")
+    too_deep = f"the {kind} {shown(text)} is nested too deeply; at most {MAX_DEPTH} levels are read"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SyntaxWarning)
+            tree = ast.parse(text.strip(), mode="eval").body
+    except SyntaxError as error:
+        raise ValueError(f"cannot read the {kind} {shown(text)}: {error.msg}; write Name(field=value)") from None
+    except (RecursionError, MemoryError):  # what Python's parser raises beyond its own depth
+        raise ValueError(too_deep) from None
+    except ValueError as error:  # of a NUL, or of half a surrogate pair
+        raise ValueError(f"cannot read the {kind} {shown(text)}: {error}; write Name(field=value)") from None
+    level: list[ast.AST] = [tree]
+    for _ in range(MAX_DEPTH):
+        level = [child for node in level for child in ast.iter_child_nodes(node)]
+    if level:
+        raise ValueError(too_deep)
+    return tree
 
 
 def build(node: ast.expr, text: str, known: Mapping[str, Callable[..., Any]], kind: str) -> Any:
-    """The value of one node of a spec's syntax tree."""
+    """The value of one node of a spec's syntax tree; `text` is the spec as messages show it."""
     if isinstance(node, ast.Name):
         return call(lookup(node.id, known, kind), {}, text)
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
         cls = lookup(node.func.id, known, kind)
         positional = getattr(cls, "positional", ())
         if len(node.args) > len(positional) or any(k.arg is None for k in node.keywords):
-            raise ValueError(f"in the {kind} {text!r}: {node.func.id} takes its fields by name, field=value")
+            raise ValueError(f"in the {kind} {text}: {node.func.id} takes its fields by name, field=value")
         written = [*zip(positional, node.args, strict=False), *((str(k.arg), k.value) for k in node.keywords)]
         if len(dict(written)) < len(written):
-            raise ValueError(f"in the {kind} {text!r}: {node.func.id} is given a field twice")
+            raise ValueError(f"in the {kind} {text}: {node.func.id} is given a field twice")
         return call(cls, {name: build(value, text, known, kind) for name, value in written}, text)
     if isinstance(node, ast.Tuple | ast.List):
         return tuple(build(item, text, known, kind) for item in node.elts)
     try:
         return ast.literal_eval(node)
-    except ValueError:
-        raise ValueError(f"in the {kind} {text!r}: {ast.unparse(node)!r} is neither a literal nor a spec") from None
+    except (ValueError, TypeError):  # TypeError: a set or a dictionary of what cannot be hashed
+        raise ValueError(f"in the {kind} {text}: {shown(ast.unparse(node))} is neither a literal nor a spec") from None
 
 
 def lookup(name: str, known: Mapping[str, Callable[..., Any]], kind: str) -> Callable[..., Any]:
     if name not in known:
-        raise ValueError(f"unknown {kind} {name!r}.{nearest(name, known)} Known: {', '.join(known)}")
+        raise ValueError(f"unknown {kind} {shown(name)}.{nearest(name, known)} Known: {', '.join(known)}")
     return known[name]
 
 
@@ -184,11 +236,16 @@ def call(cls: Callable[..., Any], fields: dict[str, Any], text: str) -> Any:
     declared = {f.name: f for f in dataclasses.fields(typing.cast(Any, cls))}
     for field in fields:
         if field not in declared:
-            raise ValueError(f"{name} has no field {field!r}.{nearest(field, declared)} It has: {', '.join(declared)}")
+            raise ValueError(
+                f"{name} has no field {shown(field)}.{nearest(field, declared)} It has: {', '.join(declared)}"
+            )
     missing = [n for n, f in declared.items() if f.default is dataclasses.MISSING and n not in fields]
     if missing:
-        raise ValueError(f"{text!r}: {name} needs {', '.join(m + '=' for m in missing)}")
-    return cls(**fields)
+        raise ValueError(f"{text}: {name} needs {', '.join(m + '=' for m in missing)}")
+    try:
+        return cls(**fields)
+    except ArithmeticError as error:
+        raise ValueError(f"{text}: {name} cannot be computed from these values: {error}") from None
 
 
 def split(text: str, separator: str) -> list[str]:

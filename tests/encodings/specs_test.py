@@ -117,6 +117,49 @@ def test_what_is_not_a_spec_is_refused(text):
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "RoPE(base=" + "9" * 400 + ")",
+        "RoPE(base=" + "9" * 5000 + ")",
+        "SelfExtend(window=" + "9" * 30 + ")",
+        "RoPE(base=" + "-" * 3000 + "1)",
+        "-" * 100_000 + "1",
+        "RoPE(base=" + "(" * 90 + ")" * 90 + ")",
+        "Layers((" * 3000 + "))" * 3000,
+        "RoPE(base=" + "not " * 3000 + "1)",
+        "RoPE(base=" + "1+" * 3000 + "1)",
+        "RoPE(base={[]})",
+        "RoPE(base={[]: 1})",
+        "RoPE(base='\ud800')",
+        "RoPE(base=\0)",
+        "RoPE(base='" + "x" * 60_000 + "')",
+        5,
+        None,
+    ],
+    ids=lambda text: str(text)[:24].encode("ascii", "replace").decode().replace("\0", "?"),
+)
+def test_what_is_too_large_or_too_deep_is_refused_in_a_short_message(text):
+    with pytest.raises(ValueError) as error:
+        encodings.parse(text)
+    assert type(error.value) is ValueError
+    assert len(str(error.value)) < 1000
+
+
+def test_integers_that_nothing_holds_are_refused_by_field():
+    for value in (10**400, 10**5000, -(10**400)):
+        for cls, fields in ((RoPE, {"base": value}), (YaRN, {"factor": 4.0, "original_length": value})):
+            with pytest.raises(ValueError, match=f"{cls.__name__}: (base|original_length)="):
+                cls(**fields)
+
+
+def test_a_long_spec_is_read():
+    factors = tuple(1 + n / 7 for n in range(128))
+    made = encodings.LongRoPE(short_factor=factors, long_factor=factors, original_length=64, factor=2.0)
+    assert len(repr(made)) > 4000
+    assert encodings.parse(repr(made)) == made
+
+
+@pytest.mark.parametrize(
     "text, said",
     [
         ("RoPE(base=1)", "base=1.0 must be greater than 1"),

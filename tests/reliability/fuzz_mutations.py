@@ -261,16 +261,21 @@ def safetensors_mutated(rng: random.Random, raw: bytes, here: str) -> bytes:
             return len(head).to_bytes(8, "little") + head + raw[end:]
 
 
+def named_tensors(tensors: dict[str, Any]) -> list[str]:
+    return sorted(name for name in tensors if name != "__metadata__")
+
+
 def retyped_tensor(rng: random.Random, tensors: dict[str, Any]) -> Any:
     kinds = ["I32", "U32", "F16", "BF16", "F64", "I64", "F8_E4M3", "F8_E5M2", "F4", "BOOL", "U8", "F99", "C64"]
-    for name in rng.sample(sorted(tensors), rng.choice([1, len(tensors)])):
+    names = named_tensors(tensors)
+    for name in rng.sample(names, rng.choice([1, len(names)])):
         tensors[name]["dtype"] = rng.choice(kinds)
     return tensors
 
 
 def moved_tensor(rng: random.Random, tensors: dict[str, Any]) -> Any:
     """Over another, beyond the end, backwards, or of another shape."""
-    name, other = rng.choice(sorted(tensors)), rng.choice(sorted(tensors))
+    name, other = rng.choices(named_tensors(tensors), k=2)
     start, end = tensors[name]["data_offsets"]
     far = [
         tensors[other]["data_offsets"],
