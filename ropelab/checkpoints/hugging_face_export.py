@@ -41,7 +41,7 @@ def export(
     *,
     pattern: Pattern | None = None,
     context_length: int | None = None,
-    version: int = 5,
+    version: int | None = None,
 ) -> Path:
     """Write a model, in the type of its parameters; the directory appears when it is whole.
 
@@ -50,7 +50,8 @@ def export(
         pattern: that it is evaluated with; causal if nothing is said.
         context_length: tokens of context that it is meant for, `max_position_embeddings`; its trained length if
             nothing is said, which an encoding that extends it does not change: see `extended_length`.
-        version: of transformers, 5 for `rope_parameters`, 4 for `rope_theta` and `rope_scaling`; 5 reads both.
+        version: of transformers, 5 for `rope_parameters` alone, 4 for `rope_theta` and `rope_scaling` alone; both if
+            nothing is said.
 
     Raises:
         CheckpointError: for what transformers' Llama cannot say, parameters that are not of this configuration, or a
@@ -103,7 +104,7 @@ def settings_of(
     encoding: Encoding,
     tokenizer: Tokenizer | None,
     context_length: int | None,
-    version: int,
+    version: int | None,
 ) -> dict[str, Any]:
     """All of config.json."""
     length = context_length or (encoding.original_length if isinstance(encoding, DynamicNTK) else config.trained_length)

@@ -77,6 +77,12 @@ class LongRoPE(Growing):
     def depends_on_length(self) -> bool:
         return self.per == "sequence" and self.select == "length" and self.short_factor != self.long_factor
 
+    @property
+    def amplitude(self) -> float:
+        """What queries and keys are multiplied by."""
+        given = self.attention_factor
+        return longrope_attention_factor(self.factor, self.original_length) if given is None else given
+
     def frame_of(self, q_pos_BT: Array) -> Array:
         return (jnp.asarray(q_pos_BT) >= self.original_length).astype(jnp.int32)
 
@@ -93,14 +99,12 @@ class LongRoPE(Growing):
     def frequencies(self, head_dim: int, length: int | Array) -> tuple[Frequencies, float]:
         dim, base = self.turned(head_dim), self.known_base()
         short, long = (longrope_frequencies(dim, base=base, divisors=d) for d in (self.short_factor, self.long_factor))
-        given = self.attention_factor
-        amplitude = longrope_attention_factor(self.factor, self.original_length) if given is None else given
         if self.select != "length":
-            return (short if self.select == "short" else long), amplitude
+            return (short if self.select == "short" else long), self.amplitude
         if isinstance(length, int | np.integer):
-            return (long if length > self.original_length else short), amplitude
+            return (long if length > self.original_length else short), self.amplitude
         with float64():
-            return jnp.where(length > self.original_length, long, short), amplitude
+            return jnp.where(length > self.original_length, long, short), self.amplitude
 
 
 SHORT, LONG = (1.0, 1.0, 1.0, 1.1, 1.2, 1.3, 1.4, 1.5), (1.0, 1.2, 1.5, 2.0, 3.0, 4.0, 4.5, 5.0)

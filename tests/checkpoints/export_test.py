@@ -32,9 +32,18 @@ def test_what_is_written_is_what_transformers_has_loaded(name: str, tmp_path: Pa
     """Byte for byte, so the frozen logits are those of transformers on what is written today."""
     variant, encoding = EXPORTS[name]
     lab = tiny.lab(variant).swap(encoding)
-    folder = lab.export(tmp_path / "model")
+    length = extended_length(lab.config.trained_length, lab.original.wiring.encoding, lab.encoding)
+    folder = export(
+        tmp_path / "model", lab.params, lab.config, lab.encoding, lab.tokenizer, context_length=length, version=5
+    )
     assert written(folder) == {"config.json", "model.safetensors"}
-    assert (folder / "config.json").read_text() == str(GOLDEN[f"exports/{name}/config"])
+    frozen = str(GOLDEN[f"exports/{name}/config"])
+    assert (folder / "config.json").read_text() == frozen
+    both = json.loads((lab.export(tmp_path / "both") / "config.json").read_text())  # transformers 4 reads this too
+    assert both["rope_theta"] == both["rope_parameters"]["rope_theta"]
+    assert {key: value for key, value in both.items() if key not in ("rope_theta", "rope_scaling")} == json.loads(
+        frozen
+    )
     digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
     assert digest == str(GOLDEN[f"exports/{name}/sha256"])
     theirs = GOLDEN[f"exports/{name}/logits"]

@@ -31,6 +31,8 @@ def test_one_setting_in_every_dialect(capsys: pytest.CaptureFixture) -> None:
     assert list(found) == DIALECTS
     assert json.loads(found["hf"]) == {
         "max_position_embeddings": 8192,
+        "rope_theta": 10000.0,
+        "rope_scaling": {"rope_type": "linear", "factor": 2.0},
         "rope_parameters": {"rope_type": "linear", "rope_theta": 10000.0, "factor": 2.0},
     }
     assert found["llama.cpp"] == "--rope-scaling linear --rope-scale 2 --rope-freq-base 10000 -c 8192"

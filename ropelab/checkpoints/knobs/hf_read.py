@@ -3,6 +3,8 @@
     transformers 5   "rope_parameters": {"rope_type": "yarn", "rope_theta": 10000.0, "factor": 4.0, ...}
     transformers 4   "rope_theta": 10000.0, "rope_scaling": {"rope_type" or "type": "yarn", "factor": 4.0, ...}
 
+A file may have both, as `hf_write` writes it for both versions; they must agree.
+
 What a key does depends on the model class that reads it, and so on `model_type`: transformers' Llama turns whole heads
 and all layers alike, so that `partial_rotary_factor`, `no_rope_layers` and settings per layer type are refused where
 it would not apply them. A file without `model_type` is read as a Llama's, unless a key says which layers are meant.
@@ -35,6 +37,7 @@ UNREAD = {
     "qk_rope_head_dim": "latent attention turns a part of its own; there is no encoding for it here",
     "alibi": "positions are biases, not rotations; use ALiBi()",
 }
+BESIDE = ("rope_theta", PARTIAL)  # keys that stand beside rope_scaling in transformers 4
 ON_BY_DEFAULT = {("llama4_text", "attn_temperature_tuning")}
 
 
@@ -80,9 +83,21 @@ def rope_settings(config: Mapping[str, Any]) -> dict[str, Any]:
         if value is not None and not isinstance(value, Mapping):
             raise CheckpointError(f"{WHERE}: {name} holds a {type(value).__name__}, not a JSON object")
         found.append(dict(value or {}))
-    if all(found) and found[0] != found[1]:
-        raise CheckpointError(f"{WHERE} has both rope_parameters and rope_scaling, and they differ; keep one")
-    return found[0] or found[1]
+    new, old = found
+    if new and old:
+        for key in sorted({*normal(new), *normal(old)}):
+            said = [normal(rope).get(key) for rope in found]
+            if said[0] != said[1] and not (key in BESIDE and None in said):
+                raise CheckpointError(
+                    f"{WHERE} has both rope_parameters and rope_scaling, and they differ in {key}: {said[0]!r} and "
+                    f"{said[1]!r}; transformers 4 reads the latter, so keep one"
+                )
+    return old | new
+
+
+def normal(rope: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with the newer name of the type."""
+    return {"rope_type": rope.get("type", "default")} | {key: value for key, value in rope.items() if key != "type"}
 
 
 def one(config: Mapping[str, Any], settings: Mapping[str, Any], *, nested: bool = False) -> Encoding:

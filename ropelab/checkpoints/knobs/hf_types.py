@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from ropelab.checkpoints.errors import CheckpointError
-from ropelab.checkpoints.knobs.setting import cannot_say, check_rest, whole
+from ropelab.checkpoints.knobs.setting import cannot_say, check_rest, real, whole
 from ropelab.encodings.dynamic_ntk import DynamicNTK
 from ropelab.encodings.llama3 import Llama3RoPE
-from ropelab.encodings.longrope import LongRoPE
+from ropelab.encodings.longrope import LongRoPE, longrope_attention_factor
 from ropelab.encodings.pi import PI
 from ropelab.encodings.proportional import ProportionalRoPE
 from ropelab.encodings.rope import RoPE
@@ -82,12 +82,25 @@ def build(name: str, rope: Mapping[str, Any], config: Mapping[str, Any], **share
     fields = {field: rope[key] for key, field in kind.fields.items() if rope.get(key) is not None}
     if name == "dynamic":
         fields["original_length"] = length_of(config, name)
-    if name == "longrope" and "factor" not in fields:
-        fields["factor"] = length_of(config, name) / fields["original_length"]
     try:
+        if name == "longrope":
+            fields |= longrope_defaults(fields, config)
         return kind.encoding(**shared, **fields)
+    except CheckpointError:
+        raise
     except (ValueError, OverflowError) as error:  # JSON has integers that no float holds
         raise CheckpointError(f"config.json, rope type {name!r}: {error}") from None
+
+
+def longrope_defaults(fields: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    """The factor, where the lengths say it; and an attention factor that is the usual one is not stated."""
+    original = whole("config.json", L0, fields["original_length"])
+    assert original is not None
+    factor = fields.get("factor", None)
+    factor = length_of(config, "longrope") / original if factor is None else real("config.json", "factor", factor)
+    stated = fields.get("attention_factor")
+    usual = original > 1 and stated == longrope_attention_factor(factor, original)
+    return {"factor": factor, "attention_factor": None if usual else stated}
 
 
 def length_of(config: Mapping[str, Any], name: str) -> int:

@@ -1,6 +1,10 @@
 """An encoding → the keys of transformers' `config.json`; the inverse of `hf_read`.
 
-Source: transformers 5.23, modeling_rope_utils.py and the configuration classes.
+transformers 5 reads `rope_parameters`. transformers 4 reads `rope_theta` and `rope_scaling` and ignores
+`rope_parameters` without a word, so that a file with that alone has base 10000 and no scaling there. Both are written,
+and 5 takes `rope_scaling` where it finds both.
+
+Source: transformers 5.24 and 4.56.2, modeling_rope_utils.py and the configuration classes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -8,13 +12,16 @@ from typing import Any
 
 from ropelab.checkpoints.knobs import hf_layers, hf_types
 from ropelab.checkpoints.knobs.hf_read import SLICED
-from ropelab.checkpoints.knobs.hf_types import LENGTH, PARTIAL
+from ropelab.checkpoints.knobs.hf_types import L0, LENGTH, PARTIAL
 from ropelab.checkpoints.knobs.setting import cannot_say, rotary_of
 from ropelab.encodings.base import Encoding
 from ropelab.encodings.dynamic_ntk import DynamicNTK
 from ropelab.encodings.layers import Layers
+from ropelab.encodings.longrope import LongRoPE
 from ropelab.encodings.nope import NoPE
 from ropelab.encodings.rotary import Rotary
+
+OLD_NAMES = {"gpt_neox": ("rotary_emb_base", "rotary_pct")}  # of rope_theta and PARTIAL, in transformers 4
 
 
 def to_hf(
@@ -25,7 +32,7 @@ def to_hf(
     model_type: str | None = None,
     layer_types: Sequence[str] | None = None,
     layers: int | None = None,
-    version: int = 5,
+    version: int | None = None,
 ) -> dict[str, Any]:
     """The keys of `config.json` that mean an encoding.
 
@@ -34,13 +41,13 @@ def to_hf(
         model_type: written along; who turns a part of each head, or has layers without rotation, is no Llama.
         layer_types: the type of each layer, to say a schedule by types. They choose the attention pattern too.
         layers: the depth of the model; one period of a schedule if nothing is said.
-        version: 5 for `rope_parameters`, 4 for `rope_theta` and `rope_scaling`.
+        version: 5 for `rope_parameters` alone, 4 for `rope_theta` and `rope_scaling` alone; both if nothing is said.
 
     Raises:
         CheckpointError: for what transformers cannot say.
     """
-    if version not in (4, 5):
-        raise ValueError(f"version={version} of transformers; 4 and 5 are written")
+    if version not in (4, 5, None):
+        raise ValueError(f"version={version} of transformers; 4, 5 and both (None) are written")
     about: dict[str, Any] = {} if model_type is None else {"model_type": model_type}
     about |= {} if context_length is None else {LENGTH: context_length}
     each = encoding.schedule if isinstance(encoding, Layers) else (encoding,)
@@ -64,7 +71,7 @@ def to_hf(
 
 
 def flat(
-    encoding: Encoding, head_dim: int | None, model_type: str | None, version: int, about: Mapping[str, Any]
+    encoding: Encoding, head_dim: int | None, model_type: str | None, version: int | None, about: Mapping[str, Any]
 ) -> dict[str, Any]:
     """One setting for all layers that turn."""
     rotary, kind, keys = parameters(encoding, head_dim)
@@ -83,17 +90,34 @@ def flat(
             why = f"a part of each head is turned by model_type {', '.join(sorted(SLICED))}. Give one, and head_dim="
             raise cannot_say(f"transformers' {model_type or 'llama'}", encoding, why)
         keys[PARTIAL], beside["head_dim"] = rotary.rotary_dim / head_dim, head_dim
-    if version == 5:
-        return beside | {"rope_parameters": {"rope_type": kind, "rope_theta": rotary.base} | keys}
-    scaling = None if kind == "default" and not keys else {"rope_type": kind} | keys
-    return beside | {"rope_theta": rotary.base, "rope_scaling": scaling}
+    found: dict[str, Any] = {}
+    if version != 5:
+        found |= for_version_4(rotary, kind, keys, model_type)
+    if version != 4:
+        found["rope_parameters"] = {"rope_type": kind, "rope_theta": rotary.base} | keys
+    return beside | found
+
+
+def for_version_4(rotary: Rotary, kind: str, keys: dict[str, Any], model_type: str | None) -> dict[str, Any]:
+    """What transformers 4 reads of a setting."""
+    base, part = OLD_NAMES.get(model_type or "llama", ("rope_theta", PARTIAL))
+    found: dict[str, Any] = {base: rotary.base}
+    scaling = {key: value for key, value in keys.items() if key != PARTIAL}
+    if kind == "proportional":
+        scaling = keys
+    elif PARTIAL in keys:
+        found[part] = keys[PARTIAL]
+    if isinstance(rotary, LongRoPE):  # its factor is max_position_embeddings over this, whatever `factor` says
+        found[L0] = rotary.original_length
+        keys["attention_factor"] = scaling["attention_factor"] = rotary.amplitude
+    return found | {"rope_scaling": {"rope_type": kind} | scaling if scaling else None}
 
 
 def typed(
-    encoding: Encoding, each: Sequence[Encoding], names: Sequence[str], head_dim: int | None, version: int
+    encoding: Encoding, each: Sequence[Encoding], names: Sequence[str], head_dim: int | None, version: int | None
 ) -> dict[str, Any]:
     """A setting for each layer type."""
-    if version != 5:
+    if version == 4:
         raise cannot_say("transformers 4", encoding, "settings per layer type came with version 5. Write that")
     found: dict[str, Any] = {}
     for i, name in enumerate(names):

@@ -1,5 +1,6 @@
 """config.json beyond a Llama's one setting: searched lists, parts of heads, and layers that differ."""
 
+import json
 from typing import Any
 
 import pytest
@@ -17,8 +18,12 @@ from ropelab.encodings import (
     ProportionalRoPE,
     RoPE,
     YaRN,
+    parse,
 )
+from tests.checkpoints.knobs.dialects import same_frequencies
+from tests.golden import make_rope_settings as rope_settings
 
+FROZEN = json.loads(rope_settings.FILE.read_text())
 L0 = "original_max_position_embeddings"
 SHORT, LONG = [1.0, 1.1, 1.2, 1.3], [1.0, 2.0, 3.0, 4.0]
 SEARCHED = {"short_factor": SHORT, "long_factor": LONG}
@@ -180,11 +185,49 @@ def test_transformers_4_and_5_say_the_same(encoding: Encoding) -> None:
 def test_what_is_written_in_full() -> None:
     encoding = YaRN(base=1e4, factor=4, original_length=2048, beta_fast=16)
     rope = {"rope_type": "yarn", "factor": 4.0, L0: 2048, "beta_fast": 16.0}
-    assert knobs.to_hf(encoding) == {"rope_parameters": rope | {"rope_theta": 1e4}}
+    assert knobs.to_hf(encoding, version=5) == {"rope_parameters": rope | {"rope_theta": 1e4}}
+    assert knobs.to_hf(encoding) == knobs.to_hf(encoding, version=5) | knobs.to_hf(encoding, version=4)
     assert knobs.to_hf(encoding, version=4) == {"rope_theta": 1e4, "rope_scaling": rope}
     assert knobs.to_hf(ROPE, version=4, model_type="llama") == {
         "model_type": "llama", "rope_theta": 5e4, "rope_scaling": None,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", rope_settings.CASES)
+def test_transformers_4_and_5_have_read_what_is_written_as_it_is_meant(name: str) -> None:
+    """Frozen: what the configuration classes of both held of these files."""
+    model_type, spec, length = rope_settings.CASES[name]
+    meant, sizes = parse(spec), rope_settings.SIZES
+    written = FROZEN["written"][name]
+    about = {"head_dim": rope_settings.HEAD_DIM, "context_length": length, "model_type": model_type}
+    assert sizes | knobs.to_hf(meant, **about) == written
+    four, five = FROZEN["4.56.2"][name], FROZEN["5.24.0"][name]
+    for read in (written, sizes | four, sizes | five):
+        found = knobs.from_hf({"model_type": model_type} | read)
+        same_frequencies(meant, found, rope_settings.HEAD_DIM)
+        assert type(found) is type(meant) or name == "ntk"
+    assert four["rope_theta"] == five["rope_parameters"]["rope_theta"]
+    if name.startswith("longrope"):  # 4 takes this one, and the context over it for the factor
+        assert four[L0] == meant.original_length  # pyright: ignore[reportAttributeAccessIssue]
+        assert four["rope_scaling"]["attention_factor"] == meant.amplitude  # pyright: ignore[reportAttributeAccessIssue]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"rope_theta": 2e4},
+        {"rope_scaling": {"rope_type": "linear", "factor": 4.0}},
+        {"rope_scaling": {"rope_type": "yarn", "factor": 4.0, L0: 1024}},
+        {"rope_scaling": {"rope_type": "yarn", "factor": 4.0, L0: 2048, "beta_fast": 16.0}},
+        {"rope_scaling": {"rope_type": "yarn", "factor": 4.0, L0: 2048, "rope_theta": 2e4}},
+        {L0: 1024},
+    ],
+)
+def test_two_versions_that_disagree_are_refused(change: dict[str, Any]) -> None:
+    both = knobs.to_hf(YaRN(base=1e4, factor=4, original_length=2048), context_length=8192, model_type="llama")
+    assert knobs.from_hf(both | {"rope_scaling": both["rope_scaling"] | {"type": "yarn"}}) == knobs.from_hf(both)
+    with pytest.raises(CheckpointError):
+        knobs.from_hf(both | change)
 
 
 def test_a_schedule_is_written_to_the_depth_of_the_model() -> None:
