@@ -32,11 +32,22 @@ from ropelab.models.parameters import fingerprint
 from ropelab.reporting import files
 from ropelab.reporting.decoding_table import decoding_report, print_decoding
 
+FIELDS = {
+    "model": "smollm2, a .gguf file, a Hugging Face directory or hub id, or the folder of a training.",
+    "encodings": "Length-dependent ones, separated by ;.",
+    "first": "Tokens before this one are read as a prompt.",
+    "length": "Tokens of the text that are scored.",
+    "text": "python-reference, python-stdlib, a UTF-8 file or a folder.",
+    "dtype": "Of the parameters and the computation; bfloat16 is slow on a CPU.",
+    "kernel": "Of attention.",
+}
+
 
 def main(config: Config, workdir: Path, command: str) -> None:
     wanted = [length_dependent(text) for text in specs.split(config.encodings, ";")]
     if not 1 < config.first < config.length:
         raise ValueError(f"config.first={config.first} must lie between 2 and config.length={config.length}")
+    launch.warn_if_slow(config.dtype)
     text, lab = read_text(config.text), load(config.model, dtype=config.dtype)
     protocol = Protocol(
         model=lab.name,
@@ -91,4 +102,4 @@ def with_progress(
 
 
 if __name__ == "__main__":
-    sys.exit(launch.run(main, "configs/decode_smollm2.py"))
+    sys.exit(launch.run(main, "configs/decode_smollm2.py", words=FIELDS))

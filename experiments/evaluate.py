@@ -21,7 +21,7 @@ from absl import flags
 from tqdm import tqdm
 
 from experiments import devices, launch
-from experiments.swap import parse_arm
+from experiments.swap import labelled, parse_arm
 from ropelab import attention
 from ropelab.data.text import read_text
 from ropelab.encodings import specs
@@ -42,7 +42,8 @@ from ropelab.reporting.perplexity_figure import image
 
 HELP = {
     "model": "smollm2, a .gguf file, a Hugging Face directory or hub id, or the folder of a training.",
-    "encodings": "Arms beside the unchanged model, separated by ;: an encoding, a pattern, or both joined by a plus.",
+    "encodings": "Variants besides the unchanged model, separated by ;: an encoding, a pattern, or both joined by a "
+    "plus, each with a label before it if wanted: Log = mine.py:LogRoPE(window=128).",
     "patterns": "Patterns, separated by ;: every arm is measured under its own and under each of these.",
     "evals": "Evaluations, separated by commas, settings in brackets.",
     "lengths": "Tokens of context.",
@@ -71,11 +72,12 @@ def act(values: flags.FlagValues, words: list[str], command: str) -> int:
     launch.no_words(words, "settings are given as --name=value")
     if not values.workdir:
         raise ValueError("--workdir is missing; name a folder for everything the run writes")
-    workdir = Path(values.workdir)
+    workdir = Path(values.workdir).expanduser()
     evaluations = catalogue.parse(values.evals)
     wanted = arms_asked_for(values.encodings, values.patterns)
     lengths = launch.lengths(values.lengths)
     text = read_text(values.text)
+    launch.warn_if_slow(values.dtype)
     lab = load(values.model, dtype=values.dtype, mesh=devices.mesh_of(values))
     labs = swapped(lab, wanted)
     text_T = tokens_of(lab, text.content) if lab.tokenizer else np.zeros(0, np.int32)
@@ -106,8 +108,8 @@ def act(values: flags.FlagValues, words: list[str], command: str) -> int:
 
 def arms_asked_for(encodings: str, patterns: str) -> dict[str, tuple[Any, Any]]:
     """Encoding and pattern of every arm but the first, by name; None is the model's own."""
-    asked = {text: parse_arm(text) for text in specs.split(encodings, ";")}
-    also = {text: attention.parse(text) for text in specs.split(patterns, ";")}
+    asked = {name: parse_arm(spec) for name, spec in labelled(specs.split(encodings, ";")).items()}
+    also = {name: attention.parse(spec) for name, spec in labelled(specs.split(patterns, ";")).items()}
     for name, pattern in also.items():
         asked |= {f"{n} + {name}": (encoding, pattern) for n, (encoding, own) in list(asked.items()) if own is None}
     return {name: (None, pattern) for name, pattern in also.items()} | asked

@@ -3,27 +3,36 @@
     python -m experiments.swap --config=configs/swap_smollm2.py --workdir=runs/swap \
         --config.encodings="PI(factor=2.0); YaRN(factor=2.0, original_length=8192)" --config.lengths=4096,12288
 
-The unchanged model is always the first arm, the unchanged model on text chopped at its trained length the second.
-Written to the workdir: results.csv, per_token.npz, receipts.json, config.json, perplexity.png and .pdf, report.md.
+Variants are separated by semicolons; one with a label, "Log = mine.py:LogRoPE(window=128)", has it in all tables and
+figures. The unchanged model is always the first variant, and where a text is longer than its trained length, the
+unchanged model on text chopped at that length the second. Written to the workdir: results.csv, per_token.npz,
+receipts.json, config.json, perplexity.png and .pdf, report.md. The same command resumes; a workdir that holds results
+under other settings is refused, unless --accept names what may differ.
 """
 
 import dataclasses
 import io
+import re
 import sys
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from absl import flags
 from tqdm import tqdm
 
-from experiments import launch
+from experiments import launch, workdirs
 from experiments.launch import Config
 from ropelab import attention
+from ropelab.attention import kernels
+from ropelab.attention.exchange import Exchange
 from ropelab.attention.patterns import CLASSES
 from ropelab.data.text import Text, read_text
 from ropelab.encodings import specs
 from ropelab.encodings.outside import parse_from
-from ropelab.evaluation.arms import Arm, baselines
+from ropelab.evaluation.arms import UNCHANGED, Arm, baselines
 from ropelab.evaluation.memory import check_memory
 from ropelab.evaluation.perplexity import documents
 from ropelab.evaluation.protocol import Protocol
@@ -39,30 +48,79 @@ PART = 2048
 OUTPUTS = ("results.csv", "per_token.npz", "receipts.json", "perplexity.png", "perplexity.pdf", "report.md")
 
 
-def main(config: Config, workdir: Path, command: str) -> None:
-    wanted = [(text, *parse_arm(text)) for text in specs.split(config.encodings, ";")]
+LABEL = re.compile(
+    r"\s*(?P<label>[^=()/:]+?)\s*=\s*(?P<spec>[^=].*)", re.DOTALL
+)  # a spec has no "=" before its bracket
+ACCEPT = "Settings that may differ from those the workdir was begun with; measured passes are kept."
+
+FIELDS = {
+    "model": "smollm2, a .gguf file, a Hugging Face directory or hub id, or the folder of a training.",
+    "encodings": "Variants, separated by ;: an encoding, a pattern, or both joined by a plus, with a label before it "
+    "if wanted.",
+    "lengths": "Tokens of each window.",
+    "windows": "Windows of the longest length, the first ones of the text.",
+    "text": "python-reference, python-stdlib, a UTF-8 file or a folder.",
+    "edges": "Positions at which the bands of the table by position begin and end.",
+    "last": "Tokens at the end of each length that have a column of their own.",
+    "dtype": "Of the parameters and the computation; bfloat16 is slow on a CPU.",
+    "kernel": "Of attention.",
+}
+
+
+def main(config: Config, folder: Path, command: str, accept: Sequence[str] = ()) -> None:
+    with workdirs.held(folder, config.to_dict(), accept):
+        measure_variants(config, folder, command)
+
+
+def measure_variants(config: Config, workdir: Path, command: str) -> None:
+    wanted = [(name, *parse_arm(spec)) for name, spec in labelled(specs.split(config.encodings, ";")).items()]
+    if isinstance(kernels.parse(config.kernel), Exchange):
+        raise ValueError(f"config.kernel={config.kernel!r} needs a mesh of devices; use auto, or swap in Python")
     text = read_text(config.text)
+    launch.warn_if_slow(config.dtype)
     lab = load(config.model, dtype=config.dtype)
     protocol = protocol_of(config, lab, text)
     tokens = documents(tokens_of(lab, text.content), protocol.stride, protocol.windows)
     labs = swapped(lab, wanted, config.kernel)
-    arms = [*baselines(lab.swap(kernel=config.kernel).model), *(Arm(name, one.model) for name, one in labs.items())]
+    arms = [
+        *baselines(lab.swap(kernel=config.kernel).model, protocol.stride),
+        *(Arm(name, one.model) for name, one in labs.items()),
+    ]
     for arm in arms:
         check_memory(arm.model.wiring, protocol.stride, PART, config.dtype)
     receipts = {"unchanged": lab.swap(kernel=config.kernel).receipt()} | {n: one.receipt() for n, one in labs.items()}
-    for name in OUTPUTS:
-        (workdir / name).unlink(missing_ok=True)
     files.write_json(workdir / "config.json", config.to_dict())
-    files.write_json(workdir / "receipts.json", {name: dataclasses.asdict(r) for name, r in receipts.items()})
     measured = measured_with_progress(arms, tokens, protocol, workdir / "measurements")
-    write_data(workdir, measured, protocol)
-    write_figure(workdir, measured, protocol, lab.config.trained_length)
-    rows = records(measured, protocol)
+    # everything that can raise comes before the first result is replaced
+    rows, figures = records(measured, protocol), drawn(measured, protocol, lab.config.trained_length)
     facts = {name: dataclasses.asdict(receipt) for name, receipt in receipts.items()}
-    files.write(workdir / "report.md", swap_report(rows, facts, protocol=protocol.line(), command=command))
+    page = swap_report(rows, facts, protocol=protocol.line(), command=command)
+    files.write_json(workdir / "receipts.json", facts)
+    write_data(workdir, measured, protocol)
+    for kind, figure in figures.items():
+        files.write(workdir / f"perplexity.{kind}", figure)
+    files.write(workdir / "report.md", page)
     print_tables(rows, protocol.line())
     print(verdict(rows))
     print(f"written to {workdir}: {', '.join(OUTPUTS)}, config.json")
+
+
+def labelled(texts: Sequence[str]) -> dict[str, str]:
+    """The spec of each variant by its name: the label before an equals sign, or the spec itself.
+
+    Raises:
+        ValueError: for a name that two variants have, or a label that is the unchanged model's.
+    """
+    found: dict[str, str] = {}
+    for text in texts:
+        match = LABEL.fullmatch(text)
+        name, spec = (match["label"], match["spec"]) if match else (text, text)
+        if name.startswith(UNCHANGED):
+            raise ValueError(f"the label {name!r} is that of the model as it is; take another")
+        if name in found:
+            raise ValueError(f"two arms are the same, or have the label {name!r}; leave one out, or name them apart")
+        found[name] = spec
+    return found
 
 
 def parse_arm(text: str) -> tuple[Any, Any]:
@@ -83,7 +141,7 @@ def swapped(lab: Lab, wanted: list[tuple[str, Any, Any]], kernel: str) -> dict[s
     """The arms that were asked for, by the text that asked."""
     labs = {text: lab.swap(encoding, pattern, kernel) for text, encoding, pattern in wanted}
     wirings = [one.model.wiring for one in labs.values()]
-    if len(labs) < len(wanted) or len(set(wirings)) < len(wirings):
+    if len(set(wirings)) < len(wirings):
         raise ValueError("two arms are the same; leave one out")
     for text, one in labs.items():
         if one.model.wiring[:3] == lab.model.wiring[:3]:
@@ -131,17 +189,28 @@ def write_data(workdir: Path, measured: list[Measured], protocol: Protocol) -> N
     files.write(workdir / "per_token.npz", archive.getvalue())
 
 
-def write_figure(workdir: Path, measured: list[Measured], protocol: Protocol, trained_length: int) -> None:
-    """Perplexity against position at the longest length."""
+def drawn(measured: list[Measured], protocol: Protocol, trained_length: int) -> dict[str, bytes]:
+    """Perplexity against position at the longest length, by kind of file."""
     figure = perplexity_figure(
         {one.arm.name: one.nll for one in measured if one.length == protocol.stride},
         trained_length=trained_length,
         title=f"{protocol.model} on {protocol.text}, {protocol.stride} tokens",
         protocol=protocol.line(),
     )
-    for kind in ("png", "pdf"):
-        files.write(workdir / f"perplexity.{kind}", image(figure, kind))
+    return {kind: image(figure, kind) for kind in ("png", "pdf")}
+
+
+def run(argv: Sequence[str] | None = None) -> int:
+    """The exit code of a command line."""
+    options = flags.FlagValues()
+    flags.DEFINE_list("accept", [], ACCEPT, flag_values=options)
+    experiment = partial(with_options, options=options)
+    return launch.run(experiment, "configs/swap_smollm2.py", argv, options=options, words=FIELDS)
+
+
+def with_options(config: Config, folder: Path, command: str, options: flags.FlagValues) -> None:
+    main(config, folder, command, options.accept)
 
 
 if __name__ == "__main__":
-    sys.exit(launch.run(main, "configs/swap_smollm2.py"))
+    sys.exit(run())

@@ -21,8 +21,10 @@ from rich.table import Table
 import ropelab
 from experiments import launch
 from experiments.launch import Config
-from experiments.planning import defaults, plan_of
+from experiments.planning import defaults, plan_of, words
+from experiments.workdirs import refuse_others
 from ropelab.reporting.numbers import as_number, number
+from ropelab.training.folder import PLAN
 from ropelab.training.loop import train
 from ropelab.training.manifest import DamagedError
 from ropelab.training.reporter import Diverged
@@ -31,8 +33,10 @@ from ropelab.training.signals import Stopped
 
 
 def main(config: Config, workdir: Path, command: str, options: flags.FlagValues) -> int:
+    refuse_others(workdir, PLAN)
     wanted = plan_of(config.to_dict())
     ropelab.init_distributed(options.coordinator, options.processes, options.process)
+    launch.warn_if_slow(config.compute.dtype)
     try:
         rows = train(wanted, workdir, accept=options.accept, command=command)
     except (Diverged, DamagedError) as end:
@@ -71,7 +75,7 @@ def run(argv: Sequence[str] | None = None) -> int:
     flags.DEFINE_integer("processes", None, "How many processes there are.", flag_values=options)
     flags.DEFINE_integer("process", None, "Which of them this is, from 0.", flag_values=options)
     experiment = partial(main, options=options)
-    return launch.run(experiment, "configs/smoke.py", argv, options=options, defaults=defaults())
+    return launch.run(experiment, "configs/smoke.py", argv, options=options, defaults=defaults(), words=words())
 
 
 if __name__ == "__main__":

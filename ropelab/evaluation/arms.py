@@ -9,6 +9,7 @@ from ropelab.encodings.rotary import Rotary
 from ropelab.models.module import Model
 
 UNCHANGED = "unchanged"
+CHOPPED = f"{UNCHANGED}, chopped at"
 
 
 class Arm(NamedTuple):
@@ -25,10 +26,11 @@ class Arm(NamedTuple):
     window: int | None = None
 
 
-def baselines(original: Model) -> list[Arm]:
-    """The two arms that every table begins with."""
+def baselines(original: Model, longest: int) -> list[Arm]:
+    """The arms that every table begins with: the model as it is, and on chopped text where `longest` is beyond its
+    trained length; on shorter texts both are the same."""
     trained = original.config.trained_length
-    chopped = [Arm(f"{UNCHANGED}, chopped at {trained}", original, trained)] if trained > 1 else []
+    chopped = [Arm(f"{CHOPPED} {trained}", original, trained)] if 1 < trained < longest else []
     return [Arm(UNCHANGED, original), *chopped]
 
 

@@ -112,16 +112,31 @@ def kept_or_measured(
     path = file_of(piece, setting, folder)
     if path.is_file():
         advance(piece.unit.trials)
-        return json.loads(path.read_text(encoding="utf-8"))
+        return kept_unit(path)
     said = {"seed": setting.seed, "protocol": setting.line(piece.evaluation)}
     found = [
         recorded(one, piece.arm.name, piece.name, piece.unit, **said)
         for one in piece.evaluation.measure(bench_of(piece, setting), piece.unit, advance)
     ]
-    partial = path.with_suffix(".partial")
+    partial = path.with_name(f"{path.stem}.{os.getpid()}.partial")
     partial.write_text(json.dumps(found), encoding="utf-8")
     os.replace(partial, path)
     return found
+
+
+def kept_unit(path: Path) -> list[dict[str, Any]]:
+    """The records of a unit that was measured before.
+
+    Raises:
+        ValueError: if its file is damaged, naming it.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+            raise ValueError("no list of records")
+        return found
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is damaged ({error}); remove it, and the same command measures it again") from None
 
 
 def file_of(piece: Piece, setting: Setting, folder: Path) -> Path:

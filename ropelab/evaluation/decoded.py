@@ -5,7 +5,6 @@ text, a decoder those of the text so far, and the hidden states behind it were m
 """
 
 import math
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +16,7 @@ import numpy as np
 from ropelab.evaluation.arms import Arm
 from ropelab.evaluation.perplexity import nll_of_document
 from ropelab.evaluation.protocol import Protocol
-from ropelab.evaluation.study import Pass, file_of
+from ropelab.evaluation.study import Pass, file_of, keep, kept_pass
 from ropelab.models.generation import Decoder
 from ropelab.models.module import Model
 
@@ -80,11 +79,8 @@ def both_ways(
                     nll = nll_of_document(arm.model, tokens_T, window=None, advance=advance)[first - 1 :]
                 else:
                     nll = nll_decoded(arm.model, tokens_T, first, advance)
-                partial = path.with_suffix(".partial.npz")
-                np.savez(partial, nll=nll)
-                os.replace(partial, path)
-            with np.load(path, allow_pickle=False) as kept:
-                found[Key(arm.name, way)] = kept["nll"]
+                keep(path, nll=nll)
+            found[Key(arm.name, way)], _ = kept_pass(path)
     return found
 
 

@@ -8,6 +8,8 @@ import hashlib
 import json
 import os
 import time
+import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +20,9 @@ from ropelab.encodings.outside import written_in
 from ropelab.evaluation.arms import Arm, passes
 from ropelab.evaluation.perplexity import Score, bands, nll_of_document, score
 from ropelab.evaluation.protocol import Protocol
+
+# what NumPy and zlib raise for a file that was cut or changed
+DAMAGES = (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error, NotImplementedError)
 
 
 class Measured(NamedTuple):
@@ -106,9 +111,44 @@ def known_beginning(one: Pass, protocol: Protocol, folder: Path) -> tuple[np.nda
     whole = file_of(one._replace(arm=one.arm._replace(window=None)), protocol, folder)
     if not whole.is_file():
         return None, 0.0
-    with np.load(whole, allow_pickle=False) as kept:
-        beginning = kept["nll"][: one.arm.window - 1]
-        return beginning, float(kept["seconds"]) * beginning.size / kept["nll"].size
+    nll, seconds = kept_pass(whole)
+    beginning = nll[: one.arm.window - 1]
+    return beginning, seconds * beginning.size / nll.size
+
+
+def kept_pass(path: Path) -> tuple[np.ndarray, float]:
+    """`(nll, seconds)` of a file that `keep` wrote, 0 seconds where it has none.
+
+    Raises:
+        ValueError: if it is damaged, naming it.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as kept:
+            return kept["nll"], float(kept["seconds"]) if "seconds" in kept else 0.0
+    except PermissionError:
+        raise
+    except DAMAGES as error:
+        said = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ValueError(
+            f"{path} is damaged ({said:.200}); remove it, and the same command measures it again"
+        ) from None
+
+
+def keep(path: Path, **arrays: Any) -> None:
+    """Write arrays as one file that is whole or not there, under a name of this process until then.
+
+    What killed processes left of the same pass is removed; a process that is writing it still then finds it done.
+    """
+    partial = path.with_name(f"{path.stem}.{os.getpid()}.partial.npz")
+    try:
+        np.savez(partial, **arrays)
+        os.replace(partial, path)
+    except FileNotFoundError:
+        if not path.is_file():
+            raise
+    finally:
+        for remains in path.parent.glob(f"{path.stem}.*.partial.npz"):
+            remains.unlink(missing_ok=True)
 
 
 def kept_or_measured(
@@ -117,16 +157,14 @@ def kept_or_measured(
     """`(nll, seconds)` of one pass."""
     path = file_of(one, protocol, folder)
     if path.is_file():
-        with np.load(path, allow_pickle=False) as kept:
-            advance(one.length - 1)
-            return kept["nll"], float(kept["seconds"])
+        nll, seconds = kept_pass(path)
+        advance(one.length - 1)
+        return nll, seconds
     beginning, seconds = known_beginning(one, protocol, folder)
     start = time.perf_counter()
     nll = nll_of_document(one.arm.model, tokens_T, window=one.arm.window, beginning=beginning, advance=advance)
     seconds += time.perf_counter() - start
-    partial = path.with_suffix(".partial.npz")
-    np.savez(partial, nll=nll, seconds=seconds)
-    os.replace(partial, path)
+    keep(path, nll=nll, seconds=seconds)
     return nll, seconds
 
 

@@ -10,6 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
+from ropelab.reporting.perplexity_table import is_chopped
+
 COLOURS = ("#222222", "#8a8a8a", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 
 
@@ -27,7 +29,7 @@ def perplexity_figure(nll: Mapping[str, np.ndarray], *, trained_length: int, tit
     window = max(min(512, longest // 24), 1)
     axes, drawn = plot.add_subplot(), False
     for index, (arm, values) in enumerate(nll.items()):
-        style = "--" if "chopped" in arm else "-"
+        style = "--" if is_chopped(arm) else "-"
         colour = COLOURS[index % len(COLOURS)]
         centres, perplexities = averaged(values, window)
         shown = np.where(np.isfinite(perplexities), perplexities, np.nan)

@@ -8,7 +8,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ropelab.reporting.page_markdown import inline
+
 Record = Mapping[str, Any]
+
+
+def is_chopped(arm: str) -> bool:
+    """Whether a variant is the unchanged model on chopped text."""
+    return arm.startswith("unchanged, chopped at")
 
 
 class Cell(NamedTuple):
@@ -79,10 +86,10 @@ def heading(column: Column) -> str:
 def markdown(records: Sequence[Record], shown: Sequence[Column]) -> str:
     """One of the tables in Markdown."""
     lines = [
-        "| arm | " + " | ".join(heading(c).replace("\n", " ") for c in shown) + " |",
+        "| arm | " + " | ".join(inline(heading(c).replace("\n", " ")) for c in shown) + " |",
         "|---|" + "---:|" * len(shown),
     ]
     for arm, row in layout(records, shown).items():
         marked = (f"**{cell.text}**" if cell.best else cell.text for cell in row)
-        lines.append(f"| {arm} | " + " | ".join(marked) + " |")
+        lines.append(f"| {inline(arm)} | " + " | ".join(marked) + " |")
     return "\n".join(lines)

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ropelab.reporting.perplexity_table import Record, by_band, by_length, markdown, number
+from ropelab.reporting.page_markdown import inline, prose
+from ropelab.reporting.perplexity_table import Record, by_band, by_length, is_chopped, markdown, number
 
 RECEIPT_COLUMNS = (
     "encoding", "inv_freq_first", "inv_freq_last", "inv_freq_hash", "amplitude", "dimensions_beyond_trained_length",
@@ -16,7 +17,7 @@ def verdict(records: Sequence[Record]) -> str:
     longest = max(int(r["length"]) for r in records)
     nll = {r["arm"]: float(r["nll"]) for r in records if int(r["length"]) == longest and r["band"] == "all"}
     unchanged, *others = nll
-    chopped = next((arm for arm in others if "chopped" in arm), None)
+    chopped = next((arm for arm in others if is_chopped(arm)), None)
     swapped = [arm for arm in others if arm != chopped]
     lines = [f"At {longest} tokens the unchanged model has a mean NLL of {nll[unchanged]:.4f}."]
     if not swapped:
@@ -38,9 +39,9 @@ def receipt_table(receipts: Mapping[str, Mapping[str, Any]]) -> str:
     head = ("arm", *RECEIPT_COLUMNS)
     lines = ["| " + " | ".join(name.replace("_", " ") for name in head) + " |", "|---|" + "---|" * len(RECEIPT_COLUMNS)]
     for arm, receipt in receipts.items():
-        values = (shown(receipt[name]) for name in RECEIPT_COLUMNS)
-        lines.append(f"| {arm} | " + " | ".join(values) + " |")
-    statements = [f"- **{arm}**: {receipt['statement']}." for arm, receipt in receipts.items()]
+        values = (inline(shown(receipt[name])) for name in RECEIPT_COLUMNS)
+        lines.append(f"| {inline(arm)} | " + " | ".join(values) + " |")
+    statements = [f"- **{inline(arm)}**: {inline(receipt['statement'])}." for arm, receipt in receipts.items()]
     return "\n".join([*lines, "", *statements])
 
 
@@ -67,7 +68,7 @@ def swap_report(
         "\n\n".join(
             [
                 "# Perplexity under swapped positional encodings",
-                verdict(records),
+                prose(verdict(records)),
                 "Perplexity by length, and over the last tokens of each; lowest of each column in bold.",
                 markdown(records, by_length(records)),
                 *by_position(records),
@@ -75,8 +76,8 @@ def swap_report(
                 "## What was applied",
                 receipt_table(receipts),
                 "## Protocol",
-                protocol,
-                f"Tokens per second, compilation included: {speed}.",
+                prose(protocol),
+                prose(f"Tokens per second, compilation included: {speed}."),
                 "## Again",
                 f"```\n{command}\n```\n\nPer-token values are in `per_token.npz`, all records in `results.csv`.",
             ]

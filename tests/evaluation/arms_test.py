@@ -44,7 +44,7 @@ def test_a_shared_pass_gives_what_separate_ones_give(one: Arm, tmp_path: Path) -
 
 def test_the_baselines_are_the_model_and_the_model_on_chopped_text() -> None:
     model = tiny.lab().model
-    first, second = baselines(model)
+    first, second = baselines(model, 33)
     assert (first.name, first.window, first.model) == ("unchanged", None, model)
     assert (second.name, second.window, second.model) == ("unchanged, chopped at 32", 32, model)
 
@@ -52,4 +52,5 @@ def test_the_baselines_are_the_model_and_the_model_on_chopped_text() -> None:
 def test_a_trained_length_that_nobody_knows_is_nothing_to_chop_at() -> None:
     model = tiny.lab().model
     unknown = model.wiring._replace(config=dataclasses.replace(model.config, trained_length=0))
-    assert [arm.name for arm in baselines(Model(unknown, model.parameters))] == ["unchanged"]
+    assert [arm.name for arm in baselines(Model(unknown, model.parameters), 33)] == ["unchanged"]
+    assert [arm.name for arm in baselines(model, 32)] == ["unchanged"], "no text is longer: both would be the same"

@@ -88,18 +88,35 @@ def test_a_length_dependent_arm_reads_every_piece(tmp_path: Path) -> None:
     assert both[1].model.read == [32, 32, 18] * 2  # type: ignore[attr-defined]
 
 
-def test_a_partial_file_is_never_taken_for_a_whole_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Killed while writing: the pass is measured again and the remains are written over."""
+def test_a_disk_that_fills_leaves_nothing_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
 
-    def killed(*_: object, **__: object) -> None:
-        raise SystemExit
-
-    monkeypatch.setattr(study.os, "replace", killed)
-    with pytest.raises(SystemExit):
+    monkeypatch.setattr(study.os, "replace", full)
+    with pytest.raises(OSError, match="No space"):
         measure(arms(), DOCUMENTS, PROTOCOL, tmp_path)
-    monkeypatch.undo()
-    (remains,) = tmp_path.iterdir()
-    remains.write_bytes(remains.read_bytes()[:100])
+    assert not list(tmp_path.iterdir())
+
+
+def test_two_processes_at_one_pass_do_not_meet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One writes the pass while another does: each has a file of its own until it is whole."""
+    replace = study.os.replace
+
+    def other_first(partial: Path, path: Path) -> None:
+        assert str(study.os.getpid()) in partial.name
+        path.write_bytes(partial.read_bytes())
+        partial.unlink()
+        replace(partial, path)
+
+    monkeypatch.setattr(study.os, "replace", other_first)
+    assert len(measure(arms(), DOCUMENTS, PROTOCOL, tmp_path)) == 12
+    assert not list(tmp_path.glob("*partial*"))
+
+
+def test_a_partial_file_is_never_taken_for_a_whole_one(tmp_path: Path) -> None:
+    """Killed while writing: the pass is measured again and the remains are removed."""
+    path = file_of(plan(arms(), PROTOCOL)[0], PROTOCOL, tmp_path)
+    path.with_name(f"{path.stem}.1.partial.npz").write_bytes(b"PK")
     again = arms()
     measure(again, DOCUMENTS, PROTOCOL, tmp_path)
     assert len(read(again)) == 12

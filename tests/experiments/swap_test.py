@@ -1,5 +1,6 @@
 """A swap experiment from the command line to the page: complete, consistent, and never measured twice."""
 
+import fcntl
 import json
 import shlex
 from pathlib import Path
@@ -7,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from experiments import train
+from experiments.swap import labelled
 from ropelab.models.module import Model
 from tests.experiments.tiny_run import (
     ARMS,
@@ -36,7 +39,7 @@ def done(folder: Path) -> Path:
 
 
 def test_every_output_is_there_and_whole(done: Path) -> None:
-    assert {path.name for path in done.iterdir()} == {*OUTPUTS, "measurements"}
+    assert {path.name for path in done.iterdir()} == {*OUTPUTS, "measurements", "lock"}
     assert (done / "perplexity.png").read_bytes().startswith(b"\x89PNG")
     assert (done / "perplexity.pdf").read_bytes().startswith(b"%PDF")
     assert json.loads((done / "config.json").read_text())["windows"] == WINDOWS
@@ -99,8 +102,9 @@ def test_a_second_call_measures_nothing(done: Path, folder: Path, monkeypatch: p
     assert run(arguments(folder, done)) == 0
     assert stamps(done) == before
     assert (done / "results.csv").read_bytes() == table
-    assert run(arguments(folder, done, edges="40", last=4)) == 0  # other bands are other sums of the same tokens
-    assert run(arguments(folder, done)) == 0
+    # other bands are other sums of the same tokens
+    assert run([*arguments(folder, done, edges="40", last=4), "--accept=edges,last"]) == 0
+    assert run([*arguments(folder, done), "--accept=edges,last"]) == 0
 
 
 def stamps(workdir: Path) -> dict[str, int]:
@@ -112,8 +116,78 @@ def test_a_changed_text_is_measured_anew(done: Path, folder: Path) -> None:
     other = folder / "other.txt"
     other.write_text((folder / "text.txt").read_text().replace("line", "word"))
     changes = {"text": other, "encodings": "ALiBi", "lengths": "80"}
-    assert run(arguments(folder, done, **changes)) == 0
+    accept = [f"--accept={','.join(changes)}"]
+    assert run(arguments(folder, done, **changes) + accept) == 0
     assert set(stamps(done)) > before
     assert list(dict.fromkeys(row["arm"] for row in results(done))) == [*ARMS[:2], "ALiBi"]
-    assert run(arguments(folder, done)) == 0
+    assert run(arguments(folder, done) + accept) == 0
     assert numbers(done) == numbers_before
+
+
+def contents(workdir: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in workdir.iterdir() if path.is_file()}
+
+
+def test_other_settings_are_refused_and_nothing_is_replaced(done: Path, folder: Path, capsys) -> None:
+    before = contents(done)
+    assert run(arguments(folder, done, encodings="NoPE", last=4)) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "encodings" in line
+    assert "--accept=encodings,last" in line
+    assert contents(done) == before
+
+
+def test_a_workdir_of_another_program_is_refused(done: Path, folder: Path, tmp_path: Path, capsys) -> None:
+    (tmp_path / "plan.json").write_text("{}")
+    assert run(arguments(folder, tmp_path)) == 2
+    assert train.run(["train", "--config=configs/smoke.py", f"--workdir={done}"]) == 2
+    training, swap = capsys.readouterr().err.splitlines()
+    assert "plan.json" in training
+    assert "config.json" in swap
+
+
+def test_two_at_once_on_one_workdir_are_refused(done: Path, folder: Path, capsys) -> None:
+    with (done / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert run(arguments(folder, done)) == 2
+    assert str(done) in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("damage", [lambda b: b"", lambda b: b[: len(b) // 2], lambda b: b[:60] + b"\x00\xff" + b[62:]])
+def test_a_damaged_measurement_is_named_and_no_result_is_lost(done: Path, folder: Path, damage, capsys) -> None:
+    path = next((done / "measurements").iterdir())
+    whole, before = path.read_bytes(), contents(done)
+    path.write_bytes(damage(whole))
+    try:
+        assert run(arguments(folder, done)) == 2
+        assert path.name in capsys.readouterr().err
+        assert contents(done) == before
+    finally:
+        path.write_bytes(whole)
+
+
+def test_a_label_is_the_name_everywhere_and_the_spec_is_recorded(folder: Path, tmp_path: Path) -> None:
+    assert run(arguments(folder, tmp_path, encodings="*Halved* = PI(factor=2.0)", lengths="16", edges="8")) == 0
+    assert list(dict.fromkeys(row["arm"] for row in results(tmp_path))) == ["unchanged", "*Halved*"]
+    assert results(tmp_path)[-1]["encoding"].startswith("PI(")
+    assert list(json.loads((tmp_path / "receipts.json").read_text())) == ["unchanged", "*Halved*"]
+    assert "\\*Halved\\*" in (tmp_path / "report.md").read_text(), "a name is no Markdown"
+
+
+@pytest.mark.parametrize(
+    ("texts", "found"),
+    [
+        (["Log = mine.py:LogRoPE(window=128)"], {"Log": "mine.py:LogRoPE(window=128)"}),
+        (["PI(factor=2.0)"], {"PI(factor=2.0)": "PI(factor=2.0)"}),
+        (["a b=ALiBi + SlidingWindow(window=4)"], {"a b": "ALiBi + SlidingWindow(window=4)"}),
+        (["x=1/mine.py:A()"], {"x": "1/mine.py:A()"}),
+    ],
+)
+def test_labels(texts: list[str], found: dict[str, str]) -> None:
+    assert labelled(texts) == found
+
+
+@pytest.mark.parametrize("texts", [["a = ALiBi", "a = NoPE"], ["unchanged = ALiBi"]])
+def test_labels_that_are_refused(texts: list[str]) -> None:
+    with pytest.raises(ValueError, match="label"):
+        labelled(texts)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments import launch, swap
+from experiments import swap
 from tests.models import tiny
 
 TEXT = "".join(f"The {n}th line of this text says that {n} times {n} is {n * n}.\n" for n in range(1, 40))
@@ -47,7 +47,7 @@ def arguments(folder: Path, workdir: Path, **changes: Any) -> list[str]:
 
 def run(argv: list[str]) -> int:
     """The exit code."""
-    return launch.run(swap.main, "configs/swap_smollm2.py", ["swap", *argv])
+    return swap.run(["swap", *argv])
 
 
 def results(workdir: Path) -> list[dict[str, str]]:

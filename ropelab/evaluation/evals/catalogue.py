@@ -1,5 +1,6 @@
 """Evaluations by name, as a command line writes them: "perplexity, passkey(trials=4), ruler, resolution"."""
 
+import re
 from collections.abc import Callable
 
 from ropelab.data import synthetic
@@ -49,23 +50,31 @@ def named(text: str) -> dict[str, Evaluation]:
     name, fields = name.strip(), fields.strip().removesuffix(")") if bracket else ""
     if name in OF_TEXT:
         made = OF_TEXT[name]
-        return {name: written(made, made.__name__, fields)}
+        try:
+            return {name: written(made, made.__name__, fields)}
+        except ValueError as error:
+            raise ValueError(re.sub(rf"\b{made.__name__}\b", name, str(error))) from None
     if name == K_MAX:
-        return {K_MAX: asked(questions.NAMED["passkey"], fields or "distances=32")}
+        return {K_MAX: asked(questions.NAMED["passkey"], fields or "distances=32", name)}
     if name in questions.NAMED or name in questions.GROUPS:
-        return {one: asked(family, fields) for one, family in questions.parse(name).items()}
+        return {one: asked(family, fields, one) for one, family in questions.parse(name).items()}
     if name in TASKS:
         return {text.strip(): Solved(task=specs.parse(text, TASKS, kind="task"))}
     if name == SOLVED:
         made = specs.parse(f"Solved({fields})", {"Solved": Solved, **TASKS}, kind="evaluation")
         return {f"{SOLVED} {made.task!r}": made}
     if name in questions.CLASSES:
-        return {text: asked(next(iter(questions.parse(text).values())), "")}
+        return {text: asked(next(iter(questions.parse(text).values())), "", name)}
     raise ValueError(f"no evaluation {name!r}.{specs.nearest(name, KNOWN)} There are: {', '.join(KNOWN)}")
 
 
-def asked(family: object, fields: str) -> Evaluation:
-    return written(Asked, "Asked", ", ".join(part for part in (f"family={family!r}", fields) if part.strip()))
+def asked(family: object, fields: str, name: str) -> Evaluation:
+    """Questions of a family with fields as they are written; errors have the name that the list has."""
+    try:
+        return written(Asked, "Asked", ", ".join(part for part in (f"family={family!r}", fields) if part.strip()))
+    except ValueError as error:
+        said = str(error).replace(f"'Asked(family={family!r}, {fields})'", repr(f"{name}({fields})"))
+        raise ValueError(re.sub(r"\bAsked\b", name, said).replace("It has: family, ", "It has: ")) from None
 
 
 def written(made: Callable[..., Evaluation], name: str, fields: str) -> Evaluation:
