@@ -26,8 +26,20 @@ from ropelab.lab import Lab, load, tokens_of
 from ropelab.models.parameters import fingerprint
 from ropelab.reporting import files
 
+FIELDS = {
+    "model": "smollm2, a .gguf file, a Hugging Face directory or hub id, or the folder of a training.",
+    "encodings": "Separated by ;.",
+    "length": "Tokens of the text that are scored.",
+    "text": "python-reference, python-stdlib, a UTF-8 file or a folder.",
+    "prompt": "Text that each model continues.",
+    "max_new_tokens": "Tokens that it adds at most.",
+    "dtype": "Of the parameters and the computation; bfloat16 is slow on a CPU.",
+    "kernel": "Of attention.",
+}
+
 
 def main(config: Config, workdir: Path, command: str) -> None:
+    launch.warn_if_slow(config.dtype)
     text, lab = read_text(config.text), load(config.model, dtype=config.dtype)
     tokens_1T = documents(tokens_of(lab, text.content), config.length, 1)
     wanted = specs.split(config.encodings, ";")
@@ -74,4 +86,4 @@ def report(rows: list[dict[str, Any]], protocol: str, command: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(launch.run(main, "configs/catalogue_smollm2.py"))
+    sys.exit(launch.run(main, "configs/catalogue_smollm2.py", words=FIELDS))

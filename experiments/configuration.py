@@ -6,9 +6,11 @@ A field that a file leaves out has its default and can be given as a flag all th
 are checked here, each with one line that says what there is.
 """
 
+import difflib
 import importlib.util
 import inspect
 import re
+import textwrap
 import types
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,8 +27,10 @@ HELP = "Configuration file, with a variant after a colon where it has some; --co
 KINDS = {int: "an integer", float: "a number", bool: "True or False"}
 
 
-def define(values: flags.FlagValues, default: str, argv: Sequence[str], defaults: Mapping[str, Any]) -> list[str]:
-    """Define the flag `config` with all its fields, and give the command line without the name of the file.
+def define(
+    values: flags.FlagValues, default: str, argv: Sequence[str], defaults: Mapping[str, Any]
+) -> tuple[list[str], Any]:
+    """Define the flag `config` with all its fields; give the command line without the file's name, and its fields.
 
     Args:
         defaults: fields that a file may leave out.
@@ -40,7 +44,7 @@ def define(values: flags.FlagValues, default: str, argv: Sequence[str], defaults
     for found in filter(None, map(FIELD.match, rest)):
         check_flag(config, found["name"], found["value"])
     config_flags.DEFINE_config_dict("config", config, help_string=HELP, flag_values=values, sys_argv=rest)
-    return rest
+    return rest, config
 
 
 def named(argv: Sequence[str], default: str) -> tuple[str, list[str]]:
@@ -73,18 +77,22 @@ def read(path: str) -> Any:
         raise ValueError(f"--config={path}: {error}") from None
 
 
-def module(file: str) -> types.ModuleType:
-    """A configuration file, run."""
+def module(file: str, flag: str = "config", example: str = "configs/smoke.py") -> types.ModuleType:
+    """A configuration file, run.
+
+    Args:
+        flag, example: the flag that names the file and a file it takes, for messages.
+    """
     if not Path(file).is_file():
-        raise ValueError(f"--config={file}: there is no such file; give one like configs/smoke.py")
+        raise ValueError(f"--{flag}={file}: there is no such file; give one like {example}")
     spec = importlib.util.spec_from_file_location("configuration_file", file)
     if spec is None or spec.loader is None:
-        raise ValueError(f"--config={file}: a configuration is a Python file, as configs/smoke.py")
+        raise ValueError(f"--{flag}={file}: this must be a Python file, as {example}")
     found = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(found)
     except Exception as error:
-        raise ValueError(f"--config={file} cannot be read: {type(error).__name__}: {error}") from error
+        raise ValueError(f"--{flag}={file} cannot be read: {type(error).__name__}: {error}") from error
     return found
 
 
@@ -109,6 +117,49 @@ def completed(config: Any, defaults: Mapping[str, Any], name: str) -> Any:
 
 def described(default: Any) -> str:
     return f"fields: {', '.join(default)}" if isinstance(default, Mapping) else f"a value, as {default!r}"
+
+
+def check_fields(config: Any, needed: Any, path: str, example: str) -> None:
+    """Raise `ValueError` unless a configuration has all the fields of `needed`, as a program's own file has them.
+
+    Args:
+        path: of the configuration, and `example` of one that is right, for the message.
+    """
+    lost = [name for name in needed if name not in config]
+    if lost:
+        raise ValueError(
+            f"--config={path} is no configuration of this program: it has no {', '.join(lost)}; give one like {example}"
+        )
+
+
+def fields_of(config: Any, prefix: str = "") -> dict[str, Any]:
+    """Every field by its dotted name."""
+    found: dict[str, Any] = {}
+    for name, value in config.items():
+        here = f"{prefix}{name}"
+        found |= fields_of(value, f"{here}.") if isinstance(value, ConfigDict) else {here: value}
+    return found
+
+
+def as_flag(config: Any, name: str) -> str:
+    """How a field is given on the command line, where somebody wrote `--name`; empty if there is no such field."""
+    fields = fields_of(config or {})
+    found = [field for field in fields if field == name or field.endswith(f".{name}")]
+    if not found and (close := difflib.get_close_matches(name, fields, n=1, cutoff=0.75)):
+        found = close
+    return f" Fields of the configuration have a prefix: write --config.{found[0]}=..." if found else ""
+
+
+def described_fields(config: Any, words: Mapping[str, str]) -> str:
+    """The fields of a configuration for --help, one per line: how each is given, its default and what it means."""
+    lines = []
+    for name, value in fields_of(config).items():
+        shown = ",".join(map(str, value)) if isinstance(value, tuple | list) else "" if value is None else str(value)
+        shown = f'"{shown}"' if re.search(r"[\s;()]", shown) else shown
+        shown = shown if len(shown) <= 60 else f"{shown[:56]} ..."
+        lines.append(f"  --config.{name}={shown}")
+        lines += textwrap.wrap(words.get(name, ""), 100, initial_indent=" " * 6, subsequent_indent=" " * 6)
+    return "\n".join(lines)
 
 
 def check_flag(config: Any, name: str, value: str | None) -> None:

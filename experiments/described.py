@@ -63,7 +63,7 @@ def summary(cls: type[Encoding]) -> str:
     return " ".join((inspect.getdoc(cls) or "").split("\n\n")[0].split())
 
 
-def explained(cls: type[Encoding]) -> dict[str, str]:
+def explained(cls: type) -> dict[str, str]:
     """What the docstrings of a class and those that it derives from say of their attributes, by name."""
     found: dict[str, str] = {}
     for base in reversed(cls.__mro__):

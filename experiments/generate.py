@@ -14,6 +14,7 @@ from absl import flags
 
 import ropelab
 from experiments import launch
+from ropelab.models.sampling import check_sampling
 
 HELP = {
     "model": "smollm2, a .gguf file, a Hugging Face directory or hub id.",
@@ -42,14 +43,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     return launch.answer(generate, values, argv)
 
 
+def text_of(prompt: str) -> str:
+    """What --prompt means: a text, or @ and the name of a file.
+
+    Raises:
+        ValueError: for a file that cannot be read.
+    """
+    if not prompt.startswith("@"):
+        return prompt
+    try:
+        with open(prompt[1:], encoding="utf-8") as file:
+            return file.read()
+    except OSError as error:
+        raise ValueError(f"--prompt={prompt}: {launch.of_disk(error)}; a text that begins with @ is not read") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"--prompt={prompt}: {prompt[1:]} is not UTF-8 text") from None
+
+
 def generate(values: flags.FlagValues, words: list[str], command: str) -> int:
     launch.no_words(words, "the prompt is given as --prompt=...")
     if not values.prompt:
         raise ValueError("--prompt is missing; give a text, or @file")
-    prompt = values.prompt
-    if prompt.startswith("@"):
-        with open(prompt[1:], encoding="utf-8") as file:
-            prompt = file.read()
+    prompt = text_of(values.prompt)
+    if values.max_new_tokens < 1:
+        raise ValueError(f"--max_new_tokens={values.max_new_tokens} must be at least 1")
+    check_sampling(values.temperature, values.top_p)
     lab = ropelab.load(values.model).swap(values.encoding, values.pattern)
     receipt = lab.receipt()
     print(f"{receipt.encoding}: {receipt.statement}\ncache: {receipt.cache}\n", file=sys.stderr)

@@ -4,9 +4,11 @@
 130, 143: asked to stop (SIGINT, SIGTERM), what was done is kept.
 """
 
+import errno
 import inspect
 import shlex
 import sys
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -14,6 +16,7 @@ from typing import Any, cast
 from absl import flags
 
 from experiments import configuration
+from ropelab.encodings.specs import nearest
 
 ROOT = Path(__file__).parents[1]
 Config = Any  # a ConfigDict, whose fields hold anything
@@ -28,6 +31,7 @@ def run(
     *,
     options: flags.FlagValues | None = None,
     defaults: Mapping[str, Any] | None = None,
+    words: Mapping[str, str] | None = None,
 ) -> int:
     """Read the flags, call `main(config, workdir, command)`, and return the exit code, main's own if it has one.
 
@@ -35,17 +39,24 @@ def run(
         default: the configuration file used without --config, relative to the repository.
         argv: the command line, the program's name first.
         options: flags besides --config and --workdir, which main knows of.
-        defaults: fields that a configuration file may leave out.
+        defaults: fields that a configuration file may leave out. Without them it must have all that the default
+            file has.
+        words: what each field means, for --help.
     """
     argv = list(sys.argv if argv is None else argv)
-    values = flags.FlagValues() if options is None else options
+    values, fields = flags.FlagValues() if options is None else options, None
     flags.DEFINE_string("workdir", None, "Folder for everything the run writes.", flag_values=values)
     try:
-        words = configuration.define(values, str(ROOT / default), argv, defaults or {})
+        left, fields = configuration.define(values, str(ROOT / default), argv, defaults or {})
         if "--help" in argv:
-            print(inspect.getdoc(inspect.getmodule(unwrapped(main))), values.get_help(), sep="\n")
+            print(help_of(main, values, configuration.described_fields(fields, words or {})))
             return 0
-        rest = values(words)
+        path, _ = configuration.named(argv, str(ROOT / default))
+        if not defaults and path != str(ROOT / default):
+            configuration.check_fields(fields, configuration.read(str(ROOT / default)), path, default)
+        rest = values(left)
+    except flags.UnrecognizedFlagError as error:
+        return fail(" ".join(str(error).split()) + "." + configuration.as_flag(fields, error.flagname))
     except (flags.Error, ValueError, KeyError, TypeError, OSError) as error:
         return fail(" ".join(str(error).split()))
     config, workdir = values.config, values.workdir
@@ -56,10 +67,29 @@ def run(
     try:
         folder = made(workdir)
     except OSError as error:
-        return fail(f"--workdir={workdir} cannot be made a folder: {' '.join(str(error.strerror or error).split())}")
+        return fail(f"--workdir={workdir} cannot be made a folder: {of_disk(error)}")
     except ImportError as error:
         return fail(f"--workdir={workdir}: {error}; what gs:// needs is pip install 'ropelab[gcs]'")
     return guarded(main, config, folder, command(main, argv))
+
+
+def help_of(main: Callable[..., object], values: flags.FlagValues, fields: str = "") -> str:
+    """The text of --help: the module's docstring, its flags, and the fields of its configuration."""
+    own = values.flags_by_module_dict().values()
+    named = {flag.name: flag for group in own for flag in group if not flag.name.startswith("config.")}
+    hidden = {"flagfile", "undefok"}
+    lines = []
+    for name, flag in named.items():
+        if name in hidden:
+            continue
+        default = ",".join(map(str, flag.value)) if isinstance(flag.value, list) else flag.value
+        shown = "" if name == "config" or default in (None, "") else f"={default}"
+        lines.append(f"  --{name}{shown}")
+        lines += textwrap.wrap(flag.help, 100, initial_indent=" " * 6, subsequent_indent=" " * 6)
+    text = [inspect.getdoc(inspect.getmodule(unwrapped(main))) or "", "", "Flags, with their defaults:", *lines]
+    if fields:
+        text += ["", "Fields of the configuration, each a flag with the prefix `config.`, with their defaults:", fields]
+    return "\n".join(text)
 
 
 def made(workdir: str) -> Path:
@@ -94,7 +124,9 @@ def guarded(main: Main, config: Config, workdir: Path, command: str) -> int:
     try:
         return main(config, workdir, command) or 0
     except ValueError as error:
-        return fail(str(error))
+        return fail(" ".join(str(error).split()))
+    except OSError as error:
+        return fail(of_disk(error))
     except KeyboardInterrupt:
         print("\ninterrupted; what was measured is kept, and the same command goes on from there", file=sys.stderr)
         return 130
@@ -108,16 +140,43 @@ def answer(act: Act, values: flags.FlagValues, argv: Sequence[str] | None, *, kn
     """
     argv = list(sys.argv if argv is None else argv)
     if "--help" in argv:
-        print(inspect.getdoc(inspect.getmodule(act)), values.get_help(), sep="\n")
+        print(help_of(act, values))
         return 0
     try:
         _, *words = values(argv, known_only=known_only)
         return act(values, words, command(act, argv))
-    except (flags.Error, ValueError, OSError) as error:
+    except flags.UnrecognizedFlagError as error:
+        prefix, _, name = error.flagname.rpartition("config.")
+        known = f" This command has no configuration: write --{name}=..." if prefix == "" and name in values else ""
+        return fail(" ".join(str(error).split()) + "." + (known or nearest(error.flagname, values)))
+    except (flags.Error, ValueError) as error:
         return fail(" ".join(str(error).split()))
+    except OSError as error:
+        return fail(of_disk(error))
     except KeyboardInterrupt as asked:
         print("\ninterrupted", file=sys.stderr)
         return getattr(asked, "code", 130)
+
+
+REMEDIES = {
+    errno.EACCES: "choose another folder, or change the permissions",
+    errno.EPERM: "choose another folder, or change the permissions",
+    errno.EROFS: "choose a folder that can be written to",
+    errno.ENOSPC: "free some space; what is whole is kept, and the same command resumes",
+    errno.EDQUOT: "free some space; what is whole is kept, and the same command resumes",
+    errno.EFBIG: "raise the limit on the size of files (ulimit -f); the same command resumes",
+    errno.ENOENT: "name a file or folder that exists",
+    errno.EISDIR: "name a file instead of a folder",
+    errno.ENOTDIR: "name a folder instead of a file",
+}
+
+
+def of_disk(error: OSError) -> str:
+    """An error of a file as one line: which file, what is wrong, what to do."""
+    said = " ".join(str(error.strerror or error).split())
+    place = f"{error.filename}: " if error.filename is not None else ""
+    remedy = REMEDIES.get(error.errno or 0)
+    return f"{place}{said}{f'; {remedy}' if remedy else ''}"
 
 
 def no_words(words: Sequence[str], remedy: str) -> None:
@@ -140,6 +199,16 @@ def integers(config: Config, name: str) -> tuple[int, ...]:
     return tuple(values)
 
 
+def warn_if_slow(dtype: str) -> None:
+    """Say in one line that bfloat16 is slow on a CPU, which has no arithmetic of its own for it."""
+    if dtype != "bfloat16":
+        return
+    import jax
+
+    if jax.default_backend() == "cpu":
+        print("warning: bfloat16 is slow on a CPU, where it is emulated; float32 is faster", file=sys.stderr)
+
+
 def folder_of_runs(values: flags.FlagValues, words: Sequence[str]) -> Path:
     """What --workdir names, for a command that reads trainings and has no other words."""
     no_words(words, "the folder of the runs is --workdir")
@@ -148,10 +217,10 @@ def folder_of_runs(values: flags.FlagValues, words: Sequence[str]) -> Path:
     return Path(values.workdir)
 
 
-def lengths(texts: Sequence[str]) -> tuple[int, ...]:
-    """What --lengths lists, in ascending order."""
+def lengths(texts: Sequence[str], flag: str = "lengths") -> tuple[int, ...]:
+    """What a flag of lengths lists, in ascending order."""
     if not texts or not all(text.strip().isdecimal() and int(text) >= 2 for text in texts):
-        raise ValueError(f"--lengths={','.join(texts)} must be whole numbers from 2 on, as in --lengths=1024,4096")
+        raise ValueError(f"--{flag}={','.join(texts)} must be whole numbers from 2 on, as in --{flag}=1024,4096")
     return tuple(sorted({int(text) for text in texts}))
 
 

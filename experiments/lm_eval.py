@@ -64,6 +64,7 @@ def act(values: flags.FlagValues, words: list[str], command: str) -> int:
         raise ValueError("--workdir or --tasks is missing; name a folder, and tasks as in --tasks=everyday,piqa")
     known = task_manager(values.include_path)
     check_tasks(values.tasks, known)
+    launch.warn_if_slow(values.dtype)
     lab = load(values.model, dtype=values.dtype, mesh=devices.mesh_of(values)).swap(values.encoding, values.pattern)
     receipt = lab.receipt()
     results, model = evaluated(lab, values, known)

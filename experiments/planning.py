@@ -6,6 +6,7 @@ from typing import Any, Literal, get_origin
 
 from ml_collections import config_dict
 
+from experiments.described import explained
 from ropelab.attention import patterns
 from ropelab.data import positions
 from ropelab.data.settings import DataSettings
@@ -41,10 +42,33 @@ LEFT_OUT = {
 }
 
 
+WORDS = {  # fields of a plan whose names its docstring takes as understood
+    "adaptation": "what is trained: Full(), LoRA(rank=8, alpha=16.0) or another of ropelab.training.adaptation.",
+    "batch": "windows per step.",
+    "length": "tokens per window.",
+    "pattern": "of attention.",
+    "phases": "later parts of the training: Phase(start=1000, length=4096), separated by ;.",
+    "steps": "updates in all.",
+    "mesh.data": "devices that batches are cut over; -1 for all that are left.",
+    "mesh.fsdp": "devices that parameters and moments are cut over.",
+    "mesh.sequence": "devices that the tokens of a window are cut over.",
+    "mesh.tensor": "devices that heads and feed-forward are cut over.",
+    "optimizer.rule": "adamw, lion or sgd.",
+}
+
+
 def defaults() -> dict[str, Any]:
     """Every field that a configuration may have; one without a default is empty, and of its type all the same."""
     sections = {name: fields_of(made, f"{name}.") for name, made in SECTIONS.items()}
     return fields_of(Plan, "") | sections
+
+
+def words() -> dict[str, str]:
+    """What each field means, by its dotted name, as the docstrings have it."""
+    found = explained(Plan) | WORDS
+    for name, made in SECTIONS.items():
+        found |= {f"{name}.{field}": text for field, text in explained(made).items()}
+    return found
 
 
 def fields_of(made: Any, path: str) -> dict[str, Any]:

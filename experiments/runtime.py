@@ -53,7 +53,7 @@ def act(values: flags.FlagValues, words: list[str], command: str) -> int:
     if not values.workdir:
         raise ValueError("--workdir is missing; name a folder for everything the run writes")
     workdir, protocol = Path(values.workdir), protocol_line(values.heads, values.first, values.repeats)
-    asked = {"dense": launch.lengths(values.dense), "dilated": launch.lengths(values.dilated)}
+    asked = {"dense": launch.lengths(values.dense, "dense"), "dilated": launch.lengths(values.dilated, "dilated")}
     records = []
     for length in tqdm(sorted({n for lengths in asked.values() for n in lengths}), unit="length"):
         patterns = {"dense": Causal(), "dilated": geometric(length, values.first)}

@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from ropelab.checkpoints.tokenizer import Tokenizer
 from ropelab.data.text import probe_tokens
 from ropelab.encodings.base import Encoding
 from ropelab.encodings.outside import parse_from
+from ropelab.encodings.specs import nearest
 from ropelab.evaluation.receipt import PROBE_TOKENS, Receipt, receipt
 from ropelab.models import generation
 from ropelab.models.config import Wiring
@@ -82,7 +83,7 @@ class Lab:
             ValueError: for an unknown name or field, or a refused value.
         """
         wiring = self.model.wiring
-        new = parse_from(encoding) if isinstance(encoding, str) else encoding or wiring.encoding
+        new = parse_encoding(encoding) if isinstance(encoding, str) else encoding or wiring.encoding
         seen = patterns.parse(pattern) if isinstance(pattern, str) else pattern or wiring.pattern
         kernel = kernel or wiring.kernel
         new = new.inherit(self.original.wiring.encoding)
@@ -174,6 +175,7 @@ class Lab:
         Raises:
             ValueError: if the checkpoint has no tokenizer, or no chat template where one is asked for.
         """
+        check_sampling_names(sampling)
         prompts = [prompt] if isinstance(prompt, str) else prompt
         rows = list(continuations(self, prompts, max_new_tokens, **sampling))
         texts = ["".join(row[n] for row in rows) for n in range(len(prompts))]
@@ -181,7 +183,23 @@ class Lab:
 
     def stream(self, prompt: str, *, max_new_tokens: int = 64, **sampling: Any) -> Iterator[str]:
         """As `generate`, piece by piece as it is made."""
+        check_sampling_names(sampling)
         return (pieces[0] for pieces in continuations(self, [prompt], max_new_tokens, **sampling))
+
+
+def parse_encoding(text: str) -> Encoding:
+    """An encoding by its spec; a pattern that was given in its place is named as one."""
+    if text.split("(")[0].strip() in patterns.CLASSES:
+        raise ValueError(f"{text!r} is an attention pattern and no encoding; give it as pattern={text!r}")
+    return parse_from(text)
+
+
+def check_sampling_names(given: Iterable[str]) -> None:
+    """Raise `TypeError` for an argument that generation does not have."""
+    known = ("max_new_tokens", "chat", "temperature", "top_p", "seed")
+    for name in given:
+        if name not in known:
+            raise TypeError(f"generation has no argument {name!r}.{nearest(name, known)} It has: {', '.join(known)}")
 
 
 def continuations(

@@ -27,7 +27,7 @@ def read_sweep(path: str) -> Sweep:
         ValueError: if there is none, or it makes no sweep.
     """
     file, _, variant = path.partition(":")
-    get_sweep = getattr(configuration.module(file), "get_sweep", None)
+    get_sweep = getattr(configuration.module(file, "sweep", "configs/sweeps/smoke.py"), "get_sweep", None)
     if get_sweep is None:
         raise ValueError(f"--sweep={path}: the file has no function get_sweep")
     try:
@@ -132,7 +132,10 @@ def write(folder: Path, found: Sequence[Entry]) -> None:
     """
     for one in found:
         path = folder / one["name"] / "run.json"
-        before = json.loads(path.read_text(encoding="utf-8"))["id"] if path.is_file() else one["id"]
+        try:
+            before = json.loads(path.read_text(encoding="utf-8"))["id"] if path.is_file() else one["id"]
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise ValueError(f"{path} is damaged ({type(error).__name__}: {error}); remove that folder") from None
         if before != one["id"]:
             raise ValueError(
                 f"{path.parent} holds a run with other settings ({before}, now {one['id']}); "

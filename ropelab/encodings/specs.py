@@ -157,7 +157,7 @@ def at_least(low: float, owner: object, *names: str) -> None:
 def nearest(name: str, known: Iterable[str]) -> str:
     """` Did you mean X?`, or nothing when no known name is close."""
     folded = {k.lower(): k for k in known}
-    close = difflib.get_close_matches(name.lower(), folded, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(name.lower(), folded, n=1, cutoff=0.6)
     return f" Did you mean {folded[close[0]]}?" if close else ""
 
 

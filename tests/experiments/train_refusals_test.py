@@ -237,7 +237,7 @@ def test_a_pair_that_cannot_be(changes: Changes, message: str, folder: Path, cap
         ),
         (["--config={folder}/flat.py"], "config.optimizer=0.0003 in the file; it takes fields: lr, rule"),
         (["--config={folder}/other.py"], "the file has no function get_config"),
-        (["--config=README.md"], "a configuration is a Python file"),
+        (["--config=README.md"], "Python file"),
         (["--acept=steps"], "Unknown command line flag 'acept'. Did you mean: accept ?"),
         (["--accept=stepps", "--config.data.source=Copy()"], "--accept names stepps; there are adaptation"),
         (["runs/x"], "unexpected argument 'runs/x'; settings are given as --config.<field>=<value>"),
