@@ -15,7 +15,7 @@ import resource
 import sys
 
 SECONDS = 2  # of computation
-MEMORY = 512 * 2**20  # bytes of address space
+MEMORY = 256 * 2**20  # bytes of address space
 
 
 def limit() -> None:

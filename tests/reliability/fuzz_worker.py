@@ -27,6 +27,11 @@ FORBIDDEN = (
     "pickle.find_class",
     "ctypes.dlopen",
 )
+TEMPLATES = [
+    sys.executable,
+    "-P",
+    str(ROOT / "ropelab" / "checkpoints" / "template_process.py"),
+]  # it limits itself to 256 MiB
 BAIT = "open('ran', 'w').close()\nclass X: pass\n"
 
 
@@ -40,6 +45,8 @@ class Guard:
 
     def __call__(self, event: str, args: tuple[Any, ...]) -> None:
         if not self.watched:
+            return
+        if event in ("subprocess.Popen", "os.posix_spawn") and list(args[1]) == TEMPLATES:
             return
         if event in FORBIDDEN:
             self.seen.append(f"{event} {args[0]!r}"[:200])
