@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +15,8 @@ COLUMNS = {
     Heat: ("row", "column", "value", "records"),
 }
 TEXT = frozenset(("row", "column", "text", "records", "series"))
+FORMULA = tuple("=+-@\t\r\n")  # what a formula begins with
+NUMBER = re.compile(r"[-+]?[\d.,]+(e[-+]?\d+)?( ?%)?( ± [\d.]+(e[-+]?\d+)?)?( \[[-+\d.,e% ]+\])?")
 BETWEEN = "; "  # records of one number
 
 
@@ -53,12 +56,17 @@ def recorded(cell: Cell) -> Row:
 
 
 def as_csv(part: Table | Chart | Heat) -> bytes:
-    """With a line of names; None is empty."""
+    """With a line of names; None is empty. A text that a spreadsheet would compute begins with an apostrophe."""
     text = io.StringIO()
     table = csv.DictWriter(text, fieldnames=COLUMNS[type(part)], lineterminator="\n")
     table.writeheader()
-    table.writerows(rows(part))
+    table.writerows({k: inert(v) if isinstance(v, str) else v for k, v in row.items()} for row in rows(part))
     return text.getvalue().encode()
+
+
+def inert(text: str) -> str:
+    """A text as a cell that no spreadsheet takes for a formula; numbers as they are."""
+    return text if text[:1] not in FORMULA or NUMBER.fullmatch(text) else f"'{text}"
 
 
 def as_parquet(part: Table | Chart | Heat) -> bytes:

@@ -3,11 +3,12 @@
 import io
 import math
 import sys
+from csv import DictReader
 
 import pytest
 
-from ropelab.reporting.page import Chart, Heat, Point, Series, Table
-from ropelab.reporting.page_data import COLUMNS, TEXT, as_csv, as_parquet, rows
+from ropelab.reporting.page import Cell, Chart, Heat, Point, Series, Table
+from ropelab.reporting.page_data import COLUMNS, TEXT, as_csv, as_parquet, inert, rows
 from tests.reporting.sample_page import HOSTILE, bands, heat, hostile, positions, retrieval, table
 
 parquet = pytest.importorskip("pyarrow.parquet")
@@ -75,3 +76,16 @@ def test_without_pyarrow_the_message_says_what_installs_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(ModuleNotFoundError, match=r"pip install 'ropelab\[report\]'"):
         as_parquet(table())
+
+
+@pytest.mark.parametrize("text", ['=HYPERLINK("http:x","y")-0', "@x", "+cmd", "-2+3+cmd|' /C calc'!A0", "\t=1"])
+def test_no_text_is_a_formula(text):
+    table = Table("T", ["", text], [[Cell(text), Cell(text, -1.5)]])
+    (row,) = DictReader(io.StringIO(as_csv(table).decode()))
+    assert (row["row"], row["column"], row["text"]) == (f"'{text}",) * 3
+    assert row["value"] == "-1.5"
+
+
+@pytest.mark.parametrize("text", ["-1.5", "+1.3 %", "-0.5 ± 0.2", "+1.3 % [-0.7 %, +3.4 %]", "1e-05", "-1.2e+03"])
+def test_numbers_stay_numbers(text):
+    assert inert(text) == text
