@@ -189,3 +189,7 @@ def of_kind(text: str, kind: type) -> bool:
     except ValueError:
         return False
     return True
+
+
+if __name__ == "__main__":
+    raise SystemExit("experiments.configuration is used by the commands and is none itself; docs/running.md lists them")

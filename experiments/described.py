@@ -72,3 +72,7 @@ def explained(cls: type) -> dict[str, str]:
             who, _, words = said.partition(":")
             found |= {name.strip(): " ".join(words.split()) for name in who.split(",")}
     return found
+
+
+if __name__ == "__main__":
+    raise SystemExit("experiments.described is used by the commands and is none itself; docs/running.md lists them")

@@ -29,3 +29,7 @@ def mesh_of(values: flags.FlagValues) -> Mesh | None:
     if wanted > len(there):
         raise ValueError(f"--fsdp={values.fsdp} --tensor={values.tensor} want {wanted} devices; there are {len(there)}")
     return make_mesh(MeshShape(data=1, fsdp=values.fsdp, tensor=values.tensor), there[:wanted])
+
+
+if __name__ == "__main__":
+    raise SystemExit("experiments.devices is used by the commands and is none itself; docs/running.md lists them")

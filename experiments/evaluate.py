@@ -98,6 +98,7 @@ def act(values: flags.FlagValues, words: list[str], command: str) -> int:
     titles = drawn(workdir, records)
     files.write_jsonl(workdir / "records.jsonl", records)
     files.write_csv(workdir / "records.csv", records)
+    files.write_json(workdir / "effective.json", lengths_used)
     page = evaluation_report(totals, grids, receipts, lengths_used, command, titles)
     files.write(workdir / "report.md", page)
     print_tables(totals)

@@ -6,6 +6,7 @@
 
 import errno
 import inspect
+import re
 import shlex
 import sys
 import textwrap
@@ -86,7 +87,9 @@ def help_of(main: Callable[..., object], values: flags.FlagValues, fields: str =
         shown = "" if name == "config" or default in (None, "") else f"={default}"
         lines.append(f"  --{name}{shown}")
         lines += textwrap.wrap(flag.help, 100, initial_indent=" " * 6, subsequent_indent=" " * 6)
-    text = [inspect.getdoc(inspect.getmodule(unwrapped(main))) or "", "", "Flags, with their defaults:", *lines]
+    usage = inspect.getdoc(inspect.getmodule(unwrapped(main))) or ""
+    usage = re.sub(r"(?<=\S) {4,}(?=--)", " \\\\\n        ", usage)  # lines that the docstring joins by a backslash
+    text = [usage, "", "Flags, with their defaults:", *lines]
     if fields:
         text += ["", "Fields of the configuration, each a flag with the prefix `config.`, with their defaults:", fields]
     return "\n".join(text)
@@ -227,3 +230,7 @@ def lengths(texts: Sequence[str], flag: str = "lengths") -> tuple[int, ...]:
 def fail(message: str, code: int = 2) -> int:
     print(f"error: {message}", file=sys.stderr)
     return code
+
+
+if __name__ == "__main__":
+    raise SystemExit("experiments.launch is used by the commands and is none itself; docs/running.md lists them")

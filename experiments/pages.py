@@ -115,15 +115,16 @@ def act(values: flags.FlagValues, words: list[str], command: str) -> int:
     if not values.docs:
         raise ValueError("--docs is missing; name the folder of the docs")
     folder = Path(values.docs)
-    files.write(folder / "encodings.md", encodings_page())
+    written = [files.write(folder / "encodings.md", encodings_page())]
     rope = curves("RoPE", parse(ROPE))
     for family in families(DRAWN, PICTURES):
         specs = {title: spec for entry in family.entries for title, spec in entry.drawn.items()}
         drawn = [curves(title, parse(spec)) for title, spec in specs.items()]
         figure = encoding_figure(drawn, rope, trained_length=TRAINED)
-        files.write(folder / family.picture, image(figure, "png"))
+        written.append(files.write(folder / family.picture, image(figure, "png")))
     counts = {spec: counts_by_head(attention.parse(spec), HEADS, TOKENS) for spec in PATTERNS}
-    files.write(folder / "patterns.png", image(pattern_figure(counts), "png"))
+    written.append(files.write(folder / "patterns.png", image(pattern_figure(counts), "png")))
+    print(f"written: {', '.join(map(str, written))}")
     return 0
 
 

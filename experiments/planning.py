@@ -113,3 +113,7 @@ def read(path: str, text: Any) -> Any:
         return READ[path](text)
     except ValueError as error:
         raise ValueError(f"config.{path}: {error}") from None
+
+
+if __name__ == "__main__":
+    raise SystemExit("experiments.planning is used by the commands and is none itself; docs/running.md lists them")

@@ -71,3 +71,7 @@ def agreed(folder: Path, settings: Mapping[str, Any], accept: Sequence[str]) -> 
             f"{folder} holds results under other settings: {told}. Take another --workdir, or replace those results "
             f"and keep what is measured: --accept={','.join(refused)}"
         )
+
+
+if __name__ == "__main__":
+    raise SystemExit("experiments.workdirs is used by the commands and is none itself; docs/running.md lists them")

@@ -1,10 +1,13 @@
 """What `experiments.evaluate` and `experiments.measure` wrote, as a section of a page."""
 
+import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ropelab.reporting.distance_table import distance
+from ropelab.reporting.evaluation_report import EFFECTIVE_HEAD, EFFECTIVE_NOTE
 from ropelab.reporting.evaluation_table import HEAD, Mean, best, kind
 from ropelab.reporting.page import Cell, Chart, Heat, Part, Point, Section, Series, Table, code
 from ropelab.reporting.readings import lines
@@ -26,21 +29,51 @@ def evaluation_section(roots: Sequence[Path]) -> Section:
         where = f"{root.name}/" if len(roots) > 1 else ""
         found = lines(root / "records.jsonl", root)
         records += [r | {"arm": prefix + r["arm"], "source": where + r["source"]} for r in found]
-    parts: list[Part] = []
+    parts: list[Part] = effective_contexts(roots)
     for name in dict.fromkeys(record["eval"] for record in records if HEAD not in record["eval"]):
         own = [record for record in records if record["eval"] == name and record["value"] is not None]
         parts += [by_length(name, own), *by_depth(name, own)] if own else []
-    applied = [part for root in roots for part in receipts_of(root)]
+    several = len(roots) > 1
+    applied: list[Part] = [part for root in roots for part in receipts_of(root, root.name if several else "")]
     title = f"Evaluation: {', '.join(root.name for root in roots)}"
-    asked = "What does each arm score, with how sure a number, and how was it measured?"
-    return Section(title, asked, (), [*parts, *applied])
+    asked = "What does each arm score, with what interval, and how was it measured?"
+    return Section(title, asked, (), [*parts, *applied], lead(parts))
+
+
+def lead(parts: Sequence[Part]) -> str:
+    """Who is the best at the longest length, by table."""
+    said = []
+    for part in parts:
+        if isinstance(part, Table) and part.rows and part.head[-1].isdecimal():
+            best = [row[0].text for row in part.rows if row[-1].best]
+            found = f"best {' and '.join(best)}" if best else "no variant stands out"
+            said.append(f"{part.title} at {part.head[-1]} tokens: {found}.")
+    return " ".join(said)
+
+
+def effective_contexts(roots: Sequence[Path]) -> list[Part]:
+    """How long a context is used, by four definitions, as the evaluation found; nothing without questions."""
+    rows = []
+    for root in roots:
+        path, prefix = root / "effective.json", f"{root.name}: " if len(roots) > 1 else ""
+        found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+        rows += [[Cell(code(prefix + line[0])), *(Cell(text) for text in line[1:])] for line in found]
+    return [Table("Effective context", EFFECTIVE_HEAD, rows, EFFECTIVE_NOTE)] if rows else []
 
 
 def mean_of(records: Sequence[Record]) -> Mean:
-    """Of parts that were measured apart, such as depths; the deviation is known of one part alone."""
+    """Of parts that were measured apart, such as depths, as if they had been measured at once."""
     count = sum(record["count"] for record in records)
-    value = sum(record["value"] * record["count"] for record in records) / count if count else None
-    return Mean(value, count, records[0].get("deviation") if len(records) == 1 else None)
+    if not count:
+        return Mean(None, 0)
+    value = sum(record["value"] * record["count"] for record in records) / count
+    squares = 0.0
+    for record in records:
+        parted, own = record["count"], record.get("deviation")
+        if parted > 1 and own is None:
+            return Mean(value, count)
+        squares += parted * (record["value"] - value) ** 2 + ((parted - 1) * own**2 if parted > 1 else 0.0)
+    return Mean(value, count, math.sqrt(squares / (count - 1)) if count > 1 else None)
 
 
 def by_length(name: str, records: Sequence[Record]) -> Table:
@@ -50,7 +83,7 @@ def by_length(name: str, records: Sequence[Record]) -> Table:
         parts.setdefault(record["arm"], {}).setdefault(record["length"], []).append(record)
     lengths = sorted({record["length"] for record in records})
     means = {arm: {n: mean_of(own) for n, own in by.items()} for arm, by in parts.items()}
-    tops = {n: best({arm: by.get(n, Mean(None, 0)) for arm, by in means.items()}, how.better) for n in lengths}
+    tops = {n: best({arm: by.get(n, Mean(None, 0)) for arm, by in means.items()}, name) for n in lengths}
     rows = []
     for arm, by in means.items():
         cells = [Cell(code(arm))]

@@ -8,6 +8,10 @@ from ropelab.reporting.runs import markdown
 from ropelab.reporting.swap_report import receipt_table
 
 EFFECTIVE_HEAD = ("arm", "questions", "k_max of PI", "YaRN, 80 %", "RULER, 85.6 %", "NoLiMa, 0.85 of base")
+EFFECTIVE_NOTE = (
+    "Tokens. k_max is a distance from the end of the longest text, and asks for it and all shorter ones; the others "
+    "are the longest length with such a score, over all depths."
+)
 
 
 def effective_table(effective: Sequence[Sequence[str]]) -> list[str]:
@@ -16,8 +20,7 @@ def effective_table(effective: Sequence[Sequence[str]]) -> list[str]:
         return []
     return [
         "## Effective context",
-        "Tokens. k_max is a distance from the end of the longest text, and asks for it and all shorter ones; the "
-        "others are the longest length with such a score, over all depths.",
+        EFFECTIVE_NOTE,
         markdown(list(EFFECTIVE_HEAD), [list(line) for line in effective]),
     ]
 
@@ -40,8 +43,8 @@ def evaluation_report(
     """
     parts = [
         "# Evaluation",
-        "The best of each column in bold; scores with Wilson's 95 % interval, others ± half of Student's where several "
-        "texts were measured.",
+        "The best of each column in bold where no other interval overlaps its own; scores with Wilson's 95 % interval, "
+        "others ± the half-width of the 95 % t interval where several texts were measured.",
     ]
     for sheet in sheets(totals):
         parts += [f"## {sheet.title}", markdown_table(sheet), "\n\n".join(f"{note}." for note in sheet.notes)]

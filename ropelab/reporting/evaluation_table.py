@@ -21,7 +21,7 @@ from ropelab.reporting.runs import markdown
 Record = Mapping[str, Any]
 MORE, LESS, NEITHER = 1, -1, 0
 WIDE = 200  # columns where there is no terminal: rich would cut a table at 80
-SCORES, NATS = "Scores", "Nats a token of the expected answer"
+SCORES, NATS = "Scores", "Nats per token of the expected answer"
 HEAD = ".layer_"  # in the names of single heads' numbers
 TEXTS = ("resolution", "attention", "heads", "summaries")
 
@@ -67,12 +67,22 @@ def kind(name: str) -> Kind:
         better = MORE if evaluation == "summaries" else NEITHER
         return Kind(f"{evaluation}{', ' + part.replace('_', ' ') if part else ''}", plain, better, "texts")
     if part == "nll":
-        return Kind(f"{evaluation}: nats a token of the expected answer", plain, LESS, "questions", NATS)
+        return Kind(f"{evaluation}: nats per token of the expected answer", plain, LESS, "questions", NATS)
     if part == "token":
         return Kind(
             f"{evaluation}: score by token", share_with_interval, MORE, "tokens asked for", f"{SCORES} by token"
         )
     return Kind(f"{evaluation}: score", share_with_interval, MORE, "questions", SCORES)
+
+
+def interval_of(name: str, mean: Mean) -> intervals.Interval:
+    """Between what a value of an evaluation lies, as it is printed."""
+    value = math.nan if mean.value is None else mean.value
+    how = kind(name)
+    if how.text is share_with_interval and mean.value is not None:
+        return intervals.Interval(value, *intervals.share(value * mean.over, mean.over))
+    off = intervals.half(mean.deviation, mean.over) if how.text is plain and mean.deviation is not None else 0.0
+    return intervals.Interval(value, value - off, value + off)
 
 
 def exp(mean: Mean) -> str:
@@ -103,20 +113,20 @@ def by_length(records: Sequence[Record], name: str) -> dict[str, dict[int, Mean]
     return found
 
 
-def best(values: Mapping[str, Mean], better: int) -> set[str]:
-    """The arms with the best value of a column; all that share it, none if all do."""
-    known = {arm: mean.value for arm, mean in values.items() if mean.value is not None and math.isfinite(mean.value)}
-    if better == NEITHER or len(set(known.values())) < 2:
+def best(values: Mapping[str, Mean], name: str) -> set[str]:
+    """The arms with the best value of a column of an evaluation; none where intervals overlap, or all share it."""
+    better = kind(name).better
+    if better == NEITHER:
         return set()
-    top = max(known.values()) if better == MORE else min(known.values())
-    return {arm for arm, value in known.items() if value == top}
+    known = {arm: interval_of(name, mean) for arm, mean in values.items() if mean.value is not None}
+    return intervals.clear_best(known, max if better == MORE else min)
 
 
 def layout(records: Sequence[Record], name: str) -> tuple[list[int], dict[str, list[tuple[str, bool]]]]:
     """`(lengths, arm → cells)`, each cell a text and whether it is the best of its column."""
     arms, how = by_length(records, name), kind(name)
     lengths = sorted({length for values in arms.values() for length in values})
-    tops = {n: best({arm: values.get(n, Mean(None, 0)) for arm, values in arms.items()}, how.better) for n in lengths}
+    tops = {n: best({arm: values.get(n, Mean(None, 0)) for arm, values in arms.items()}, name) for n in lengths}
     cells = {
         arm: [(how.text(values.get(n, Mean(None, 0))), arm in tops[n]) for n in lengths] for arm, values in arms.items()
     }

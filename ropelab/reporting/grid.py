@@ -1,7 +1,7 @@
 """Readings as tables and charts of a page, and the tables of papers as they were printed."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from ropelab.reporting import intervals
 from ropelab.reporting.numbers import number
@@ -19,27 +19,37 @@ def table(
     *,
     head: str = "arm",
     heads: Mapping[Column, str] | None = None,
-    best: Callable[[Sequence[float]], float] | None = min,
+    best: Callable[[Iterable[float]], float] | None = min,
     note: str = "",
 ) -> Table:
-    """Arms down, columns across: the mean over seeds ± half of Student's interval, the best of each column marked."""
+    """Arms down, columns across: the mean over seeds ± the half-width of its 95 % t interval, the best of each column
+    marked where no other's interval overlaps its own."""
     there = {arm: label for arm, label in arms.items() if arm in readings}
-    tops = {c: top([middle(readings[arm].get(c, {})) for arm in there], best) for c in columns}
-    rows = [[Cell(label), *(cell(readings[arm].get(c, {}), tops[c]) for c in columns)] for arm, label in there.items()]
+    tops = {c: top({arm: readings[arm].get(c, {}) for arm in there}, best) for c in columns}
+    rows = [
+        [Cell(label), *(cell(readings[arm].get(c, {}), arm in tops[c]) for c in columns)]
+        for arm, label in there.items()
+    ]
     return Table(title, [head, *((heads or {}).get(c, str(c)) for c in columns)], rows, note)
 
 
-def middle(numbers: Mapping[int, Number]) -> float | None:
-    return sum(one.value for one in numbers.values()) / len(numbers) if numbers else None
+def top(by_arm: Mapping[str, Mapping[int, Number]], best: Callable[[Iterable[float]], float] | None) -> set[str]:
+    """The arms that are the best of a column."""
+    if best is None:
+        return set()
+    return intervals.clear_best({arm: spread(numbers) for arm, numbers in by_arm.items() if numbers}, best)
 
 
-def top(values: Sequence[float | None], best: Callable[[Sequence[float]], float] | None) -> float | None:
-    """The best finite value of a column; None where no value is better than the rest."""
-    known = [value for value in values if value is not None and math.isfinite(value)]
-    return best(known) if best is not None and len(set(known)) > 1 else None
+def spread(numbers: Mapping[int, Number]) -> intervals.Interval:
+    """The mean over seeds and its interval."""
+    values = [float(one.value) for one in numbers.values()]
+    if not all(map(math.isfinite, values)):
+        return intervals.Interval(math.nan, math.nan, math.nan)
+    value, half = intervals.mean(values)
+    return intervals.Interval(value, value - half, value + half)
 
 
-def cell(numbers: Mapping[int, Number], best: float | None) -> Cell:
+def cell(numbers: Mapping[int, Number], best: bool) -> Cell:
     """A number with its interval and all its records."""
     if not numbers:
         return Cell("–")
@@ -49,8 +59,8 @@ def cell(numbers: Mapping[int, Number], best: float | None) -> Cell:
         worst = math.nan if any(map(math.isnan, values)) else sum(values)
         return Cell(number(worst), worst, None, False, sources)
     value, half = intervals.mean(values)
-    spread = half if len(set(values)) > 1 else None  # what is computed and not measured is the same in every seed
-    return Cell(aligned(value, values), value, spread, value == best, sources)
+    shown = half if len(set(values)) > 1 else None  # what is computed and not measured is the same in every seed
+    return Cell(aligned(value, values), value, shown, best, sources)
 
 
 def aligned(value: float, values: Sequence[float]) -> str:

@@ -1,9 +1,12 @@
 """How sure a number is: intervals of 95 % for shares and for means."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple, TypeVar
 
 import numpy as np
+
+K = TypeVar("K")
 
 Z95 = 1.959963984540054
 # Student's t at 97.5 % for 1 to 30 degrees of freedom: with three seeds a normal interval would be less than half as
@@ -27,6 +30,30 @@ def share(successes: float, trials: int) -> tuple[float, float]:
     middle = (p + z2 / (2 * trials)) / (1 + z2 / trials)
     half = Z95 / (1 + z2 / trials) * math.sqrt(p * (1 - p) / trials + z2 / (4 * trials**2))
     return max(0.0, middle - half), min(1.0, middle + half)
+
+
+class Interval(NamedTuple):
+    """A value and between what it lies; both are the value where no interval is known."""
+
+    value: float
+    low: float
+    high: float
+
+
+def clear_best(values: Mapping[K, Interval], better: Callable[[Iterable[float]], float]) -> set[K]:
+    """Who has the best value, if it is better than the others beyond their intervals; nobody where they overlap.
+
+    Args:
+        better: min or max. Values that are not finite are never the best.
+    """
+    finite = {who: one for who, one in values.items() if math.isfinite(one.value)}
+    if len({one.value for one in finite.values()}) < 2:
+        return set()
+    top = better(one.value for one in finite.values())
+    best = {who: one for who, one in finite.items() if one.value == top}
+    others = [one for who, one in finite.items() if who not in best]
+    apart = all(a.high < b.low or b.high < a.low for a in best.values() for b in others)
+    return set(best) if apart else set()
 
 
 def half(deviation: float, count: int) -> float:

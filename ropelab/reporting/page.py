@@ -115,12 +115,17 @@ Part = Table | Chart | Heat | Facts
 
 
 class Section(NamedTuple):
-    """One thing that was asked, and all that answers it, the verdicts first."""
+    """One thing that was asked, and all that answers it, the verdicts first.
+
+    Attributes:
+        lead: the answer in a sentence or two.
+    """
 
     title: str
     asked: str
     verdicts: Sequence[Verdict] = ()
     parts: Sequence[Part] = ()
+    lead: str = ""
 
 
 class Page(NamedTuple):

@@ -9,7 +9,7 @@ from ropelab.reporting.evaluated import evaluation_section, is_evaluation
 from ropelab.reporting.page import WORDS, Cell, Facts, Page, Section, Table, Verdict, code
 from ropelab.reporting.runs import rows
 from ropelab.reporting.studies.catalogue import TABLES
-from ropelab.reporting.swapped import is_swap, swap_section
+from ropelab.reporting.swapped import is_swap, swap_section, together
 from ropelab.reporting.trained import differences, trainings_of, trainings_section
 
 MANIFEST = "manifest.json"
@@ -30,6 +30,8 @@ def report(roots: Sequence[Path], tables: Sequence[str] = ()) -> Page:
         raise ValueError(
             f"{', '.join(map(str, roots))} holds no records: no sweep with tables, no evaluation, no swap, no training"
         )
+    if len(roots) == 1 and not wanted:  # the title of the page has the name already
+        sections = [one._replace(title=one.title.removesuffix(f": {roots[0].name}")) for one in sections]
     title = "Tables of papers" if wanted else "Report"
     return Page(f"{title}: {', '.join(root.name for root in roots)}", sections, list(facts(roots)))
 
@@ -115,7 +117,7 @@ def everything(roots: Sequence[Path]) -> list[Section]:
     trainings = [root for root in roots if trainings_of(root)]
     return [
         *([evaluation_section(evaluations)] if evaluations else []),
-        *(swap_section(root) for root in roots if is_swap(root)),
+        *map(swap_section, together([root for root in roots if is_swap(root)])),
         *([trainings_section(trainings)] if trainings else []),
     ]
 

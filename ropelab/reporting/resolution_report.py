@@ -42,7 +42,7 @@ def values(records: Sequence[Record], name: str) -> Found:
 
 
 def table(found: Found, trained: int) -> str:
-    """Mean over seeds ± half of Student's interval."""
+    """Mean over seeds ± the half-width of the 95 % t interval."""
     lengths = sorted({length for by_length in found.values() for length in by_length})
     lines = []
     for arm, by_length in found.items():
@@ -97,12 +97,13 @@ def roughness(s_n: np.ndarray) -> float:
 
 def resolution_report(records: Sequence[Record], curves: Curves, trained: int) -> str:
     """The page: each number with its verdicts, and the protocol."""
-    parts = [f"Trained on {trained} tokens. Mean over seeds ± half of Student's 95 % interval."]
+    parts = [f"Trained on {trained} tokens. Mean over seeds ± the half-width of the 95 % t interval."]
     for name, title in NUMBERS.items():
         found = values(records, name)
         if found:
             parts += [f"## R {title}", table(found, trained), "\n".join(verdicts(found, trained))]
-    parts += ["## Oscillation", "\n".join(oscillation(curves))]
+    found = oscillation(curves)
+    parts += ["## Oscillation", "\n".join(found)] if found else []
     return "\n\n".join([*parts, f"Protocol: {records[0]['protocol']}."]) + "\n"
 
 

@@ -1,6 +1,7 @@
 """Reading back what trainings and evaluations wrote: records as JSON lines, and the settings of a plan."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -102,7 +103,11 @@ def last(table: list[Row]) -> list[Row]:
     return [row for row in table if row["step"] == table[-1]["step"]]
 
 
+NUMBER = re.compile(r"[*✓✗<>~ ]*[-−+]?(\d|∞|inf\b|nan\b|–|\.\d)")  # how a cell with a number begins
+
+
 def markdown(head: list[str], lines: list[list[str]]) -> str:
-    """A table: the first column to the left, the others to the right."""
-    rule = ["---", *(["---:"] * (len(head) - 1))]
+    """A table: the first column and those of text to the left, those of numbers to the right."""
+    columns = [[cells[n] for cells in lines if n < len(cells) and cells[n]] for n in range(len(head))]
+    rule = ["---:" if n and all(map(NUMBER.match, cells)) else "---" for n, cells in enumerate(columns)]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in (head, rule, *lines))

@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from ropelab.reporting.numbers import perplexity
 from ropelab.reporting.page import Cell, Chart, Part, Point, Section, Series, Table, code
 from ropelab.reporting.perplexity_figure import averaged
 from ropelab.reporting.readings import Number, Readings
+from ropelab.reporting.swap_report import verdict
 
 WINDOWS = 24  # of a text: perplexity is averaged over one of them, 512 tokens at most
 RECEIPT = (
@@ -22,29 +23,75 @@ RECEIPT = (
 
 
 def is_swap(root: Path) -> bool:
-    return (root / "results.csv").is_file() and (root / "per_token.npz").is_file()
+    """Whether `experiments.swap` wrote there; a decoding's results have the same names and no bands of each length."""
+    if not (root / "results.csv").is_file() or not (root / "per_token.npz").is_file():
+        return False
+    with (root / "results.csv").open(encoding="utf-8") as file:
+        return {"arm", "length", "band", "nll"} <= set(file.readline().strip().split(","))
 
 
-def readings(root: Path, band: str = "all") -> Readings:
+def protocol_of(root: Path) -> str:
+    """How a swap was measured, as its archive has it."""
+    with np.load(root / "per_token.npz", allow_pickle=False) as archive:
+        return str(archive["protocol"])
+
+
+def together(roots: Sequence[Path]) -> list[list[Path]]:
+    """Swaps that were measured under one protocol, so that their variants can be compared, as one group."""
+    groups: dict[str, list[Path]] = {}
+    for root in roots:
+        groups.setdefault(protocol_of(root), []).append(root)
+    return list(groups.values())
+
+
+def records_of(roots: Sequence[Path]) -> list[dict[str, str]]:
+    """The records of swaps under one protocol, each with its `source`.
+
+    A variant that several folders have is listed once if its numbers agree, and else named after its folder.
+    """
+    found: dict[str, dict[Path, list[dict[str, str]]]] = {}
+    for root in roots:
+        where = f"{root.name}/" if len(roots) > 1 else ""
+        with (root / "results.csv").open(newline="", encoding="utf-8") as file:
+            for line, row in enumerate(csv.DictReader(file), 2):
+                found.setdefault(row["arm"], {}).setdefault(root, []).append(
+                    row | {"source": f"{where}results.csv:{line}"}
+                )
+    rows = []
+    for arm, by_root in found.items():
+        numbers = {tuple((r["length"], r["band"], r["nll"]) for r in own) for own in by_root.values()}
+        for root, own in by_root.items():
+            name = arm if len(numbers) == 1 else f"{root.name}: {arm}"
+            rows += [row | {"arm": name} for row in own]
+            if len(numbers) == 1:
+                break
+    return rows
+
+
+def readings(rows: Sequence[Mapping[str, str]], band: str = "all") -> Readings:
     """Perplexity by length over one band of positions."""
     found: Readings = {}
-    with (root / "results.csv").open(newline="", encoding="utf-8") as file:
-        for line, row in enumerate(csv.DictReader(file), 2):
-            if row["band"] == band:
-                number = Number(perplexity(float(row["nll"])), (f"results.csv:{line}",))
-                found.setdefault(row["arm"], {}).setdefault(int(row["length"]), {})[0] = number
+    for row in rows:
+        if row["band"] == band:
+            number = Number(perplexity(float(row["nll"])), (row["source"],))
+            found.setdefault(row["arm"], {}).setdefault(int(row["length"]), {})[0] = number
     return found
 
 
-def position_chart(root: Path) -> tuple[list[Chart], str]:
-    """`(chart, protocol)`, the chart of the longest text; neither where nothing was measured."""
-    path = root / "per_token.npz"
-    if not path.is_file():
-        return [], ""
-    with np.load(path) as archive:
-        protocol = str(archive["protocol"])
-        nll = {name: archive[name] for name in archive.files if name != "protocol"}
-    longest = max(values.shape[1] for values in nll.values()) + 1
+def position_chart(roots: Sequence[Path], arms: Sequence[str]) -> Chart:
+    """Perplexity by position in the longest text.
+
+    Args:
+        arms: those to draw, as `records_of` names them.
+    """
+    nll: dict[str, np.ndarray] = {}
+    for root in roots:
+        with np.load(root / "per_token.npz", allow_pickle=False) as archive:
+            for name in archive.files:
+                for arm in (name, f"{root.name}: {name}"):
+                    if arm.rpartition(" @ ")[0] in arms:
+                        nll.setdefault(arm, archive[name])
+    longest = max((values.shape[1] for values in nll.values()), default=0) + 1
     window = max(min(512, longest // WINDOWS), 1)
     series = []
     for name, values in nll.items():
@@ -52,10 +99,10 @@ def position_chart(root: Path) -> tuple[list[Chart], str]:
         if int(length) == longest:
             points = [Point(float(x), float(y)) for x, y in zip(*averaged(values, window), strict=True)]
             series.append(Series(code(arm), points))
-    trained = trained_length(root)
+    trained = trained_length(roots[0])
     marks = ((trained, f"trained on {trained}"),) if trained and trained < longest else ()
-    y = f"perplexity over {window} tokens"
-    return [Chart("Perplexity by position", "position, tokens", y, series, False, True, marks, protocol)], protocol
+    y = f"perplexity, mean of {window} tokens"
+    return Chart("Perplexity by position", "position, tokens", y, series, False, True, marks, protocol_of(roots[0]))
 
 
 def receipts(root: Path) -> Mapping[str, Mapping[str, Any]]:
@@ -67,30 +114,39 @@ def trained_length(root: Path) -> int:
     return next((receipt.get("trained_length", 0) for receipt in receipts(root).values()), 0)
 
 
-def receipts_of(root: Path) -> list[Part]:
-    """What was applied, an arm a row; nothing without receipts."""
+def receipts_of(root: Path, name: str = "") -> list[Part]:
+    """What was applied, a field a row and a variant a column; nothing without receipts.
+
+    Args:
+        name: of the folder, where there are several.
+    """
     found = receipts(root)
-    rows = [[Cell(code(arm)), *(told(receipt.get(name)) for name in RECEIPT)] for arm, receipt in found.items()]
-    head = ["arm", *(name.replace("_", " ") for name in RECEIPT)]
+    rows = [[Cell(field.replace("_", " ")), *(told(one.get(field)) for one in found.values())] for field in RECEIPT]
     note = "Receipts: what is applied, and from which position on the logits differ from the model as loaded."
-    return [Table("What was applied", head, rows, note)] if rows else []
+    title = f"What was applied: {name}" if name else "What was applied"
+    return [Table(title, ["", *map(code, found)], rows, note)] if found else []
 
 
 def told(value: Any) -> Cell:
+    """A value of a receipt, as text: a column holds values of all kinds."""
     if value is None:
         return Cell("–")
-    return Cell(f"{value:.6g}", value) if isinstance(value, float) else Cell(code(str(value)))
+    return Cell(f"{value:.6g}" if isinstance(value, float) else code(str(value)))
 
 
-def swap_section(root: Path) -> Section:
-    """The page of one swap experiment."""
-    found = readings(root)
+def swap_section(roots: Sequence[Path]) -> Section:
+    """The page of a swap experiment, or of several under one protocol side by side."""
+    several = len(roots) > 1
+    rows = records_of(roots)
+    found = readings(rows)
     lengths = sorted({c for by in found.values() for c in by if isinstance(c, int)})
-    chart, protocol = position_chart(root)
     arms = {arm: code(arm) for arm in found}
+    table = grid.table("Perplexity by length", found, arms, lengths, note=protocol_of(roots[0]))
+    applied = [part for root in roots for part in receipts_of(root, root.name if several else "")]
     return Section(
-        f"Swapped encodings: {root.name}",
+        f"Swapped encodings: {', '.join(root.name for root in roots)}",
         "What does each encoding do to the perplexity of the model, as it is and beyond its trained length?",
         (),
-        [grid.table("Perplexity by length", found, arms, lengths, note=protocol), *chart, *receipts_of(root)],
+        [table, position_chart(roots, list(found)), *applied],
+        verdict(rows),
     )

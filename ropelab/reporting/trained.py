@@ -30,7 +30,7 @@ def trainings_section(roots: Sequence[Path]) -> Section:
         found |= {prefix + name: folder for name, folder in trainings_of(root).items()}
     values = last_evaluations(found)
     arms = {arm: code(arm) for arm in values}
-    note = "Perplexity of held-out text after the last step. Mean over seeds ± half of Student's 95 % interval."
+    note = "Perplexity of held-out text after the last step. Mean over seeds ± the half-width of the 95 % t interval."
     tables = [grid.table("Perplexity by length", values, arms, columns(values), note=note)] if values else []
     return Section(
         f"Trainings: {', '.join(root.name for root in roots)}",
@@ -64,7 +64,7 @@ def losses(found: Mapping[str, Path]) -> Chart:
         points = [Point(part[-1]["tokens"], sum(row["loss"] for row in part) / len(part)) for part in stretches]
         if points:
             series.append(Series(name, points))
-    return Chart("Training loss", "tokens", "nats a token", series)
+    return Chart("Training loss", "tokens", "nats per token", series)
 
 
 def differences(found: Mapping[str, Path]) -> list[Table]:

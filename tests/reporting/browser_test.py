@@ -169,7 +169,7 @@ def test_without_scripts_all_is_there_to_read(opened):
     assert tab.locator(".plot.wide svg .stroke").count() == 10
     assert tab.locator("table.sortable button").count() == 0
     assert not tab.get_by_role("button", name="Dark colours").is_visible()
-    tab.locator("summary", has_text="Records").first.click()
+    tab.locator("summary", has_text="Sources").first.click()
     assert tab.get_by_text("lex/arm0-0/evaluations.jsonl:21").is_visible()
 
 

@@ -83,6 +83,65 @@ def test_a_swap(tmp_path):
     assert {round(point.y, 3) for point in chart.series[0].points} == {2.718}
 
 
+def swap(root, protocol="one window", **nats):
+    root.mkdir()
+    rows = [f"{arm},64,all,{value}" for arm, value in nats.items()]
+    (root / "results.csv").write_text("\n".join(["arm,length,band,nll", *rows]) + "\n")
+    nll = {f"{arm} @ 64": np.full((1, 63), value, np.float32) for arm, value in nats.items()}
+    np.savez(root / "per_token.npz", protocol=np.array(protocol), **nll)
+    (root / "receipts.json").write_text(json.dumps({arm: {"amplitude": 1.0, "statement": "x"} for arm in nats}))
+
+
+def test_swaps_under_one_protocol_are_side_by_side(tmp_path):
+    swap(tmp_path / "a", unchanged=1.0, PI=0.5, NTK=0.25)
+    swap(tmp_path / "b", unchanged=1.0, YaRN=0.75, NTK=0.125)
+    (section,) = report([tmp_path / "a", tmp_path / "b"]).sections
+    table = tables(section)["Perplexity by length"]
+    assert column(table, "64") == {
+        "unchanged": "2.718", "PI": "1.649", "a: NTK": "1.284", "b: NTK": "1.133", "YaRN": "2.117",
+    }  # fmt: skip
+    assert table.rows[-1][1].sources == ("b/results.csv:3",)
+    (chart,) = (part for part in section.parts if isinstance(part, Chart))
+    assert {line.name for line in chart.series} == set(column(table, "64"))
+    assert section.lead.startswith("At 64 tokens")
+
+
+def test_swaps_under_two_protocols_are_apart(tmp_path):
+    swap(tmp_path / "a", unchanged=1.0)
+    swap(tmp_path / "b", "two windows", unchanged=1.0)
+    assert len(report([tmp_path / "a", tmp_path / "b"]).sections) == 2
+
+
+def test_receipts_have_a_column_for_each_variant(tmp_path):
+    swap(tmp_path / "a", unchanged=1.0, PI=0.5)
+    table = tables(report([tmp_path / "a"]).sections[0])["What was applied"]
+    assert list(table.head) == ["", "unchanged", "PI"]
+    assert column(table, "PI")["amplitude"] == "1"
+    assert all(cell.value is None for row in table.rows for cell in row)
+
+
+def test_an_evaluation_has_effective_contexts_and_intervals_over_depths(tmp_path):
+    values = {0.0: (1.0, 0.5), 1.0: (2.0, 0.5)}
+    rows = [record("unchanged", "passkey.nll", 64, v, depth=d, count=4, deviation=s) for d, (v, s) in values.items()]
+    jsonl(tmp_path / "records.jsonl", rows)
+    (tmp_path / "effective.json").write_text(json.dumps([["unchanged", "passkey", "8 of 64", "64", "64", "64"]]))
+    (section,) = report([tmp_path]).sections
+    found = tables(section)
+    assert column(found["Effective context"], "k_max of PI") == {"unchanged": "8 of 64"}
+    deviation = np.sqrt((3 * 0.25 + 3 * 0.25 + 4 * 0.25 + 4 * 0.25) / 7)
+    half = 2.3646 * deviation / np.sqrt(8)
+    nats = found["passkey: nats per token of the expected answer"]
+    assert column(nats, "64") == {"unchanged": f"1.5 ± {half:.2g}"}
+
+
+def test_nobody_is_the_best_where_intervals_overlap(tmp_path):
+    rows = [record(arm, "passkey", 64, value, count=2) for arm, value in (("a", 1.0), ("b", 0.5))]
+    rows += [record(arm, "passkey", 128, value, count=200) for arm, value in (("a", 1.0), ("b", 0.5))]
+    jsonl(tmp_path / "records.jsonl", rows)
+    table = tables(report([tmp_path]).sections[0])["passkey: score"]
+    assert [[cell.best for cell in row[1:]] for row in table.rows] == [[False, True], [False, False]]
+
+
 def test_trainings_and_in_what_they_differ(tmp_path):
     for seed in range(2):
         training(tmp_path / f"rope-{seed}", by_length({64: 4.0 + seed}), encoding="RoPE()", seed=seed, length=64)

@@ -5,6 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
+from ropelab.reporting import runs
 from ropelab.reporting.perplexity_table import Column, by_band, by_length, layout, markdown, number, print_tables
 from tests.reporting.samples import ARMS, PROTOCOL, records
 
@@ -50,3 +51,9 @@ def test_the_terminal_shows_both_tables_and_the_protocol() -> None:
     for part in (*ARMS, "last 8", "[32,", "12.35", "1.2e+05", PROTOCOL):
         assert part in text
     assert text.index("by length") < text.index("by position") < text.index(PROTOCOL)
+
+
+def test_columns_of_text_are_to_the_left():
+    lines = [["a", "RoPE()", "**1.5** ± 0.2", "–"], ["b", "3 of 4 words", "-2", "∞"]]
+    rule = runs.markdown(["", "encoding", "x", "y"], lines).splitlines()[1]
+    assert rule == "| --- | --- | ---: | ---: |"

@@ -33,7 +33,7 @@ class Extended(NamedTuple):
         made = f"The base was trained on {self.trained} tokens{f', {steps_of(base)}' if base else ''}"
         return (
             f"{made}, and extended in {steps_of(others)}. Perplexity per token of {tokens} held-out tokens in "
-            "windows that do not overlap, full attention. Mean over seeds ± half of Student's 95 % interval."
+            "windows that do not overlap, full attention. Mean over seeds ± the half-width of the 95 % t interval."
         )
 
 

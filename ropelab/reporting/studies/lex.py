@@ -71,7 +71,8 @@ def section(root: Path) -> Section:
     tokens = max((row["tokens"] for row in rows), default=0)
     note = (
         f"Trained on {trained} bytes a row, {steps_of(rows)}; perplexity per byte of {tokens} held-out bytes in "
-        "windows that do not overlap, positions from 0 in each. Mean over seeds ± half of Student's 95 % interval."
+        "windows that do not overlap, positions from 0 in each. Mean over seeds ± the half-width of the 95 % t "
+        "interval."
     )
     marks = ((trained, f"trained on {trained}"),)
     blocked = [name for name in ARMS if name.endswith("blocked")]

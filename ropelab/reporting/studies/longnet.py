@@ -86,8 +86,8 @@ def section(root: Path) -> Section:
     own = {arm: text for arm, text in labels.items() if not arm.endswith(BLOCKED)}
     note = (
         f"Trained for {steps_of(rows)}; perplexity per byte of held-out text in windows that do not "
-        "overlap. Mean over seeds ± half of Student's 95 % interval. A local window has no way to use more than its "
-        "width and is there to say how much distance matters."
+        "overlap. Mean over seeds ± the half-width of the 95 % t interval. A local window has no way to use more than "
+        "its width and is there to say how much distance matters."
     )
     return Section(
         "Dilated attention (LongNet, table 2)",

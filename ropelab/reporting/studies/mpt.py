@@ -23,8 +23,8 @@ def section(root: Path) -> Section:
     ]  # fmt: skip
     note = (
         f"Trained on {trained} bytes a row, {steps_of(rows)}, as many bytes in all. MPT-30B, ALiBi, was trained on "
-        "1000 billion tokens at 2048 and 50 billion at 8192; no table was printed. Mean over seeds ± half of Student's "
-        "95 % interval."
+        "1000 billion tokens at 2048 and 50 billion at 8192; no table was printed. Mean over seeds ± the half-width of "
+        "the 95 % t interval."
     )
     return Section(
         "Short, then a little long (MPT-30B)",

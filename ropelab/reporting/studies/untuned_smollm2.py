@@ -8,7 +8,7 @@ from ropelab.reporting.claims import Claim, One, below, judged
 from ropelab.reporting.numbers import log_ratio, perplexity
 from ropelab.reporting.page import Section, code
 from ropelab.reporting.readings import Column, Number, Readings
-from ropelab.reporting.swapped import position_chart, receipts_of
+from ropelab.reporting.swapped import is_swap, position_chart, receipts_of
 
 FOLDER = Path("untuned") / "smollm2"
 BASE = "unchanged"
@@ -53,14 +53,20 @@ def section(root: Path) -> Section:
     found, folder = readings(root), root / FOLDER
     lengths = sorted({c for by in found.values() for c in by if isinstance(c, int)})
     far = lengths[-1] if lengths else 0
-    chart, note = position_chart(folder)
+    charts = [position_chart([folder], list(found))] if is_swap(folder) else []
     return Section(
         "Without fine-tuning, in SmolLM2",
         "Which scaling carries a pretrained model beyond its trained length as it is?",
         judged(claims(found, 8192, far), found),
         [
-            grid.table("Ours, perplexity by length", found, {arm: code(arm) for arm in found}, lengths, note=note),
-            *chart,
+            grid.table(
+                "Ours, perplexity by length",
+                found,
+                {arm: code(arm) for arm in found},
+                lengths,
+                note=charts[0].note if charts else "",
+            ),
+            *charts,
             *receipts_of(folder),
         ],
     )
