@@ -19,9 +19,9 @@
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/ropelab/ropelab/blob/main/colab/01_swap_a_pretrained_model.ipynb)
 #
-# SmolLM2-135M was trained on 8192 tokens with RoPE. Here PI, NTK, DynamicNTK and YaRN take its place, with the same
-# weights and no training. You see the receipt of each swap, what the models say, their perplexity by position, and the
-# same settings in the words of other engines.
+# SmolLM2-135M-Instruct (a GGUF of Q4_1 weights, computed in float32) was trained on 8192 tokens with RoPE. Here PI,
+# NTK, DynamicNTK and YaRN take its place, with the same weights and no training. You see the receipt of each swap, what
+# the models say, their perplexity by position, and the same settings in the words of other engines.
 #
 # Time: about three minutes of one CPU core, 180 seconds of computing under Colab's versions. An accelerator,
 # which reads longer texts, has not been timed yet, neither a T4 nor a TPU.

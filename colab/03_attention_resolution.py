@@ -103,7 +103,8 @@ display(Image(image(figure, "png"), width=1000))
 # %% [markdown]
 # ## Measured in a pretrained model
 #
-# `python -m experiments.show` reads a text in SmolLM2 under each encoding and averages the scores of all pairs at a
+# `python -m experiments.show` reads a text in SmolLM2-135M-Instruct (a GGUF of Q4_1 weights, computed in float32)
+# under each encoding and averages the scores of all pairs at a
 # distance, over layers and heads. Keys among the first four tokens are left out: trained models rest their attention
 # there.
 

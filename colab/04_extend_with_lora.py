@@ -19,9 +19,9 @@
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/ropelab/ropelab/blob/main/colab/04_extend_with_lora.ipynb)
 #
-# SmolLM2-135M, trained on 8192 tokens, gets YaRN for 16384 and low-rank adapters of rank 8, which are trained on
-# Python's documentation. You see the perplexity of held-out text, the model before and after, and the export that
-# transformers loads.
+# SmolLM2-135M-Instruct (a GGUF of Q4_1 weights, computed in float32), trained on 8192 tokens, gets YaRN for 16384 and
+# low-rank adapters of rank 8, which are trained on Python's documentation. You see the perplexity of held-out text, the
+# model before and after, and the export that transformers loads.
 #
 # Time: about three minutes of one CPU core, 199 seconds of computing under Colab's versions. An accelerator,
 # which trains 60 steps of 16384 tokens, has not been timed yet, neither a T4 nor a TPU.

@@ -1,5 +1,7 @@
 """Every encoding of the catalogue inside SmolLM2-135M-Instruct: what is applied, what it costs, what the model says.
 
+The weights of "smollm2" are those of a Q4_1 GGUF, computed in float32.
+
     python -m experiments.catalogue --config=configs/catalogue_smollm2.py --workdir=runs/catalogue
 
 Time: about ten minutes on two CPU cores, most of it compilation. Expected: encodings that keep short distances as they

@@ -1,5 +1,7 @@
 """What length-dependent encodings mean when a text is decoded: SmolLM2-135M-Instruct across its 8192 trained tokens.
 
+The weights of "smollm2" are those of a Q4_1 GGUF, computed in float32.
+
 Reproduces: transformers#25104 as a perplexity. No paper has this table.
 
     python -m experiments.decoding --config=configs/decode_smollm2.py --workdir=runs/decode_smollm2

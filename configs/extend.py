@@ -11,9 +11,9 @@
 | yarn | Peng et al., 2309.00071, section 4.1 | 400 | 2e-5, constant after 20 | YaRN |
 | longlora | Chen et al., 2309.12307, section 4.1 | 1000 | 2e-5, constant after 20 | PI, ShiftedSparse, LoRA |
 
-Batches of 64, AdamW with (0.9, 0.95), no weight decay. The model is SmolLM2, extended from 8192 to 16384; another is
-named by `--config.model=<a Hugging Face directory or hub id>`. LongLoRA trains under `ShiftedSparse` of a quarter of
-the length and is measured under full attention, as the paper does.
+Batches of 64, AdamW with (0.9, 0.95), no weight decay. The model is SmolLM2-135M-Instruct (Q4_1), extended from 8192 to
+16384; another is named by `--config.model=<a Hugging Face directory or hub id>`. LongLoRA trains under `ShiftedSparse`
+of a quarter of the length and is measured under full attention, as the paper does.
 
 Time: these are for an accelerator. On two CPU cores a step of 1 x 2048 tokens of SmolLM2 takes half a minute or so:
 `configs/lora_smollm2.py` is what fits there.

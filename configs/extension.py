@@ -15,7 +15,7 @@ parameters in shifted groups and in groups that are not. `yarn2@gpu` is an arm a
 | size | model | trained on | steps | learning rate |
 |---|---|---|---|---|
 | cpu | 3 layers, width 96, of bytes, made by `base` in 480 steps of 4096 bytes | 256 | 60 of 4096 bytes | 3e-4 |
-| gpu | SmolLM2-135M | 8192 | 400 of 131072 tokens of Python's library | 2e-5 |
+| gpu | SmolLM2-135M-Instruct, Q4_1 | 8192 | 400 of 131072 tokens of Python's library | 2e-5 |
 | paper | Llama-2-7B | 4096 | 1000 of 64 rows of PG-19, YaRN 400 and 200 | 2e-5 |
 
 The base of rotation of the byte model, 770, leaves of the slowest pair as much of a turn as Llama 2 has at 4096 (256 /

@@ -1,5 +1,7 @@
 """Both meanings of a length-dependent encoding, untuned, to twice the trained length of SmolLM2-135M-Instruct.
 
+The weights of "smollm2" are those of a Q4_1 GGUF, computed in float32.
+
 Reproduces: NTK-aware and dynamic NTK (2023) and YaRN's dynamic scaling (arXiv 2309.00071, section 3.3) under
 per="sequence", as transformers computes them; no paper has them under per="query".
 

@@ -1,5 +1,7 @@
 """Twenty steps of LoRA on SmolLM2-135M-Instruct on a laptop: does extending a real pretrained model work here?
 
+The weights of "smollm2" are those of a Q4_1 GGUF, computed in float32.
+
 Reproduces: nothing of a paper; LongLoRA's adapters (rank 8, alpha 16, q, k, v, o) under YaRN, at a length, a batch and
 a learning rate for which two CPU cores and 24 GB are enough.
 

@@ -1,5 +1,7 @@
 """Attention patterns in SmolLM2-135M-Instruct, which was trained to see everything: perplexity by position, untuned.
 
+The weights of "smollm2" are those of a Q4_1 GGUF, computed in float32.
+
 Reproduces: the collapse of a plain window when the first tokens leave it, and its cure by a few sinks (StreamingLLM,
 arXiv 2309.17453, figure 3; LM-Infinite, arXiv 2308.16137, whose mask comes with bounded distances); beside them LEX's
 blockwise attention, and LongLoRA's shifted groups and LongNet's dilation, with which a model is meant to be trained.

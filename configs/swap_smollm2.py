@@ -1,5 +1,7 @@
 """Untuned extension of SmolLM2-135M-Instruct (trained on 8192 tokens) beyond its trained length.
 
+The weights of "smollm2" are those of a Q4_1 GGUF, computed in float32.
+
 Reproduces: the setting of the NTK-aware and dynamic-NTK posts (2023) and of YaRN's figure 5 on a small model: what a
 swapped encoding does with no fine-tuning at all.
 

@@ -46,8 +46,8 @@ def main(config: Config, workdir: Path, command: str) -> None:
     labs = {spec: lab.swap(spec, kernel=config.kernel) for spec in wanted}
     files.write_json(workdir / "config.json", config.to_dict())
     protocol = (
-        f"model {lab.name} (weights {fingerprint(lab.params)}); text {text.name} (sha256 {text.sha256[:12]}), first "
-        f"{config.length} tokens, BOS none added; greedy from {config.prompt!r}; {config.dtype}; {versions()}"
+        f"model {lab.full_name} (weights {fingerprint(lab.params)}); text {text.name} (sha256 {text.sha256[:12]}), "
+        f"first {config.length} tokens, BOS none added; greedy from {config.prompt!r}; {config.dtype}; {versions()}"
     )
     rows, receipts = [], {}
     for spec, one in tqdm(labs.items(), unit="encoding", dynamic_ncols=True):

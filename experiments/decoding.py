@@ -50,7 +50,7 @@ def main(config: Config, workdir: Path, command: str) -> None:
     launch.warn_if_slow(config.dtype)
     text, lab = read_text(config.text), load(config.model, dtype=config.dtype)
     protocol = Protocol(
-        model=lab.name,
+        model=lab.full_name,
         weights=fingerprint(lab.params),
         text=text.name,
         text_sha256=text.sha256,

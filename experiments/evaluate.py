@@ -83,7 +83,7 @@ def act(values: flags.FlagValues, words: list[str], command: str) -> int:
     text_T = tokens_of(lab, text.content) if lab.tokenizer else np.zeros(0, np.int32)
     weights = fingerprint(lab.params)
     setting = campaign.Setting(
-        *(lab.name, weights, lab.tokenizer, text.name, text.sha256, text_T, values.seed, values.dtype)
+        *(lab.full_name, weights, lab.tokenizer, text.name, text.sha256, text_T, values.seed, values.dtype)
     )
     work = campaign.pieces([Arm(name, one.model) for name, one in labs.items()], evaluations, lengths)
     campaign.check(work, setting)

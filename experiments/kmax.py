@@ -101,7 +101,7 @@ def measured(stop: Stop, folder: Path) -> list[dict[str, Any]]:
     """The records of one checkpoint at one length, their `arm` being <arm>-<seed>@<step>."""
     nothing = np.zeros(0, np.int32)
     setting = campaign.Setting(
-        *(stop.lab.name, fingerprint(stop.lab.params), None, "none", "", nothing, stop.seed, "float32")
+        *(stop.lab.full_name, fingerprint(stop.lab.params), None, "none", "", nothing, stop.seed, "float32")
     )
     arm = Arm(f"{stop.arm}-{stop.seed}@{stop.step}", stop.lab.model)
     work = campaign.pieces([arm], {"kmax": stop.task}, [stop.length])

@@ -118,7 +118,16 @@ def setting_of(run: Path, lab: Lab, tokens: int, seed: int) -> campaign.Setting:
     text_T = np.concatenate([text.tokens[0, :there], text.targets[0, there - 1 : there]]).astype(np.int32)
     digest = hashlib.sha256(text_T.tobytes()).hexdigest()
     return campaign.Setting(
-        *(lab.name, fingerprint(lab.params), lab.tokenizer, f"{data.source}, held out", digest, text_T, seed, "float32")
+        *(
+            lab.full_name,
+            fingerprint(lab.params),
+            lab.tokenizer,
+            f"{data.source}, held out",
+            digest,
+            text_T,
+            seed,
+            "float32",
+        )
     )
 
 

@@ -161,7 +161,7 @@ def in_a_model(
     line = protocol_line(
         config.heads,
         config.head_dim,
-        f"measured: model {lab.name} (weights {fingerprint(lab.params)}) under {pattern!r}; "
+        f"measured: model {lab.full_name} (weights {fingerprint(lab.params)}) under {pattern!r}; "
         f"text {text.name} (sha256 {text.sha256[:12]}), its first tokens in one window, BOS none added; "
         f"scaled scores before the softmax of all causal pairs but those with a key among the first {values.sinks} "
         f"tokens, mean of {config.layers} layers and {config.heads} heads; float32, kernel {lab.model.wiring.kernel}",

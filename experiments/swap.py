@@ -155,7 +155,7 @@ def protocol_of(config: Config, lab: Lab, text: Text) -> Protocol:
     if not lengths or lengths[0] < 2 or config.windows < 1 or config.last < 1:
         raise ValueError(f"config.lengths={lengths} must be at least 2, config.windows and config.last at least 1")
     return Protocol(
-        model=lab.name,
+        model=lab.full_name,
         weights=fingerprint(lab.params),
         text=text.name,
         text_sha256=text.sha256,

@@ -43,12 +43,20 @@ class Lab:
         model: the Flax model that runs.
         original: the model as it was loaded; the same parameters.
         tokenizer: None if the checkpoint has none.
+        weights: what the stored weights are, "SmolLM2-135M-Instruct, Q4_1 GGUF"; "" of a model trained from scratch.
     """
 
     name: str
     model: Model
     original: Model
     tokenizer: Tokenizer | None
+    weights: str = ""
+
+    @property
+    def full_name(self) -> str:
+        """The name as protocols and receipts have it: with what the weights are, and what they are computed in."""
+        dtype = jax.tree.leaves(self.params)[0].dtype
+        return f"{self.name} = {self.weights}, computed in {dtype}" if self.weights else self.name
 
     @property
     def params(self) -> dict[str, Any]:
@@ -163,7 +171,7 @@ class Lab:
             NothingAppliedError: if something was plugged in and no logit of the probe moves.
         """
         probe_1T = probe_tokens(self.tokenizer, self.config.vocabulary, PROBE_TOKENS)
-        return receipt(self.model, self.original, probe_1T, name=self.name)
+        return receipt(self.model, self.original, probe_1T, name=self.full_name)
 
     def generate(self, prompt: str | list[str], *, max_new_tokens: int = 64, **sampling: Any) -> Any:
         """The continuation of a prompt, up to the end-of-text token; of several prompts, the list of theirs.
@@ -241,7 +249,7 @@ def load(source: str | os.PathLike[str], *, dtype: Any = "float32", mesh: Mesh |
     opened = open_source(source)
     params = assemble(opened, dtype=jnp.dtype(dtype), mesh=mesh)
     model = Model(Wiring(opened.config, opened.encoding, Causal()), Parameters(params))
-    return Lab(str(source), model, model, opened.tokenizer)
+    return Lab(str(source), model, model, opened.tokenizer, opened.weights)
 
 
 def of_run(folder: str | os.PathLike[str], dtype: Any, mesh: Mesh | None) -> Lab:
@@ -253,7 +261,8 @@ def of_run(folder: str | os.PathLike[str], dtype: Any, mesh: Mesh | None) -> Lab
     if mesh is None:
         params = jax.device_put(params, jax.devices()[0])  # as any other checkpoint's
     model = Model(run.wiring, Parameters(params))
-    return Lab(str(folder), model, model, run.tokenizer)
+    weights = f"trained from {run.weights}" if run.weights else ""
+    return Lab(str(folder), model, model, run.tokenizer, weights)
 
 
 def tokens_of(lab: Lab, text: str) -> np.ndarray:

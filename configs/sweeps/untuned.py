@@ -1,4 +1,4 @@
-"""PI, NTK, YaRN and dynamic scaling without fine-tuning, in small models and in SmolLM2.
+"""PI, NTK, YaRN and dynamic scaling without fine-tuning, in small models and in SmolLM2-135M-Instruct (Q4_1 GGUF).
 
 Reproduces: the perplexity plots of NTK-aware and dynamic scaling (2023) and the remarks on untuned models of YaRN
 (arXiv 2309.00071).

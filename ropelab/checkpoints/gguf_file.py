@@ -7,7 +7,8 @@ memory-mapped file, the others are dequantised by the `gguf` package.
 
 import functools
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import ml_dtypes
@@ -68,6 +69,7 @@ class GgufFile:
             check_type(self.path, name, s)
         divisors = stored.pop(DIVISORS, None)
         self._stored = {hugging_face_name(self.path, name): s for name, s in stored.items()}
+        self.weights = describe_weights(self.path, stored.values())
         self.shapes: Mapping[str, tuple[int, ...]] = {name: s.shape for name, s in self._stored.items()}
         self.config = read_config(metadata, self.shapes)
         encoding = read_encoding(
@@ -95,6 +97,18 @@ class GgufFile:
         if s.type in VIEWS:
             return packed.view(VIEWS[s.type]).reshape(s.shape)
         return dequantize(packed.reshape(quant_shape_to_byte_shape(s.shape, s.type)), s.type)
+
+
+def describe_weights(path: Path, stored: Iterable[Stored]) -> str:
+    """`SmolLM2-135M-Instruct, Q4_1 GGUF`: the file's name, and the type that most of its bytes are of.
+
+    As files are called everywhere: one of Q4_1 has norms in F32, and often its table of embeddings in Q8_0.
+    """
+    sizes: Counter[str] = Counter()
+    for s in stored:
+        sizes[s.type.name] += s.size
+    most = sizes.most_common(1)[0][0] if sizes else "empty"
+    return f"{path.stem.removesuffix(f'.{most}').removesuffix(f'-{most}')}, {most} GGUF"
 
 
 def map_file(path: Path) -> np.ndarray:

@@ -1,6 +1,7 @@
 """A Hugging Face directory: config.json, safetensors in one file or many, tokenizer.json."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from ropelab.checkpoints import knobs, tokenizer
 from ropelab.checkpoints.errors import CheckpointError
 from ropelab.models.llama import LlamaConfig
 
+FLOATS = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 
 
@@ -30,6 +32,9 @@ class HuggingFaceDirectory:
         self.shapes: Mapping[str, tuple[int, ...]] = {
             name: tuple(self._files[path].get_slice(name).get_shape()) for name, path in self._owner.items()
         }
+
+        kinds = Counter(self._files[path].get_slice(name).get_dtype() for name, path in self._owner.items())
+        self.weights = f"{' and '.join(FLOATS.get(kind, kind) for kind, _ in kinds.most_common())} safetensors"
 
     def tensor(self, name: str) -> np.ndarray:
         """The values of one tensor."""

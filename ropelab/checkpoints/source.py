@@ -14,7 +14,8 @@ class Source(Protocol):
     """One checkpoint on disk, read lazily.
 
     Attributes:
-        name: what to call it in messages and receipts.
+        name: what to call it in messages.
+        weights: what the stored weights are, for the line of a protocol: "SmolLM2-135M-Instruct, Q4_1 GGUF".
         config: the model's sizes.
         encoding: the positional encoding the weights were trained with.
         tokenizer: None when the checkpoint carries none.
@@ -23,6 +24,7 @@ class Source(Protocol):
     """
 
     name: str
+    weights: str
     config: LlamaConfig
     encoding: Encoding
     tokenizer: Tokenizer | None

@@ -35,6 +35,7 @@ class Outline(NamedTuple):
             come to: see `trained_length`.
         original: the encoding that the training began from; None if it began from random parameters.
         tokenizer: what the model reads text with, None if it reads none: see `tokenizer_of`.
+        weights: what the weights were that the training began from; "" if they were random.
     """
 
     plan: Plan
@@ -42,6 +43,7 @@ class Outline(NamedTuple):
     wiring: Wiring
     original: Encoding | None
     tokenizer: Tokenizer | None
+    weights: str
 
 
 class Trained(NamedTuple):
@@ -52,6 +54,7 @@ class Trained(NamedTuple):
     wiring: Wiring
     original: Encoding | None
     tokenizer: Tokenizer | None
+    weights: str
     trainable: Tree
     frozen: Tree
 
@@ -123,7 +126,7 @@ def described(setup: Setup, step: int) -> Outline:
     stage = setup.stage_before(step)
     config = dataclasses.replace(cast(Any, setup.config), trained_length=trained_length(setup, step))
     wiring = Wiring(config, setup.encoding(stage), stage.pattern)
-    return Outline(setup.plan, step, wiring, setup.origin.encoding, tokenizer_of(setup))
+    return Outline(setup.plan, step, wiring, setup.origin.encoding, tokenizer_of(setup), setup.origin.weights)
 
 
 def trained_length(setup: Setup, step: int) -> int:

@@ -43,12 +43,14 @@ class Origin(NamedTuple):
     Attributes:
         encoding: as of the arrays.
         tokenizer: what the model reads text with; None for random parameters.
+        weights: what the stored weights are, as of a `Source`; "" for random parameters.
         read: the arrays, each where the mesh wants it.
     """
 
     config: Config
     encoding: Encoding | None
     tokenizer: Tokenizer | None
+    weights: str
     read: Callable[[Mesh], Arrays]
 
 
@@ -60,11 +62,11 @@ def origin(model: str, *, seed: int) -> Origin:
     """
     config = sizes(model)
     if config is not None:
-        return Origin(config, None, None, partial(drawn, config, seed))
+        return Origin(config, None, None, "", partial(drawn, config, seed))
     if is_run(model):
         return of_run(model)
     opened = open_source(model)
-    return Origin(opened.config, opened.encoding, opened.tokenizer, partial(read, opened))
+    return Origin(opened.config, opened.encoding, opened.tokenizer, opened.weights, partial(read, opened))
 
 
 def sizes(model: str) -> Config | None:
@@ -98,7 +100,7 @@ def of_run(folder: str) -> Origin:
         return Arrays(run.wiring.encoding, weights, params.get("encoding", {}))
 
     run = runs.outline(folder)
-    return Origin(run.wiring.config, run.wiring.encoding, run.tokenizer, read_run)
+    return Origin(run.wiring.config, run.wiring.encoding, run.tokenizer, run.weights, read_run)
 
 
 def keys(seed: int) -> tuple[jax.Array, jax.Array]:

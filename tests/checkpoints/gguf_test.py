@@ -453,3 +453,11 @@ def test_smollm2(smollm2):
     norms = smollm2.tensor("model.norm.weight")
     assert norms.shape == (576,)
     assert norms.dtype == np.float32
+
+
+def test_the_types_of_the_weights_are_part_of_the_full_name(tmp_path):
+    packed = dict.fromkeys(("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"), Type.Q8_0)
+    lab = ropelab.load(write(tmp_path / "Tiny.Q8_0.gguf", quantise=packed), dtype="bfloat16")
+    assert lab.weights == "Tiny, Q8_0 GGUF"
+    assert lab.full_name == f"{tmp_path / 'Tiny.Q8_0.gguf'} = Tiny, Q8_0 GGUF, computed in bfloat16"
+    assert lab.swap("NoPE()").receipt().model == lab.full_name

@@ -24,6 +24,11 @@ def lab() -> ropelab.Lab:
     return ropelab.load("smollm2")
 
 
+def test_what_the_weights_are_is_part_of_the_full_name(lab: ropelab.Lab) -> None:
+    assert lab.name == "smollm2"
+    assert lab.full_name == "smollm2 = SmolLM2-135M-Instruct, Q4_1 GGUF, computed in float32"
+
+
 def test_losses_are_those_of_transformers(lab: ropelab.Lab) -> None:
     """Token by token over 2048 tokens of prose, not the mean, in which a swapped pair of heads can hide."""
     nll = np.asarray(lab.nll(IDS[None])[0])

@@ -73,6 +73,8 @@ def test_an_adapter_is_merged_and_the_context_is_the_extended_one(folder: Path) 
     lab, base = ropelab.load(folder / "lora"), ropelab.load(folder / "base")
     assert lab.encoding == YARN.inherit(base.encoding)
     assert lab.config == dataclasses.replace(base.config, trained_length=128)  # pyright: ignore
+    assert lab.weights == "trained from float32 safetensors"
+    assert ropelab.load(folder / "scratch").weights == ""
     assert isinstance(lab.tokenizer, Tokenizer)
     assert lab.tokenizer.encode("a b") == tiny.lab(tokenizer=True).tokenizer.encode("a b")  # pyright: ignore
     changed = {
