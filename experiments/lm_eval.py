@@ -146,8 +146,8 @@ def protocol_line(lab: Lab, values: flags.FlagValues, results: dict[str, Any], m
         f"{task} {n['effective']} of {n['original']}" for task, n in results.get("n-samples", {}).items()
     )
     return (
-        f"model {lab.full_name} (weights {fingerprint(lab.params)}), {lab.encoding!r}, {lab.pattern!r}; "
-        f"asked: {counts}; BOS {'before every context' if model.bos else 'none added'}; at most {model.max_length} tokens read, "
+        f"model {lab.full_name} (weights {fingerprint(lab.params)}), {lab.encoding!r}, {lab.pattern!r}; asked: {counts}"
+        f"; BOS {'before every context' if model.bos else 'none added'}; at most {model.max_length} tokens read, "
         f"{model.truncated.requests} contexts cut by {model.truncated.tokens} tokens; {values.dtype}; {versions()}"
     )
 

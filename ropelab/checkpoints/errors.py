@@ -1,5 +1,14 @@
 """The one error of this package."""
 
+LONGEST = 1000  # characters of a message: it may repeat what a file says, and that may be 100 KB
+
 
 class CheckpointError(ValueError):
-    """A checkpoint that cannot be read as what it claims to be; the message names the file and the remedy."""
+    """A checkpoint that cannot be read as what it claims to be; the message names the file and the remedy.
+
+    A message beyond `LONGEST` characters is cut in the middle.
+    """
+
+    def __init__(self, message: str) -> None:
+        cut = len(message) > LONGEST
+        super().__init__(f"{message[: LONGEST * 2 // 3]} … {message[-LONGEST // 4 :]}" if cut else message)

@@ -127,7 +127,7 @@ def read_header(path: Path, data: np.ndarray) -> tuple[Metadata, dict[str, Store
 
 
 def read_tensors(cursor: Cursor, count: int, alignment: int) -> dict[str, Stored]:
-    """Every tensor by name, each proven to lie within the file."""
+    """Every tensor by name, each proven to lie within the file and behind the one before it."""
     relative: dict[str, Stored] = {}
     for _ in range(count):
         name = cursor.string()
@@ -138,8 +138,12 @@ def read_tensors(cursor: Cursor, count: int, alignment: int) -> dict[str, Stored
         raise cursor.broken(f"general.alignment {alignment} is not a power of two")
     base = -(-cursor.at // alignment) * alignment
     tensors = {name: s._replace(start=base + s.start) for name, s in relative.items()}
+    end = base
     for name, s in tensors.items():
-        if s.start + s.size > len(cursor.data):
+        if s.start < end:  # llama.cpp wants them one after another too; a small file of many would fill the memory
+            raise cursor.broken(f"tensor {name} begins at byte {s.start}, before the end of the one before it, {end}")
+        end = s.start + s.size
+        if end > len(cursor.data):
             raise cursor.broken(f"tensor {name} ends at byte {s.start + s.size}, the file at {len(cursor.data)}")
     return tensors
 

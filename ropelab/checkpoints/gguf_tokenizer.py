@@ -8,6 +8,7 @@ Source: ggml-org/llama.cpp 00ad355, src/llama-vocab.cpp.
 import warnings
 from collections import Counter
 from collections.abc import Sequence
+from itertools import takewhile
 
 import numpy as np
 from gguf import TokenType
@@ -162,10 +163,15 @@ def sentencepiece(metadata: Metadata, tokens: Sequence[str], types: Sequence[flo
 
 
 def merges_by_score(tokens: Sequence[str], types: Sequence[float], scores: Sequence[float]) -> list[tuple[str, str]]:
-    """Every way to put a piece together from two others, the best pieces first."""
+    """Every way to put a piece together from two others, the best pieces first.
+
+    A piece is cut only where both halves have the length of some piece: one of 300,000 letters has few such places.
+    """
     pieces = {token: score for token, kind, score in zip(tokens, types, scores, strict=True) if kind in MERGED}
-    merges = []
+    lengths = {len(piece) for piece in pieces}
+    ascending, merges = sorted(lengths), []
     for piece in sorted(pieces, key=pieces.__getitem__, reverse=True):
-        halves = ((piece[:i], piece[i:]) for i in range(1, len(piece)))
+        size = len(piece)
+        halves = ((piece[:i], piece[i:]) for i in takewhile(size.__gt__, ascending) if size - i in lengths)
         merges += [(left, right) for left, right in halves if left in pieces and right in pieces]
     return merges

@@ -34,7 +34,7 @@ class HuggingFaceDirectory:
         }
 
         kinds = Counter(self._files[path].get_slice(name).get_dtype() for name, path in self._owner.items())
-        self.weights = f"{' and '.join(FLOATS.get(kind, kind) for kind, _ in kinds.most_common())} safetensors"
+        self.weights = f"{' and '.join(FLOATS.get(kind, str(kind)) for kind, _ in kinds.most_common())} safetensors"
 
     def tensor(self, name: str) -> np.ndarray:
         """The values of one tensor."""

@@ -4,15 +4,20 @@ One class around Hugging Face's `tokenizers`, whatever the vocabulary came from,
 directory; `gguf_tokenizer` has the one for GGUF.
 """
 
+import contextlib
 import dataclasses
 import json
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import tokenizers
 
 from ropelab.checkpoints.errors import CheckpointError
+
+MOST_GROWTH = 256  # of a text by replacements; that of the known tokenizers is below 10
+PRECOMPILED_GROWTH = 16  # assumed of one table of SentencePiece's; NFKC's longest is 18
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +44,8 @@ class Tokenizer:
 
     def encode(self, text: str) -> list[int]:
         """The ids of `text` and no others; special tokens written out in it, like <|im_start|>, are recognised."""
-        return self.core.encode(text, add_special_tokens=False).ids
+        with no_panic("the tokenizer cannot read this text"):
+            return self.core.encode(text, add_special_tokens=False).ids
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of `ids`, special tokens included; bytes that are not UTF-8 become U+FFFD.
@@ -47,7 +53,22 @@ class Tokenizer:
         A vocabulary that puts a space before the text drops one on the way back, so the ids of a continuation
         should be decoded together with those of its prompt.
         """
-        return self.core.decode([int(i) for i in ids], skip_special_tokens=False)
+        with no_panic("the tokenizer cannot write these ids"):
+            return self.core.decode([int(i) for i in ids], skip_special_tokens=False)
+
+
+@contextlib.contextmanager
+def no_panic(what: str) -> Iterator[None]:
+    """Raise a panic of the library's Rust, which is no `Exception` to Python, as a `CheckpointError`.
+
+    Panics happen for a subword prefix longer than its token, or a regular expression that backtracks without end.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        raise CheckpointError(f"{what}: {error}; download tokenizer.json again") from None
 
 
 def from_directory(folder: str | Path) -> Tokenizer | None:
@@ -78,7 +99,10 @@ def from_directory(folder: str | Path) -> Tokenizer | None:
 def read_core(path: Path) -> tokenizers.Tokenizer:
     """A tokenizer.json, without the truncation and padding that its last user may have left in it."""
     try:
-        core = tokenizers.Tokenizer.from_str(path.read_text(encoding="utf-8"))
+        with no_panic(str(path)):
+            core = tokenizers.Tokenizer.from_str(path.read_text(encoding="utf-8"))
+    except CheckpointError:
+        raise
     except Exception as error:  # the library raises bare Exception for everything it cannot read
         raise CheckpointError(
             f"{path} is not a tokenizer that `tokenizers` can read ({error}); download it again"
@@ -86,9 +110,35 @@ def read_core(path: Path) -> tokenizers.Tokenizer:
     unknown = getattr(core.model, "unk_token", None)
     if unknown is not None and core.model.token_to_id(unknown) is None:
         raise CheckpointError(f"{path}: the token for what is unknown, {unknown!r}, is not in the vocabulary")
+    check_growth(path, core)
     core.no_truncation()
     core.no_padding()
     return core
+
+
+def check_growth(path: Path, core: tokenizers.Tokenizer) -> None:
+    """Refuse steps that may make a text more than `MOST_GROWTH` times longer: four of a → a × 1000 fill any memory."""
+    for part in (core.normalizer, core.decoder):
+        grown = 1.0 if part is None else growth(json.loads(part.__getstate__()))
+        if grown > MOST_GROWTH:
+            raise CheckpointError(f"{path}: its replacements may make a text {grown:.3g} times longer; edit them")
+
+
+def growth(step: Any) -> float:
+    """How many times longer one step of a normalizer or a decoder, with those inside it, may make a text."""
+    if isinstance(step, list):
+        return math.prod(map(growth, step))
+    if not isinstance(step, dict):
+        return 1.0
+    times = math.prod(growth(inner) for inner in step.values())
+    if step.get("type") == "Precompiled":
+        return times * PRECOMPILED_GROWTH
+    if step.get("type") != "Replace":
+        return times
+    pattern, size = step["pattern"].get("String"), len(step["content"])
+    return times * (
+        max(size / len(pattern), 1.0) if pattern else 1.0 + size
+    )  # others may match between any two letters
 
 
 def read_settings(path: Path) -> dict[str, Any]:
@@ -112,7 +162,7 @@ def special_id(core: tokenizers.Tokenizer, path: Path, settings: Mapping[str, di
         token = token.get("content") if isinstance(token, dict) else token
         if token is None:
             return None
-        found = core.token_to_id(token) if isinstance(token, str) else None
+        found = core.token_to_id(token) if isinstance(token, str) and is_text(token) else None
         if found is None:
             raise CheckpointError(f"{path}: {kind}_token {token!r} of tokenizer_config.json is not in the vocabulary")
         return found
@@ -124,9 +174,15 @@ def special_id(core: tokenizers.Tokenizer, path: Path, settings: Mapping[str, di
     return None
 
 
+def is_text(token: str) -> bool:
+    """Whether a string from JSON can be in a vocabulary: not with half of a surrogate pair."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in token)
+
+
 def begins_with(core: tokenizers.Tokenizer, bos_id: int) -> bool:
     """Whether the post-processor stored in tokenizer.json puts `bos_id` first."""
-    return core.encode("", add_special_tokens=True).ids[:1] == [bos_id]
+    with no_panic("the tokenizer cannot read an empty text"):
+        return core.encode("", add_special_tokens=True).ids[:1] == [bos_id]
 
 
 def chat_template(folder: Path, named: Mapping[str, Any]) -> str | None:

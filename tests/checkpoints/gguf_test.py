@@ -461,3 +461,17 @@ def test_the_types_of_the_weights_are_part_of_the_full_name(tmp_path):
     assert lab.weights == "Tiny, Q8_0 GGUF"
     assert lab.full_name == f"{tmp_path / 'Tiny.Q8_0.gguf'} = Tiny, Q8_0 GGUF, computed in bfloat16"
     assert lab.swap("NoPE()").receipt().model == lab.full_name
+
+
+def test_tensors_over_one_another_are_refused(tmp_path, small):
+    """1 MiB of file would be read as gigabytes."""
+    data = bytearray(small.read_bytes())
+    _, stored = read_header(small, np.frombuffer(bytes(data), np.uint8))
+    name, start = "blk.1.ffn_up.weight", stored["blk.1.ffn_up.weight"].start
+    base = min(s.start for s in stored.values())
+    at = data.index(name.encode()) + len(name) + 4 + 2 * 8 + 4
+    assert int.from_bytes(data[at : at + 8], "little") == start - base
+    data[at : at + 8] = (0).to_bytes(8, "little")
+    (tmp_path / "m.gguf").write_bytes(data)
+    with pytest.raises(CheckpointError, match=f"tensor {name} begins at byte {base}, before"):
+        GgufFile(tmp_path / "m.gguf")

@@ -3,11 +3,13 @@
 import importlib.util
 import json
 import random
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tokenizers
+from gguf import TokenType
 from tokenizers import decoders, models, pre_tokenizers, processors
 
 from ropelab.checkpoints import gguf_tokenizer
@@ -15,7 +17,8 @@ from ropelab.checkpoints.errors import CheckpointError
 from ropelab.checkpoints.gguf_file import GgufFile
 from ropelab.checkpoints.gguf_header import Metadata
 from ropelab.checkpoints.gguf_splits import CUTS
-from ropelab.checkpoints.tokenizer import from_directory
+from ropelab.checkpoints.gguf_tokenizer import merges_by_score
+from ropelab.checkpoints.tokenizer import MOST_GROWTH, from_directory, growth
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -250,6 +253,7 @@ def test_chat_templates(tmp_path):
         ),
         ("tokenizer_config.json", "{", "tokenizer_config.json is not valid JSON"),
         ("tokenizer_config.json", "[]", "holds a list"),
+        ("tokenizer_config.json", '{"eos_token": "\\ud800"}', "eos_token .* of tokenizer_config.json is not in"),
         ("tokenizer_config.json", '{"eos_token": "<end>"}', "eos_token '<end>' of tokenizer_config.json is not in"),
     ],
 )
@@ -273,3 +277,69 @@ def test_damaged_tokenizer_files_are_an_error_of_ours_or_harmless(tmp_path):
         except CheckpointError:
             refused += 1
     assert refused > 100
+
+
+def rewritten(tmp_path, **changes):
+    """The small tokenizer.json with other parts."""
+    directory(tmp_path)
+    path = tmp_path / "tokenizer.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    return from_directory(tmp_path)
+
+
+def replace(pattern, content):
+    return {"type": "Replace", "pattern": pattern, "content": content}
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [replace({"String": "a"}, "a" * 1000)] * 4,
+        [replace({"String": "a"}, "a" * 20)] * 2,
+        [replace({"Regex": "x*"}, "a" * 300)],
+        [{"type": "Sequence", "normalizers": [replace({"String": "a"}, "a" * 20)]}, replace({"String": ""}, "a" * 20)],
+    ],
+)
+def test_replacements_that_fill_the_memory_are_refused(tmp_path, steps):
+    with pytest.raises(CheckpointError, match="times longer"):
+        rewritten(tmp_path, normalizer={"type": "Sequence", "normalizers": steps})
+
+
+def test_replacements_of_a_decoder_are_bounded_too(tmp_path):
+    with pytest.raises(CheckpointError, match="times longer"):
+        rewritten(tmp_path, decoder={"type": "Sequence", "decoders": [replace({"String": "a"}, "a" * 1000)] * 4})
+
+
+def test_tables_of_sentencepiece_count_too():
+    assert growth([{"type": "Precompiled", "precompiled_charsmap": ""}] * 2) <= MOST_GROWTH
+    assert growth([{"type": "Precompiled", "precompiled_charsmap": ""}] * 3) > MOST_GROWTH
+
+
+def test_usual_replacements_are_read(tmp_path):
+    spaces = [replace({"String": " "}, "▁"), replace({"Regex": " {2,}"}, " "), replace({"String": "``"}, '"')]
+    assert rewritten(tmp_path, normalizer={"type": "Sequence", "normalizers": spaces}).encode("ab") == [4]
+
+
+def test_a_panic_of_the_library_is_an_error_of_ours(tmp_path):
+    split = {"type": "Split", "pattern": {"Regex": "(a+)+$"}, "behavior": "Isolated", "invert": False}
+    tokenizer = rewritten(tmp_path, pre_tokenizer=split)
+    with pytest.raises(CheckpointError, match="cannot read this text"):
+        tokenizer.encode("a" * 40 + "b")
+    model = {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2}, "merges": ["a b"], "continuing_subword_prefix": "#" * 9}
+    with pytest.raises(CheckpointError):
+        rewritten(tmp_path, model=model).encode("ab")
+
+
+def test_a_token_of_300000_letters_takes_no_longer_than_reading_it():
+    tokens = ["a", "b", "ab", "ab" * 150_000]
+    start = time.monotonic()
+    assert merges_by_score(tokens, [TokenType.NORMAL] * 4, [0.0, 0.0, 1.0, 2.0]) == [("a", "b")]
+    assert time.monotonic() - start < 1
+
+
+def test_messages_are_bounded(tmp_path):
+    with pytest.raises(CheckpointError) as caught:
+        directory(tmp_path, {"eos_token": "e" * 100_000})
+    assert str(tmp_path) in str(caught.value)
+    assert str(caught.value).endswith("is not in the vocabulary")
+    assert len(str(caught.value)) < 1100
