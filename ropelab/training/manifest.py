@@ -23,7 +23,7 @@ CONSTANTS = ((0x9E3779B1, 0x85EBCA77), (0xC2B2AE3D, 0x27D4EB2F))
 UNSIGNED = {1: jnp.uint8, 2: jnp.uint16, 4: jnp.uint32, 8: jnp.uint32}  # 8 bytes: two words, on a last axis
 
 
-class DamagedError(Exception):
+class DamagedError(ValueError):
     """A checkpoint is not what was saved."""
 
 
@@ -35,6 +35,11 @@ def array_sums(tree: Any) -> dict[str, str]:
         jax.tree_util.keystr(path): "".join(f"{int(part):08x}" for part in found)
         for (path, _), found in zip(leaves, sums, strict=True)
     }
+
+
+def shapes(tree: Any) -> dict[str, str]:
+    """Shape and type of every leaf, by its path: "(3, 4) float32"."""
+    return {jax.tree_util.keystr(path): f"{leaf.shape} {leaf.dtype}" for path, leaf in jax.tree.leaves_with_path(tree)}
 
 
 @jax.jit
@@ -83,17 +88,74 @@ def said_of(step: epath.Path) -> dict[str, Any]:
     """The facts of a sealed checkpoint, its files unread.
 
     Raises:
-        DamagedError: if the manifest itself is not as it was written.
+        DamagedError: if the manifest itself is not as it was written, or is that of another step.
+    """
+    facts = parsed(step)
+    number = facts["step"]
+    if step.name.isdecimal() and number != int(step.name):
+        raise DamagedError(f"{step} holds the checkpoint of step {number}; rename the folder to {number}")
+    return facts
+
+
+def parsed(step: epath.Path) -> dict[str, Any]:
+    """What a manifest says, each entry of its type.
+
+    Raises:
+        DamagedError: if it cannot be read, its digest is another, or an entry is missing or of another type.
     """
     try:
         outer = json.loads((step / NAME).read_text())
         text = outer["body"]
         intact = hashlib.sha256(text.encode()).hexdigest() == outer["sha256"] and set(outer) == {"body", "sha256"}
-        if intact:
-            return json.loads(text)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        pass
-    raise DamagedError(f"{step / NAME} is damaged")
+        facts = json.loads(text) if intact else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        facts = None
+    if not (isinstance(facts, dict) and all(is_kind(facts.get(name)) for name, is_kind in ENTRIES.items())):
+        raise DamagedError(f"{step / NAME} is damaged")
+    return facts
+
+
+def is_step(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def is_loss(value: Any) -> bool:
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+
+
+def is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def is_table(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(entry, str) for entry in value.values())
+
+
+def is_table_or_absent(value: Any) -> bool:
+    return value is None or is_table(value)
+
+
+ENTRIES = {  # `shapes` is not in checkpoints of the first versions
+    "step": is_step,
+    "loss": is_loss,
+    "base": is_text,
+    "arrays": is_table,
+    "files": is_table,
+    "shapes": is_table_or_absent,
+}
+
+
+def check_shapes(facts: dict[str, Any], tree: Any, step: epath.Path) -> None:
+    """Raise `ValueError` unless a checkpoint has the arrays of this tree; otherwise it is of another plan."""
+    wanted = shapes(tree)
+    saved = facts.get("shapes") or {name: wanted.get(name, "an array") for name in facts["arrays"]}
+    differ = sorted(name for name in wanted.keys() | saved.keys() if wanted.get(name) != saved.get(name))
+    if differ:
+        name = differ[0]
+        raise ValueError(
+            f"{step} was saved by a training with other settings: {name} is {saved.get(name, 'not there')} in it and "
+            f"{wanted.get(name, 'not there')} in this plan; bring the old settings back, or take another folder"
+        )
 
 
 def check_sums(tree: Any, wanted: dict[str, str], step: epath.Path) -> None:

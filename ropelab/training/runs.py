@@ -101,17 +101,18 @@ def saved(folder: str | os.PathLike[str]) -> list[int]:
 
 def open_run(folder: str | os.PathLike[str], *, mesh: Mesh | None = None) -> Trained:
     """The newest whole checkpoint of a run, or the one that is named as in `runs/x@100`, its arrays on the mesh, or on
-    the first device.
+    the first device. The run may be training meanwhile.
 
     Raises:
         ValueError: if the run did not save that step or anything, or what it began from has changed since.
         DamagedError: if there are checkpoints and none is whole.
     """
-    steps = saved(folder)
+    saved(folder)
     checkpoints = Checkpoints(place(folder)[0] / "checkpoints", Saving(), writes=False)
     setup = Setup(plan_of(folder), one_device() if mesh is None else mesh)
-    found = checkpoints.restore(lambda step: setup.like(setup.stage_before(step)), steps)
-    assert found is not None
+    found = checkpoints.restore(lambda step: setup.like(setup.stage_before(step)), place(folder)[1])
+    if found is None:
+        raise ValueError(f"{folder} has lost its checkpoints while it was opened")
     frozen, state = setup.frozen(found.facts["base"]), cast(State, found.state)
     return Trained(*described(setup, found.step), state.trainable, frozen)
 

@@ -3,12 +3,16 @@
     <folder>/120/state/…, data/…    Orbax's, in the background
     <folder>/120/manifest.json      ours, last: a step without it was never finished
 
-A step that was damaged since is set aside as `damaged-120` and the one before it restored. Orbax waits for all
+A step that was damaged since is set aside as `damaged-120` and the one before it restored. Only steps, and what Orbax
+leaves of one that it did not finish, are ever deleted; anything else in the folder is the user's. Orbax waits for all
 processes; the manifest and the removal of old steps are the first process's.
 """
 
+import errno
 import os
+import re
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -20,6 +24,14 @@ from jax.experimental import multihost_utils
 from ropelab.encodings.specs import Spec, at_least, spec
 from ropelab.training import manifest
 from ropelab.training.manifest import DamagedError
+
+STEP = re.compile(r"0|[1-9][0-9]*")
+UNFINISHED = re.compile(r"(0|[1-9][0-9]*)\.orbax-checkpoint-tmp(-[0-9]+)?")
+WRITTEN = re.compile(  # what is in a step's folder: Orbax's, and the manifest
+    r"state|data|_CHECKPOINT_METADATA|commit_success\.txt|manifest\.json(\.unfinished)?|.*\.orbax-checkpoint-tmp.*"
+)
+PATIENCE = 60.0  # seconds in which a reader tries steps that a training replaces meanwhile
+MISSING = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR)
 
 
 @spec
@@ -57,6 +69,9 @@ class Checkpoints:
     Args:
         said: called with a line about a damaged step.
         writes: whether the folder may be changed; what is only read is left as it is, damaged or not.
+
+    Raises:
+        ValueError: if a folder with a step's name has files in it that no training wrote.
     """
 
     def __init__(self, folder: epath.Path, saving: Saving, *, said: Any = print, writes: bool = True):
@@ -66,9 +81,8 @@ class Checkpoints:
         self._failure: BaseException | None = None
         if first_process() and writes:
             self.folder.mkdir(parents=True, exist_ok=True)
-            for path in inside(self.folder):
-                if not sealed(path) and not path.name.startswith("damaged-"):
-                    path.rmtree()
+            for path in unfinished(self.folder):
+                path.rmtree()
         together("ropelab-checkpoints")
 
     def save(self, step: int, state: Any, data: dict[str, Any], facts: dict[str, Any]) -> None:
@@ -78,7 +92,7 @@ class Checkpoints:
             OSError: if this or the save before it could not be written.
         """
         self.finish()
-        told = facts | {"step": step, "arrays": manifest.array_sums(state)}
+        told = facts | {"step": step, "arrays": manifest.array_sums(state), "shapes": manifest.shapes(state)}
         items = ocp.args.Composite(state=ocp.args.StandardSave(state), data=ocp.args.JsonSave(data))
         self._orbax.save(self.folder / str(step), args=items)
         if first_process():
@@ -111,46 +125,80 @@ class Checkpoints:
         """The sealed steps, ascending."""
         return sealed_steps(self.folder)
 
-    def restore(self, like: Callable[[int], Any], steps: Sequence[int] | None = None) -> Restored | None:
+    def restore(self, like: Callable[[int], Any], only: int | None = None) -> Restored | None:
         """The newest step that is what was saved; None if nothing was saved.
+
+        A training at work in the folder may remove a step while it is read here; the steps are then listed anew.
 
         Args:
             like: the shapes, types and places of the state after so many steps.
-            steps: which may be taken, ascending; all if not given.
+            only: the step to read; any if not given.
 
         Raises:
             DamagedError: if no step is.
+            ValueError: if the arrays of a step are not those of `like`.
         """
-        steps = self.steps() if steps is None else steps
+        give_up = time.monotonic() + PATIENCE
+        while True:
+            steps = [step for step in self.steps() if only in (None, step)]
+            found, replaced = self._newest(like, steps)
+            if found is not None or not (replaced or steps):
+                return found
+            if not replaced:
+                raise DamagedError(
+                    f"no checkpoint in {self.folder} is whole; to begin anew, take another folder or move this one away"
+                )
+            if time.monotonic() > give_up:
+                raise ValueError(
+                    f"every checkpoint in {self.folder} was replaced while it was read; try again when the training "
+                    "has ended, or have it keep more by saving.keep"
+                )
+
+    def _newest(self, like: Callable[[int], Any], steps: Sequence[int]) -> tuple[Restored | None, bool]:
+        """The newest whole one of these steps, and whether one of them was replaced meanwhile."""
+        replaced = False
         for step in reversed(steps):
+            seal = self._seal_of(step)
             try:
-                return self._read(step, like(step))
-            except DamagedError as damage:
-                self._set_aside(step, damage)
-        if steps:
-            raise DamagedError(f"no checkpoint in {self.folder} is whole; remove the folder to begin anew")
-        return None
+                return self._read(step, like(step)), replaced
+            except (DamagedError, FileNotFoundError) as failure:
+                if seal is None or self._seal_of(step) != seal:
+                    replaced = True
+                else:
+                    self._set_aside(step, failure)
+        return None, replaced
+
+    def _seal_of(self, step: int) -> bytes | None:
+        """The manifest as it is on disk; None if the step is gone."""
+        try:
+            return (self.folder / str(step) / manifest.NAME).read_bytes()
+        except OSError:
+            return None
 
     def _read(self, step: int, abstract: Any) -> Restored:
         path = self.folder / str(step)
         facts = manifest.read(path)
+        manifest.check_shapes(facts, abstract, path)
         items = ocp.args.Composite(state=ocp.args.StandardRestore(abstract), data=ocp.args.JsonRestore())
-        found = self._orbax.restore(path, args=items)
+        try:
+            found = self._orbax.restore(path, args=items)
+        except Exception as error:
+            if of_the_machine(error):
+                raise
+            kind = DamagedError if facts.get("shapes") else ValueError
+            raise kind(f"{path} cannot be read: {type(error).__name__}: {short(error)}") from error
         manifest.check_sums(found.state, facts["arrays"], path)
         return Restored(step, found.state, found.data, facts)
 
-    def _set_aside(self, step: int, damage: DamagedError) -> None:
+    def _set_aside(self, step: int, damage: Exception) -> None:
         self.said(f"{damage}; going back to the checkpoint before it")
         together(f"ropelab-damaged-{step}")
         if first_process() and self.writes:
-            aside = self.folder / f"damaged-{step}"
-            if aside.exists():
-                aside.rmtree()
-            (self.folder / str(step)).rename(aside)
+            (self.folder / str(step)).rename(unused(self.folder, f"damaged-{step}"))
         together(f"ropelab-set-aside-{step}")
 
     def _remove_old(self) -> None:
-        steps = self.steps()
+        steps = [step for step in self.steps() if not is_link(self.folder / str(step))]
         losses = {step: self._loss(step) for step in steps} if self.saving.best else {}
         ranked = sorted((loss, step) for step, loss in losses.items() if loss is not None)
         kept = {*steps[-self.saving.keep :], *(step for _, step in ranked[: self.saving.best])}
@@ -187,7 +235,50 @@ def absolute(folder: epath.Path) -> epath.Path:
 
 
 def sealed(path: epath.Path) -> bool:
-    return path.name.isdigit() and (path / manifest.NAME).exists()
+    return STEP.fullmatch(path.name) is not None and (path / manifest.NAME).exists()
+
+
+def unfinished(folder: epath.Path) -> list[epath.Path]:
+    """What was begun in a folder by a training and never sealed.
+
+    Raises:
+        ValueError: if a folder with a step's name has files in it that no training wrote.
+    """
+    begun = [path for path in inside(folder) if STEP.fullmatch(path.name) and not sealed(path)]
+    for path in begun:
+        strange = not path.is_dir() or is_link(path)
+        names = [] if strange else [one.name for one in inside(path) if not WRITTEN.fullmatch(one.name)]
+        if strange or names:
+            raise ValueError(
+                f"{path}{' has ' + names[0] + ' in it and' if names else ''} is no checkpoint; move it away"
+            )
+    left = [path for path in inside(folder) if UNFINISHED.fullmatch(path.name) and path.is_dir() and not is_link(path)]
+    return begun + left
+
+
+def is_link(path: epath.Path) -> bool:
+    """Whether it is a symbolic link; there are none in a bucket."""
+    return "://" not in os.fspath(path) and os.path.islink(path)
+
+
+def unused(folder: epath.Path, name: str) -> epath.Path:
+    """A path of this name in the folder, numbered from the second on."""
+    path, number = folder / name, 1
+    while path.exists():
+        path, number = folder / f"{name}-{number + 1}", number + 1
+    return path
+
+
+def of_the_machine(error: Exception) -> bool:
+    """Whether reading failed for want of memory or rights, which says nothing of the checkpoint."""
+    if isinstance(error, OSError):
+        return error.errno not in MISSING
+    return isinstance(error, MemoryError | jax.errors.JaxRuntimeError) or "RESOURCE_EXHAUSTED" in str(error)
+
+
+def short(error: BaseException) -> str:
+    """The first line of a message, 200 letters at most."""
+    return (str(error).strip().splitlines() or [""])[0][:200]
 
 
 def first_process() -> bool:

@@ -2,6 +2,8 @@
 
 import dataclasses
 import shutil
+import threading
+import time
 from pathlib import Path
 
 import jax
@@ -11,15 +13,17 @@ from etils import epath
 from jax.sharding import AxisType
 
 import ropelab
-from experiments import swap
+from experiments import export, generate, swap
 from ropelab.attention.patterns import ShiftedSparse
 from ropelab.checkpoints.tokenizer import Tokenizer
 from ropelab.data.held_out import held_out
 from ropelab.data.positions import PoSE
 from ropelab.data.settings import DataSettings
 from ropelab.encodings import NTK, PI, RoPE, YaRN
+from ropelab.training import loop
 from ropelab.training.adaptation import LoRA
 from ropelab.training.loop import train
+from ropelab.training.mesh import make_mesh
 from ropelab.training.optimizer import Optimizer
 from ropelab.training.plan import Held, Phase
 from ropelab.training.records import rows_of
@@ -159,3 +163,31 @@ def test_an_earlier_step_is_named_with_an_at(folder: Path) -> None:
     assert outline(f"{folder / 'kept'}@1").step == 1
     with pytest.raises(ValueError, match="has no checkpoint of step 7; there are 1, 2, 3"):
         ropelab.load(f"{folder / 'kept'}@7")
+
+
+def test_a_command_answers_a_run_without_a_whole_checkpoint_in_one_line(tmp_path: Path, capsys) -> None:
+    run = untrained(tiny_plan(), tmp_path / "run")
+    (run / "checkpoints" / "1" / "manifest.json").write_text("x")
+    for main, word in ((generate.main, "--model"), (export.main, "--run")):
+        assert main(["command", f"{word}={run}", "--prompt=a" if word == "--model" else f"--to={tmp_path / 'to'}"]) == 2
+        (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+        assert str(run / "checkpoints") in line
+
+
+def test_a_run_is_loaded_while_it_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step a moment, the last alone kept: every load is a whole one."""
+    monkeypatch.setattr(loop, "make_mesh", lambda shape: make_mesh(shape, jax.devices()[:1]))
+    plan = tiny_plan(steps=8, saving=Saving(every=1, keep=1), held=Held(tokens=0))
+    folder, found, failures = tmp_path / "run", [], []
+    training = threading.Thread(target=lambda: train(plan, folder, show=False))
+    training.start()
+    while not (folder / "checkpoints" / "2" / "manifest.json").exists() and training.is_alive():
+        time.sleep(0.01)
+    while training.is_alive():
+        try:
+            found.append(open_run(folder).step)
+        except Exception as error:
+            failures.append(error)
+    training.join()
+    assert (failures, found) == ([], sorted(found))
+    assert open_run(folder).step == 8
