@@ -5,9 +5,11 @@
     speed          step, seconds, tokens per second, MFU, peak memory: of this machine, at this hour
     skipped        step, loss, gradient's norm and digest of every batch that the guard left out
 
-A run that goes on from a checkpoint first drops the rows after it.
+A run that goes on from a checkpoint first drops the rows after it. The rows up to it must be there: a table of which
+some are lost is not written anew.
 """
 
+import contextlib
 import csv
 import io
 import json
@@ -28,16 +30,21 @@ Row = dict[str, Any]
 
 
 class Records:
-    """The tables of a run in its folder, begun or gone on with after step `up_to`."""
+    """The tables of a run in its folder, begun or gone on with after step `up_to`.
+
+    Raises:
+        ValueError: if a table has lost rows up to that step, or has what is none; nothing is written then.
+    """
 
     def __init__(self, folder: epath.Path, *, up_to: int, writes: bool = True):
         self._tables: dict[str, tuple[Lines, Lines]] = {}
         self._board: Any = None
+        kept = {name: rows_up_to(folder, name, up_to) for name in TABLES} if writes else {}
         for name, columns in TABLES.items():
             if not writes:
                 self._tables[name] = (Nothing(), Nothing())
                 continue
-            rows = [row for row in rows_of(folder / f"{name}.jsonl") if row["step"] <= up_to]
+            rows = kept[name]
             table = as_csv(columns) + "".join(as_csv(row.values()) for row in rows)
             lines = "".join(as_json(row) for row in rows)
             self._tables[name] = Lines(folder / f"{name}.csv", table), Lines(folder / f"{name}.jsonl", lines)
@@ -73,15 +80,67 @@ class Records:
             self._board.close()
 
 
-def rows_of(path: epath.Path) -> list[Row]:
-    """The rows of a table of JSON lines, up to the first that was cut short."""
-    rows = []
-    for line in path.read_text().splitlines() if path.exists() else ():
-        try:
-            rows.append(json.loads(line))
-        except ValueError:
-            break
+def rows_up_to(folder: epath.Path, name: str, step: int) -> list[Row]:
+    """The rows of a table up to a step.
+
+    Raises:
+        ValueError: if the CSV, or what follows a damaged line, has more of them: they would be lost.
+    """
+    path = folder / f"{name}.jsonl"
+    rows = [row for row in rows_of(path) if row["step"] <= step]
+    for row in rows:
+        if tuple(row) != TABLES[name]:
+            raise ValueError(f"{path}: a row of step {row['step']} has {', '.join(row)}, not {', '.join(TABLES[name])}")
+    there = max(steps_of_lines(path, step), steps_of_csv(folder / f"{name}.csv", step))
+    if there > len(rows):
+        raise ValueError(
+            f"{path} has {len(rows)} whole rows up to step {step}, and {there} were written; bring it back, or move "
+            f"{name}.jsonl and {name}.csv away to go on without them"
+        )
     return rows
+
+
+def rows_of(path: epath.Path) -> list[Row]:
+    """The rows of a table of JSON lines, up to the first that was cut short.
+
+    Raises:
+        ValueError: for a line that is whole and no row of a step.
+    """
+    rows = []
+    for number, line in enumerate(lines_of(path), 1):
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            break
+        if not is_row(row):
+            raise ValueError(f"{path}:{number} is no row of a step: {line[:80]}; bring the file back")
+        rows.append(row)
+    return rows
+
+
+def lines_of(path: epath.Path) -> list[str]:
+    return path.read_bytes().decode("utf-8", "replace").splitlines() if path.exists() else []
+
+
+def is_row(value: Any) -> bool:
+    step = value.get("step") if isinstance(value, dict) else None
+    return isinstance(step, int) and not isinstance(step, bool)
+
+
+def steps_of_lines(path: epath.Path, step: int) -> int:
+    """How many of the lines are rows up to a step, whatever lies between them."""
+    count = 0
+    for line in lines_of(path):
+        with contextlib.suppress(ValueError, RecursionError):
+            row = json.loads(line)
+            count += is_row(row) and row["step"] <= step
+    return count
+
+
+def steps_of_csv(path: epath.Path, step: int) -> int:
+    """How many of the lines of a CSV are rows up to a step."""
+    firsts = (line.partition(",")[0] for line in lines_of(path)[1:])
+    return sum(first.isascii() and first.isdecimal() and int(first[:20]) <= step for first in firsts)
 
 
 def as_csv(values: Any) -> str:
