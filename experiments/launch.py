@@ -1,9 +1,11 @@
 """What every command line shares: flags that are checked, one message for bad input, exit codes that mean something.
 
-0: done. 1: what nobody foresaw. 2: bad input, nothing measured. 3: a training that came to nothing, and would again.
-130, 143: asked to stop (SIGINT, SIGTERM), what was done is kept.
+0: done. 1: what nobody foresaw. 2: bad input, nothing measured, or a disk or file that cannot be read or written. 3: a
+training that came to nothing, and would again. 130, 143, 129: asked to stop (SIGINT, SIGTERM, SIGHUP), what was done is
+kept.
 """
 
+import contextlib
 import errno
 import inspect
 import re
@@ -228,7 +230,8 @@ def lengths(texts: Sequence[str], flag: str = "lengths") -> tuple[int, ...]:
 
 
 def fail(message: str, code: int = 2) -> int:
-    print(f"error: {message}", file=sys.stderr)
+    with contextlib.suppress(OSError):  # of a terminal that was closed
+        print(f"error: {message}", file=sys.stderr)
     return code
 
 

@@ -8,6 +8,7 @@ plan.json, metrics.csv, evaluations.csv, speed.csv, skipped.csv (each also as .j
 On several machines, start it on each: TPU pods, Slurm and Kubernetes are recognised.
 """
 
+import contextlib
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -42,7 +43,8 @@ def main(config: Config, workdir: Path, command: str, options: flags.FlagValues)
     except (Diverged, DamagedError) as end:
         return launch.fail(str(end), code=3)
     except Stopped as end:
-        print(end, file=sys.stderr)
+        with contextlib.suppress(OSError):  # of a terminal that was closed
+            print(end, file=sys.stderr)
         return end.code
     if first_process():
         show(rows)

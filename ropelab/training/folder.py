@@ -4,7 +4,7 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,6 +16,7 @@ from ropelab.training.plan import Plan, settings_of
 from ropelab.training.saving import first_process
 
 PLAN = "plan.json"
+LATER_SETTINGS = {"adapt_random": "False"}  # that folders of earlier versions do not have, as they were then
 
 
 def is_run(folder: str | os.PathLike[str]) -> bool:
@@ -27,19 +28,22 @@ def place(folder: str | os.PathLike[str]) -> tuple[epath.Path, int | None]:
     """`runs/x@100` is the run in runs/x as it was after 100 steps; None is as it is now."""
     text = os.fspath(folder)
     path, _, step = text.rpartition("@")
-    known = bool(path) and step.isdigit()
+    known = bool(path) and step.isascii() and step.isdecimal() and len(step) < 20
     return epath.Path(path if known else text).expanduser(), int(step) if known else None
 
 
 @contextmanager
-def held_alone(folder: epath.Path) -> Iterator[None]:
+def held_alone(folder: epath.Path) -> Iterator[Callable[[], None]]:
     """Hold a folder on a disk for this process alone, as long as it lives.
+
+    Yields:
+        A function that raises `OSError` if the folder has been moved or deleted since.
 
     Raises:
         ValueError: if another training is at work there.
     """
     if "://" in os.fspath(folder) or not first_process():
-        yield
+        yield lambda: None
         return
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / "lock", "w") as lock:
@@ -47,7 +51,20 @@ def held_alone(folder: epath.Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise ValueError(f"another training is at work in {folder}; give it a folder of its own") from None
-        yield
+        opened = os.fstat(lock.fileno())
+
+        def check_there() -> None:
+            try:
+                now = os.stat(folder / "lock")
+            except OSError:
+                now = None
+            if now is None or not os.path.samestat(opened, now):
+                raise OSError(
+                    f"{folder} was moved or deleted while the training ran; what was saved and written down went with "
+                    "it. Bring it back, or name its new place by --workdir, to go on from its last checkpoint"
+                )
+
+        yield check_there
 
 
 def agreed(folder: epath.Path, plan: Plan, accept: Sequence[str]) -> None:
@@ -63,8 +80,8 @@ def agreed(folder: epath.Path, plan: Plan, accept: Sequence[str]) -> None:
     unknown = sorted(set(accept) - set(settings))
     if unknown:
         raise ValueError(f"--accept names {', '.join(unknown)}; there are {', '.join(sorted(settings))}")
-    path = folder / PLAN
-    before = json.loads(path.read_text())["settings"] if path.exists() else settings
+    before = read_plan(folder)["settings"] if (folder / PLAN).exists() else settings
+    before = {name: value for name, value in LATER_SETTINGS.items() if name not in before} | before
     names = sorted(set(before) | set(settings))
     changed = {n: (before.get(n), settings.get(n)) for n in names if before.get(n) != settings.get(n)}
     refused = [f"{n} was {old} and is {new}" for n, (old, new) in changed.items() if n not in accept]
@@ -74,6 +91,23 @@ def agreed(folder: epath.Path, plan: Plan, accept: Sequence[str]) -> None:
             f"{folder} holds a training with other settings: {'; '.join(refused)}. "
             f"Take another --workdir, or declare the change: --accept={names}"
         )
+
+
+def read_plan(folder: epath.Path) -> dict[str, Any]:
+    """What plan.json says: `plan`, a spec, and `settings`, a text for each name.
+
+    Raises:
+        ValueError: naming the file, if it is not there or is no plan.
+    """
+    path = folder / PLAN
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ValueError(f"{path} cannot be read: {type(error).__name__}: {str(error)[:200]}") from None
+    texts = found.get("settings") if isinstance(found, dict) else None
+    if not isinstance(texts, dict) or not all(isinstance(text, str) for text in (found.get("plan"), *texts.values())):
+        raise ValueError(f"{path} is no plan of a training, which has 'plan', a text, and 'settings', a text each")
+    return found
 
 
 def write_down(folder: epath.Path, plan: Plan) -> None:
@@ -98,5 +132,9 @@ def note_start(folder: epath.Path, **facts: Any) -> None:
         "devices": f"{len(devices)} x {devices[0].device_kind}",
         "processes": jax.process_count(),
     }
-    path = folder / "starts.jsonl"
-    path.write_text((path.read_text() if path.exists() else "") + json.dumps(line) + "\n")
+    path, text = folder / "starts.jsonl", (json.dumps(line) + "\n").encode()
+    if "://" in os.fspath(folder):
+        path.write_bytes((path.read_bytes() if path.exists() else b"") + text)
+        return
+    with open(path, "ab") as file:
+        file.write(text)

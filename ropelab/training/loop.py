@@ -9,7 +9,7 @@ in the data, and whatever was written down after it is dropped.
 import math
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -48,15 +48,16 @@ def train(
 
     Raises:
         ValueError: for a plan that cannot run, before anything is compiled, or a folder of another training.
-        Stopped: after SIGTERM or SIGINT, when the last finished step is saved.
+        OSError: if the folder cannot be written, or was moved or deleted meanwhile.
+        Stopped: after SIGTERM, SIGINT or SIGHUP, when the last finished step is saved.
         Diverged: if the guard gave up; what was saved stays.
         DamagedError: if there are checkpoints and none is whole.
     """
     where = epath.Path(os.fspath(folder))
     mesh = make_mesh(plan.mesh)
-    with jax.set_mesh(mesh), held_alone(where), Listening() as heard:
+    with jax.set_mesh(mesh), held_alone(where) as check_there, Listening() as heard:
         agreed(where, plan, accept)
-        run = Run(plan, where, mesh)
+        run = Run(plan, where, mesh, check_there)
         write_down(where, plan)
         note_start(where, step=run.step, command=command)
         try:
@@ -74,8 +75,8 @@ class Run:
         stage: what held in the last of them.
     """
 
-    def __init__(self, plan: Plan, folder: epath.Path, mesh: Mesh):
-        self.plan, self.mesh = plan, mesh
+    def __init__(self, plan: Plan, folder: epath.Path, mesh: Mesh, check_there: Callable[[], None]):
+        self.plan, self.mesh, self.check_there = plan, mesh, check_there
         self.setup = Setup(plan, mesh)
         check(self.setup)
         self.stages, self.step, self.tokens = self.setup.stages, 0, 0
@@ -136,6 +137,7 @@ class Run:
                 self.one_step(reporter)
                 self.measure_and_save(reporter)
         self.checkpoints.finish()
+        self.check_there()
 
     def one_step(self, reporter: Reporter) -> None:
         """The next batch, under what holds from here on."""
@@ -179,6 +181,7 @@ class Run:
         if self.step == self.saved_at or not self.step:
             return
         reporter.pause()
+        self.check_there()
         self.records.sync()
         data = {"stream": together(told_by_all(self.stream.state())), "tokens": reporter.tokens}
         self.checkpoints.save(self.step, self.state, data, {"base": self.setup.base, "loss": loss})

@@ -23,6 +23,8 @@ from ropelab.training.mesh import MeshShape
 from ropelab.training.optimizer import Optimizer, learning_rate
 from ropelab.training.saving import Saving
 
+SEEDS = 2**32  # keys of jax.random have so many without 64-bit types
+
 
 @spec
 class Compute(Spec):
@@ -112,7 +114,8 @@ class Plan(Spec):
         model: sizes, `LlamaConfig(...)`, to begin from random parameters; or what to begin from: "smollm2", a .gguf
             file, a Hugging Face directory or hub id, or the folder of a run.
         encoding: None leaves the checkpoint's as it is.
-        seed: of the parameters, the adapters and the order of the data.
+        seed: of the parameters, the adapters and the order of the data, below 2**32.
+        adapt_random: whether an adapter may be trained beside parameters that are random.
     """
 
     model: str
@@ -126,6 +129,7 @@ class Plan(Spec):
     data: DataSettings
     phases: tuple[Phase, ...] = ()
     seed: int = 0
+    adapt_random: bool = False
     compute: Compute = Compute()
     guard: Guard = Guard()
     held: Held = Held()
@@ -136,6 +140,7 @@ class Plan(Spec):
         super().__post_init__()
         at_least(1, self, "steps")
         at_least(0, self, "seed")
+        require(self.seed < SEEDS, self, f"seed={self.seed} must be below 2**32; others draw what a smaller one draws")
         starts = [phase.start for phase in self.phases]
         require(starts == sorted(set(starts)), self, f"phases must start one after another, not at {starts}")
         late = f"a phase starts at {max(starts, default=0)} and steps={self.steps} is the end; start it before"

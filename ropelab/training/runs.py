@@ -1,7 +1,6 @@
 """A folder that a training wrote, as something to begin from: to measure, to extend, to export."""
 
 import dataclasses
-import json
 import os
 from typing import Any, NamedTuple, cast
 
@@ -16,7 +15,7 @@ from ropelab.data.synthetic import task_of
 from ropelab.encodings.base import Encoding
 from ropelab.models.config import Wiring
 from ropelab.training import plan as plans
-from ropelab.training.folder import PLAN, place
+from ropelab.training.folder import place, read_plan
 from ropelab.training.mesh import MeshShape, make_mesh
 from ropelab.training.plan import Plan
 from ropelab.training.saving import Checkpoints, Saving, sealed_steps
@@ -63,10 +62,14 @@ def plan_of(folder: str | os.PathLike[str]) -> Plan:
     """What a run was asked to do.
 
     Raises:
-        ValueError: if it was made with an encoding that is not in the catalogue.
+        ValueError: if plan.json cannot be read, or was made with an encoding that is not in the catalogue.
     """
+    text = read_plan(place(folder)[0])["plan"]
     try:
-        return plans.parse(json.loads((place(folder)[0] / PLAN).read_text())["plan"])
+        found = plans.parse(text)
+        if not isinstance(found, Plan):
+            raise ValueError(f"{text[:80]!r} is no plan.")
+        return found
     except ValueError as error:
         why = str(error).partition(" Known:")[0].partition(" Did you mean")[0]
         raise ValueError(

@@ -9,6 +9,7 @@ processes; the manifest and the removal of old steps are the first process's.
 """
 
 import errno
+import logging
 import os
 import re
 import threading
@@ -52,6 +53,17 @@ class Saving(Spec):
         super().__post_init__()
         at_least(0, self, "every", "best")
         at_least(1, self, "keep")
+
+
+def is_news(record: logging.LogRecord) -> bool:
+    """Whether a message says more than that a save failed: `Checkpoints.check` raises that, and Orbax logs pages."""
+    of_orbax = record.levelno >= logging.ERROR and "orbax" in record.pathname
+    of_a_save = record.name == "asyncio" and ".orbax-checkpoint-tmp" in record.getMessage()
+    return not (of_orbax or of_a_save)
+
+
+for name in ("absl", "asyncio"):
+    logging.getLogger(name).addFilter(is_news)
 
 
 class Restored(NamedTuple):
@@ -119,7 +131,10 @@ class Checkpoints:
         """Raise `OSError` if what is being written in the background could not be."""
         failure, self._failure = self._failure, None
         if failure is not None:
-            raise OSError(f"the checkpoint in {self.folder} could not be written: {failure}") from failure
+            raise OSError(
+                f"a checkpoint in {self.folder} could not be written: {short(failure)}; when it can be, the same "
+                "command goes on from the one before"
+            ) from failure
 
     def steps(self) -> list[int]:
         """The sealed steps, ascending."""

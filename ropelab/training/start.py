@@ -1,5 +1,6 @@
 """Where a training begins: random parameters, a checkpoint's, or those of another run."""
 
+import os
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -17,10 +18,11 @@ from ropelab.encodings.base import Encoding
 from ropelab.models.family import Config
 from ropelab.models.parameters import initialise
 from ropelab.models.tables import initialise_tables
-from ropelab.training.folder import is_run
+from ropelab.training.folder import is_run, place
 from ropelab.training.mesh import made_on
 
 Tree = dict[str, Any]
+GENERATIONS = 50  # runs that begin from one another
 
 
 class Arrays(NamedTuple):
@@ -64,6 +66,7 @@ def origin(model: str, *, seed: int) -> Origin:
     if config is not None:
         return Origin(config, None, None, "", partial(drawn, config, seed))
     if is_run(model):
+        check_ancestry(model)
         return of_run(model)
     opened = open_source(model)
     return Origin(opened.config, opened.encoding, opened.tokenizer, opened.weights, partial(read, opened))
@@ -87,6 +90,21 @@ def drawn(config: Config, seed: int, mesh: Mesh) -> Arrays:
 
 def read(opened: Source, mesh: Mesh) -> Arrays:
     return Arrays(opened.encoding, assemble(opened, dtype=jnp.float32, mesh=mesh), {})
+
+
+def check_ancestry(folder: str) -> None:
+    """Raise `ValueError` for a run that begins from a run and so on, too often or in a circle."""
+    from ropelab.training import runs
+
+    model, ancestry = folder, []
+    while sizes(model) is None and is_run(model):
+        path = os.path.realpath(place(model)[0])
+        if path in ancestry:
+            raise ValueError(f"{folder} begins from {model}, which begins from itself; a plan.json names a wrong model")
+        if len(ancestry) == GENERATIONS:
+            raise ValueError(f"{folder} begins from more than {GENERATIONS} runs, one from another; export one of them")
+        ancestry.append(path)
+        model = runs.plan_of(model).model
 
 
 def of_run(folder: str) -> Origin:

@@ -1,9 +1,9 @@
-"""Ask a training to stop, by SIGTERM or SIGINT, at random moments: what is lost, and does it go on as if never asked?
+"""Ask a training to stop, by SIGTERM, SIGINT or SIGHUP, at random moments: what is lost, and does it resume exactly?
 
     python -m tests.reliability.signals --signals=20
 
-The process must end with 143 or 130, its newest checkpoint must hold every step that was written down, and the run that
-is finished by the same command must be the uninterrupted one, bit for bit.
+The process must end with 143, 130 or 129, its newest checkpoint must hold every step that was written down, and the
+run that is finished by the same command must be the uninterrupted one, bit for bit.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from pathlib import Path
 from tests.reliability.harness import Training
 from tests.reliability.kill import moment
 
-CODES = {signal.SIGTERM: 143, signal.SIGINT: 130}
+CODES = {signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGHUP: 129}
 
 
 def newest(folder: Path) -> int:
@@ -46,7 +46,7 @@ def main() -> int:
         whole.finish()
         for number in range(given.signals):
             training = Training(Path(place) / f"asked{number}", cache=cache)
-            what, right = asked(training, list(CODES)[number % 2], rng)
+            what, right = asked(training, list(CODES)[number % len(CODES)], rng)
             training.finish()
             right = right and training.digest() == whole.digest()
             good += right

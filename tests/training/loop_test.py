@@ -2,12 +2,14 @@
 
 import json
 import os
+import shutil
 import signal
 import time
 
 import jax
 import numpy as np
 import pytest
+from etils import epath
 
 from ropelab.attention.patterns import BlockwiseCausal, Causal
 from ropelab.data.positions import PoSE
@@ -15,6 +17,7 @@ from ropelab.data.settings import DataSettings
 from ropelab.encodings import ALiBi, T5Bias
 from ropelab.training import loop, manifest
 from ropelab.training.adaptation import LoRA
+from ropelab.training.folder import agreed
 from ropelab.training.guard import Guard
 from ropelab.training.loop import train
 from ropelab.training.mesh import MeshShape
@@ -22,8 +25,9 @@ from ropelab.training.optimizer import Optimizer
 from ropelab.training.plan import Compute, Held, Phase
 from ropelab.training.records import rows_of
 from ropelab.training.reporter import Diverged
+from ropelab.training.runs import plan_of
 from ropelab.training.saving import Saving
-from ropelab.training.signals import Stopped
+from ropelab.training.signals import Listening, Stopped
 from tests.training.tiny import tiny_plan
 
 RECORDS = ("metrics.csv", "metrics.jsonl", "evaluations.csv", "evaluations.jsonl")
@@ -40,6 +44,12 @@ def loop_mesh(shape):
 
     count = 1 if shape == MeshShape() else np.prod(list(vars(shape).values()))
     return make_mesh(shape, jax.devices()[: int(count)])
+
+
+def lost(folder, name, rows):
+    """Keep so many rows of the JSON lines of a table; the CSV stays."""
+    path = folder / f"{name}.jsonl"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:rows]))
 
 
 def digest(folder, step):
@@ -94,13 +104,68 @@ def test_a_run_writes_what_it_says(whole):
     assert list((folder / "tensorboard").iterdir())
 
 
-@pytest.mark.parametrize(("at", "how"), [(3, signal.SIGTERM), (5, signal.SIGINT), (9, signal.SIGTERM)])
+@pytest.mark.parametrize(("at", "how"), [(3, signal.SIGTERM), (5, signal.SIGINT), (9, signal.SIGHUP)])
 def test_a_run_that_was_stopped_goes_on_to_the_last_bit(whole, tmp_path, at, how):
     stopped = interrupted(tiny_plan(), tmp_path, at, how)
-    assert stopped.code == {signal.SIGTERM: 143, signal.SIGINT: 130}[how]
+    assert stopped.code == {signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGHUP: 129}[how]
+    assert f"saved step {at}" in str(stopped)
     assert (tmp_path / "checkpoints" / str(at) / "manifest.json").exists()
     train(tiny_plan(), tmp_path, show=False)
     assert digest(tmp_path, 10) == digest(whole[0], 10)
+
+
+def test_a_run_that_is_stopped_before_its_first_step_says_that_nothing_is_saved(tmp_path, monkeypatch):
+    before = loop.Run.measure_and_save
+
+    def measure_and_save(run, reporter):
+        before(run, reporter)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(loop.Run, "measure_and_save", measure_and_save)
+    with pytest.raises(Stopped, match="nothing is saved") as stopped:
+        train(tiny_plan(held=Held(tokens=0)), tmp_path, show=False)
+    assert "saved step" not in str(stopped.value)
+    assert not list((tmp_path / "checkpoints").iterdir())
+
+
+def test_a_hangup_that_is_ignored_stays_so():
+    """As under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Listening() as heard:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert heard.signal is None
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_what_starts_jsonl_holds_is_left_as_it_is(tmp_path):
+    from ropelab.training.folder import note_start
+
+    (tmp_path / "starts.jsonl").write_bytes(b"\xff\xfe\n")
+    note_start(epath.Path(tmp_path), step=0)
+    assert (tmp_path / "starts.jsonl").read_bytes().startswith(b'\xff\xfe\n{"time"')
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", "null", '{"plan": 5}', '{"plan": "", "settings": [1]}', "[" * 99_999])
+def test_a_plan_that_cannot_be_read_is_named(tmp_path, text):
+    (tmp_path / "plan.json").write_text(text)
+    with pytest.raises(ValueError, match=r"plan\.json"):
+        agreed(epath.Path(tmp_path), tiny_plan(), ())
+    with pytest.raises(ValueError, match=r"plan\.json"):
+        plan_of(tmp_path)
+
+
+def test_a_folder_of_an_earlier_version_is_gone_on_with(whole, tmp_path):
+    """Which lacks a setting that there is now."""
+    path = tmp_path / "plan.json"
+    plan = json.loads((whole[0] / "plan.json").read_text())
+    del plan["settings"]["adapt_random"]
+    path.write_text(json.dumps(plan))
+    agreed(epath.Path(tmp_path), tiny_plan(), ())
+    with pytest.raises(ValueError, match="adapt_random was False and is True"):
+        agreed(epath.Path(tmp_path), tiny_plan(adapt_random=True), ())
 
 
 def test_the_folder_may_be_a_relative_one(whole, tmp_path, monkeypatch):
@@ -120,7 +185,7 @@ def test_a_checkpoint_that_cannot_be_written_ends_the_training_at_once(tmp_path,
 
     monkeypatch.setattr(loop.Run, "one_step", one_step)
     monkeypatch.setattr(manifest, "write", lambda *_: 1 / 0)
-    with pytest.raises(OSError, match="could not be written: division by zero"):
+    with pytest.raises(OSError, match="could not be written: division by zero;"):
         train(tiny_plan(steps=100, saving=Saving(every=50), held=Held(tokens=0)), tmp_path, show=False)
     assert steps[-1] < 60
 
@@ -140,6 +205,78 @@ def test_rows_after_the_checkpoint_are_dropped(whole, tmp_path):
             file.write(line)
     train(tiny_plan(), tmp_path, show=False)
     assert digest(tmp_path, 10) == digest(whole[0], 10)
+
+
+@pytest.mark.parametrize("name", ["metrics", "evaluations"])
+@pytest.mark.parametrize("hurt", ["removed", "cut", "damaged", "cut and no CSV"])
+def test_rows_that_would_be_lost_are_an_error(whole, tmp_path, name, hurt):
+    """Those that are written down after the checkpoint are made again, those before it never."""
+    shutil.copytree(whole[0], tmp_path / "run")
+    path = tmp_path / "run" / f"{name}.jsonl"
+    if hurt == "removed":
+        path.unlink()
+    elif hurt == "cut":
+        lost(tmp_path / "run", name, 3)
+    else:
+        text = path.read_text().splitlines(keepends=True)
+        text[2] = "\x00" + text[2][1:]
+        path.write_text("".join(text))
+    if hurt == "cut and no CSV":
+        (tmp_path / "run" / f"{name}.csv").unlink()
+    before = {p.name: p.read_bytes() for p in (tmp_path / "run").iterdir() if p.suffix in (".csv", ".jsonl")}
+    with pytest.raises(ValueError, match=rf"{name}\.jsonl has . whole rows up to step 10"):
+        train(tiny_plan(), tmp_path / "run", show=False)
+    after = {p.name: p.read_bytes() for p in (tmp_path / "run").iterdir() if p.suffix in (".csv", ".jsonl")}
+    assert after == before
+
+
+@pytest.mark.parametrize("row", ["{}", "5", "null", '{"step": "3"}', '{"step": true}', '{"step": 3}'])
+def test_a_line_that_is_no_row_is_named(whole, tmp_path, row):
+    shutil.copytree(whole[0], tmp_path / "run")
+    path = tmp_path / "run" / "metrics.jsonl"
+    text = path.read_text().splitlines()
+    path.write_text("\n".join([*text[:2], row, *text[3:]]) + "\n")
+    with pytest.raises(ValueError, match=r"metrics\.jsonl"):
+        train(tiny_plan(), tmp_path / "run", show=False)
+
+
+@pytest.mark.parametrize("how", ["moved", "deleted"])
+def test_a_folder_that_goes_away_ends_the_training_with_an_error(tmp_path, monkeypatch, how):
+    before = loop.Run.one_step
+    folder = tmp_path / "run"
+
+    def one_step(run, reporter):
+        before(run, reporter)
+        if run.step == 3:
+            shutil.rmtree(folder) if how == "deleted" else folder.rename(tmp_path / "moved")
+
+    monkeypatch.setattr(loop.Run, "one_step", one_step)
+    with pytest.raises(OSError, match="was moved or deleted while the training ran"):
+        train(tiny_plan(saving=Saving(every=0)), folder, show=False)
+    assert not folder.exists()
+    if how == "moved":
+        monkeypatch.undo()
+        monkeypatch.setattr(loop, "make_mesh", loop_mesh)
+        assert train(tiny_plan(steps=4), tmp_path / "moved", accept=["steps", "saving.every"], show=False)
+
+
+def test_a_disk_that_cannot_be_written_is_one_line(tmp_path, monkeypatch, capsys):
+    """Where the records lie, and where a checkpoint does."""
+    from experiments import launch
+    from experiments import train as command
+
+    def full(*_):
+        raise OSError(28, "No space left on device", str(tmp_path / "x"))
+
+    monkeypatch.setattr(command, "plan_of", lambda fields: tiny_plan(steps=2, held=Held(tokens=0)))
+    for place, name in ((loop.Records, "add"), (manifest, "write"), (loop, "write_down")):
+        with monkeypatch.context() as patch:
+            patch.setattr(place, name, full)
+            assert command.run(["train", f"--workdir={tmp_path / name}"]) == 2
+        (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+        assert "No space left on device" in line
+        assert command.run(["train", f"--workdir={tmp_path / name}"]) == 0
+    assert launch.fail("x") == 2
 
 
 def test_a_measurement_that_was_cut_short_is_made_again(whole, tmp_path):
@@ -228,8 +365,6 @@ def test_drawn_positions_and_documents_apart_are_trained_with(tmp_path):
 
 
 def test_two_trainings_do_not_share_a_folder(tmp_path):
-    from etils import epath
-
     from ropelab.training.folder import held_alone
 
     with held_alone(epath.Path(tmp_path)), pytest.raises(ValueError, match="another training is at work"):

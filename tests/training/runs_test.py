@@ -1,6 +1,8 @@
 """What a training has made is what the bench loads: its own measurements come out again, whatever was trained."""
 
 import dataclasses
+import json
+import re
 import shutil
 import threading
 import time
@@ -25,10 +27,11 @@ from ropelab.training.adaptation import LoRA
 from ropelab.training.loop import train
 from ropelab.training.mesh import make_mesh
 from ropelab.training.optimizer import Optimizer
-from ropelab.training.plan import Held, Phase
+from ropelab.training.plan import Held, Phase, settings_of
 from ropelab.training.records import rows_of
-from ropelab.training.runs import open_run, outline
+from ropelab.training.runs import open_run, outline, plan_of
 from ropelab.training.saving import Saving
+from ropelab.training.start import origin
 from tests.experiments.tiny_run import TEXT
 from tests.models import tiny
 from tests.training.tiny import tiny_plan, untrained
@@ -191,3 +194,34 @@ def test_a_run_is_loaded_while_it_trains(tmp_path: Path, monkeypatch: pytest.Mon
     training.join()
     assert (failures, found) == ([], sorted(found))
     assert open_run(folder).step == 8
+
+
+def begins_from(folder: Path, model: str) -> Path:
+    """A folder whose plan names another model, the rest as it was."""
+    settings = settings_of(tiny_plan(model=model, encoding=None))
+    folder.mkdir(parents=True, exist_ok=True)
+    plan = {"plan": repr(tiny_plan(model=model, encoding=None)), "settings": settings}
+    (folder / "plan.json").write_text(json.dumps(plan))
+    return folder
+
+
+def test_a_run_that_begins_from_itself_is_named(tmp_path: Path) -> None:
+    begins_from(tmp_path / "a", str(tmp_path / "a"))
+    begins_from(tmp_path / "b", str(tmp_path / "c"))
+    begins_from(tmp_path / "c", f"{tmp_path / 'b'}@3")
+    for name in "abc":
+        (tmp_path / name / "checkpoints" / "1").mkdir(parents=True)
+        (tmp_path / name / "checkpoints" / "1" / "manifest.json").write_text("{}")
+        with pytest.raises(ValueError, match="begins from itself"):
+            ropelab.load(tmp_path / name)
+    for number in range(60):
+        begins_from(tmp_path / f"r{number}", str(tmp_path / f"r{number + 1}"))
+    with pytest.raises(ValueError, match="from more than 50 runs"):
+        origin(str(tmp_path / "r0"), seed=0)
+
+
+@pytest.mark.parametrize("text", ["RoPE(base=1.0)", "Phase(start=1)", "5", "", "(" * 5000])
+def test_a_plan_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "plan.json").write_text(json.dumps({"plan": text, "settings": {}}))
+    with pytest.raises(ValueError, match=re.escape(str(tmp_path))):
+        plan_of(tmp_path)
