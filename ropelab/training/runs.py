@@ -18,9 +18,10 @@ from ropelab.training import plan as plans
 from ropelab.training.folder import place, read_plan
 from ropelab.training.mesh import MeshShape, make_mesh
 from ropelab.training.plan import Plan
-from ropelab.training.saving import Checkpoints, Saving, sealed_steps
+from ropelab.training.saving import Checkpoints, Saving
 from ropelab.training.setup import Setup
 from ropelab.training.step import State
+from ropelab.training.step_folders import sealed_steps
 
 Tree = dict[str, Any]
 

@@ -10,8 +10,6 @@ processes; the manifest and the removal of old steps are the first process's.
 
 import errno
 import logging
-import os
-import re
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -25,12 +23,8 @@ from jax.experimental import multihost_utils
 from ropelab.encodings.specs import Spec, at_least, spec
 from ropelab.training import manifest
 from ropelab.training.manifest import DamagedError
+from ropelab.training.step_folders import absolute, is_link, sealed_steps, unfinished, unused
 
-STEP = re.compile(r"0|[1-9][0-9]*")
-UNFINISHED = re.compile(r"(0|[1-9][0-9]*)\.orbax-checkpoint-tmp(-[0-9]+)?")
-WRITTEN = re.compile(  # what is in a step's folder: Orbax's, and the manifest
-    r"state|data|_CHECKPOINT_METADATA|commit_success\.txt|manifest\.json(\.unfinished)?|.*\.orbax-checkpoint-tmp.*"
-)
 PATIENCE = 60.0  # seconds in which a reader tries steps that a training replaces meanwhile
 MISSING = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR)
 
@@ -232,56 +226,6 @@ class Checkpoints:
     def close(self) -> None:
         self.finish()
         self._orbax.close()
-
-
-def sealed_steps(folder: epath.Path) -> list[int]:
-    """The steps that were finished, ascending; none if there is no such folder."""
-    return sorted(int(path.name) for path in inside(folder) if sealed(path))
-
-
-def inside(folder: epath.Path) -> list[epath.Path]:
-    """What is in a folder; nothing if there is none, as an empty one in a bucket, which does not exist."""
-    return list(folder.iterdir()) if folder.exists() else []
-
-
-def absolute(folder: epath.Path) -> epath.Path:
-    """As Orbax wants it; an address in a bucket is."""
-    return folder if "://" in os.fspath(folder) else epath.Path(os.path.abspath(folder))
-
-
-def sealed(path: epath.Path) -> bool:
-    return STEP.fullmatch(path.name) is not None and (path / manifest.NAME).exists()
-
-
-def unfinished(folder: epath.Path) -> list[epath.Path]:
-    """What was begun in a folder by a training and never sealed.
-
-    Raises:
-        ValueError: if a folder with a step's name has files in it that no training wrote.
-    """
-    begun = [path for path in inside(folder) if STEP.fullmatch(path.name) and not sealed(path)]
-    for path in begun:
-        strange = not path.is_dir() or is_link(path)
-        names = [] if strange else [one.name for one in inside(path) if not WRITTEN.fullmatch(one.name)]
-        if strange or names:
-            raise ValueError(
-                f"{path}{' has ' + names[0] + ' in it and' if names else ''} is no checkpoint; move it away"
-            )
-    left = [path for path in inside(folder) if UNFINISHED.fullmatch(path.name) and path.is_dir() and not is_link(path)]
-    return begun + left
-
-
-def is_link(path: epath.Path) -> bool:
-    """Whether it is a symbolic link; there are none in a bucket."""
-    return "://" not in os.fspath(path) and os.path.islink(path)
-
-
-def unused(folder: epath.Path, name: str) -> epath.Path:
-    """A path of this name in the folder, numbered from the second on."""
-    path, number = folder / name, 1
-    while path.exists():
-        path, number = folder / f"{name}-{number + 1}", number + 1
-    return path
 
 
 def of_the_machine(error: Exception) -> bool:

@@ -16,7 +16,7 @@ from etils import epath
 
 from ropelab.training.manifest import said_of
 from ropelab.training.records import rows_of
-from ropelab.training.saving import sealed_steps
+from ropelab.training.step_folders import sealed_steps
 from tests.training.tiny import MODEL
 
 ROOT = Path(__file__).parents[2]
