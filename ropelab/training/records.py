@@ -87,10 +87,13 @@ def rows_up_to(folder: epath.Path, name: str, step: int) -> list[Row]:
         ValueError: if the CSV, or what follows a damaged line, has more of them: they would be lost.
     """
     path = folder / f"{name}.jsonl"
-    rows = [row for row in rows_of(path) if row["step"] <= step]
-    for row in rows:
-        if tuple(row) != TABLES[name]:
-            raise ValueError(f"{path}: a row of step {row['step']} has {', '.join(row)}, not {', '.join(TABLES[name])}")
+    rows = []
+    for number, row in enumerate(rows_of(path), 1):
+        if tuple(row) != TABLES[name] or not is_row(row):
+            raise ValueError(
+                f"{path}:{number} is no row of {', '.join(TABLES[name])}: {str(row)[:80]}; bring the file back"
+            )
+        rows += [row] if row["step"] <= step else []
     there = max(steps_of_lines(path, step), steps_of_csv(folder / f"{name}.csv", step))
     if there > len(rows):
         raise ValueError(
@@ -104,7 +107,7 @@ def rows_of(path: epath.Path) -> list[Row]:
     """The rows of a table of JSON lines, up to the first that was cut short.
 
     Raises:
-        ValueError: for a line that is whole and no row of a step.
+        ValueError: for a line that is whole and no row.
     """
     rows = []
     for number, line in enumerate(lines_of(path), 1):
@@ -112,8 +115,8 @@ def rows_of(path: epath.Path) -> list[Row]:
             row = json.loads(line)
         except (ValueError, RecursionError):
             break
-        if not is_row(row):
-            raise ValueError(f"{path}:{number} is no row of a step: {line[:80]}; bring the file back")
+        if not isinstance(row, dict):
+            raise ValueError(f"{path}:{number} is no row of a table: {line[:80]}; bring the file back")
         rows.append(row)
     return rows
 
