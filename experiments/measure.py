@@ -34,7 +34,7 @@ from ropelab.training.runs import plan_of
 
 HELP = {
     "runs": "Folders of trainings, with * for any part of a name, separated by commas.",
-    "encodings": "Swapped into each, separated by ;: an encoding, a pattern, or both joined by a plus.",
+    "encodings": "Swapped into each, separated by ;: an encoding, a pattern, or both, with a label if wanted.",
     "evals": "Evaluations, separated by commas, settings in brackets.",
     "lengths": "Tokens of context.",
     "tokens": "Of the beginning of the test split, that texts are taken from.",

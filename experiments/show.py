@@ -21,6 +21,7 @@ from absl import flags
 from tqdm import tqdm
 
 from experiments import launch
+from experiments.swap import labelled
 from ropelab import attention
 from ropelab.attention import Pattern
 from ropelab.data.text import read_text
@@ -52,7 +53,8 @@ from ropelab.reporting.resolution_table import print_resolutions
 
 HELP = {
     "pattern": "Spec of the attention pattern; Causal() if not given.",
-    "encoding": "Specs of encodings, separated by ;. RoPE(base=10000.0) if not given, or the model's own.",
+    "encoding": "Specs of encodings, separated by ;, each with a label before it if wanted: A = RoPE(base=1e6). "
+    "RoPE(base=10000.0) if not given, or the model's own.",
     "model": "smollm2, a .gguf file, a Hugging Face directory or hub id, to measure scores in; none if not given.",
     "text": "Text that the model reads: python-reference, python-stdlib, a UTF-8 file or a folder.",
     "workdir": "Folder for everything the run writes.",
@@ -134,7 +136,7 @@ def checked(values: flags.FlagValues) -> Asked:
     texts = [text.strip() for text in specs.split(values.encoding or "", ";")] if values.encoding else []
     if len(set(texts)) < len(texts):
         raise ValueError(f"--encoding={values.encoding!r} names the same encoding twice; leave one out")
-    encodings = {text: parse_from(text) for text in texts}
+    encodings = {name: parse_from(spec) for name, spec in labelled(texts).items()}
     if values.model is None:
         heads, head_dim = values.heads or 4, values.head_dim or 64
         encodings = encodings or {"RoPE(base=10000.0)": parse_from("RoPE(base=10000.0)")}

@@ -32,7 +32,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def translate(values: flags.FlagValues, texts: list[str], command: str) -> int:
     if not texts:
         raise ValueError('nothing to translate; give a setting, as "--rope-freq-scale 0.5 -c 8192"')
-    print("\n".join(translated(" ".join(texts), values.to, values.head_dim, values.base)))
+    try:
+        lines = translated(" ".join(texts), values.to, values.head_dim, values.base)
+    except ValueError as error:
+        raise ValueError(str(error).replace("give head_dim=", "give --head_dim=")) from None
+    print("\n".join(lines))
     return 0
 
 

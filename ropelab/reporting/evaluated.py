@@ -72,7 +72,7 @@ def mean_of(records: Sequence[Record]) -> Mean:
         parted, own = record["count"], record.get("deviation")
         if parted > 1 and own is None:
             return Mean(value, count)
-        squares += parted * (record["value"] - value) ** 2 + ((parted - 1) * own**2 if parted > 1 else 0.0)
+        squares += parted * (record["value"] - value) ** 2 + (parted - 1) * (own or 0.0) ** 2
     return Mean(value, count, math.sqrt(squares / (count - 1)) if count > 1 else None)
 
 

@@ -37,7 +37,23 @@ def trainings_section(roots: Sequence[Path]) -> Section:
         "What did each training come to?",
         (),
         [*tables, losses(found), *differences(found)],
+        lead(found, tables[0] if tables else None),
     )
+
+
+def lead(found: Mapping[str, Path], table: Table | None) -> str:
+    """How many trainings there are, and which is the best at the longest length."""
+    arms = {arm_and_seed(name)[0] for name in found}
+    said = f"{counted(len(found), 'training')} of {counted(len(arms), 'variant')}."
+    if table is None or len(table.rows) < 2:
+        return said
+    best = [row[0].text for row in table.rows if row[-1].best]
+    stands_out = f"the lowest perplexity is that of {' and '.join(best)}" if best else "no variant stands out"
+    return f"{said} At {table.head[-1]} tokens {stands_out}."
+
+
+def counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def last_evaluations(found: Mapping[str, Path]) -> Readings:

@@ -3,6 +3,8 @@
 import ast
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -109,3 +111,16 @@ def test_it_runs_from_top_to_bottom(path: Path, tmp_path: Path, monkeypatch: pyt
     place = {"metadata": {"path": str(ROOT / "colab")}}
     nbclient.NotebookClient(notebook, timeout=300, kernel_name="python3", resources=place).execute()
     assert not [o for cell in code(notebook) for o in cell.outputs if o.output_type == "error"]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_clone_that_failed_is_named(path: Path, tmp_path: Path):
+    (setup,) = (cell.source for cell in code(read(path)) if "os.chdir" in cell.source)
+    lines = setup[setup.index("roots = ") : setup.index("os.chdir")]
+    away = tmp_path / "far" / "away"
+    away.mkdir(parents=True)
+    words = [sys.executable, "-c", f"from pathlib import Path\n{lines}"]
+    done = subprocess.run(words, cwd=away, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "AssertionError: the repository could not be cloned" in done.stderr
+    assert setup.index("git clone failed") < setup.index("pip install"), "nothing is installed of what is not there"

@@ -153,3 +153,9 @@ def refused(capsys: pytest.CaptureFixture, message: str, out: Path) -> None:
 def test_help(capsys: pytest.CaptureFixture) -> None:
     assert run("--help") == 0
     assert "python -m experiments.show" in capsys.readouterr().out
+
+
+def test_a_label_is_the_name_in_the_table(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    argv = ["show", "--encoding=Slow = RoPE(base=1e6)", "--length=8", "--lengths=8,16", f"--workdir={tmp_path}"]
+    assert show.main(argv) == 0
+    assert "Slow" in capsys.readouterr().out

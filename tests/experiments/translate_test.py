@@ -109,7 +109,7 @@ def test_warnings_depend_on_the_head(capsys: pytest.CaptureFixture) -> None:
         (["{"], "the JSON text is not valid JSON"),
         (["{}"], "the JSON text says nothing of rope"),
         (['{"rope_theta": 1e4, "rope_scaling": {"type": "yarn", "factor": 2}}'], "'yarn' needs original_max"),
-        (['{"rope_theta": 1e4, "head_dim": 64}'], "heads have 64 dimensions, not 128; give head_dim=64"),
+        (['{"rope_theta": 1e4, "head_dim": 64}'], "heads have 64 dimensions, not 128; give --head_dim=64"),
         (["nowhere/config.json"], "nowhere/config.json cannot be read"),
         (["NTK(base=1e4, alpha=2)", "--head_dim=2", "--to=hf"], "are fewer than 4"),
     ],
@@ -126,3 +126,9 @@ def test_bad_input_is_one_line(argv: list[str], message: str, capsys: pytest.Cap
 def test_help(capsys: pytest.CaptureFixture) -> None:
     assert run("--help") == 0
     assert "python -m experiments.translate" in capsys.readouterr().out
+
+
+def test_a_size_of_heads_that_differs_is_named_as_a_flag(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "llama", "head_dim": 64, "rope_parameters": YARN}))
+    assert run(str(tmp_path), "--to=spec") == 2
+    assert "--head_dim=64" in capsys.readouterr().err
