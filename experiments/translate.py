@@ -18,13 +18,16 @@ from absl import flags
 from experiments import launch
 from ropelab.checkpoints.knobs import DIALECTS, Setting, disagreements, read, write
 from ropelab.checkpoints.knobs.setting import digits
+from ropelab.checkpoints.knobs.translation import head_dim_of
+
+HEAD_DIM = "Dimensions of one head; what the input says, or 128, if not given."
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit code; `argv` has the program's name first."""
     values = flags.FlagValues()
     flags.DEFINE_string("to", "all", f"all, or one of {', '.join(DIALECTS)}.", flag_values=values)
-    flags.DEFINE_integer("head_dim", 128, "Dimensions of one head.", 2, flag_values=values)
+    flags.DEFINE_integer("head_dim", None, HEAD_DIM, 2, flag_values=values)
     flags.DEFINE_float("base", None, "The model's own base, where the input leaves it out.", flag_values=values)
     return launch.answer(translate, values, argv, known_only=True)  # an option of llama.cpp is a flag to no one else
 
@@ -32,8 +35,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def translate(values: flags.FlagValues, texts: list[str], command: str) -> int:
     if not texts:
         raise ValueError('nothing to translate; give a setting, as "--rope-freq-scale 0.5 -c 8192"')
+    text = " ".join(texts)
     try:
-        lines = translated(" ".join(texts), values.to, values.head_dim, values.base)
+        head_dim = values.head_dim or head_dim_of(text) or 128
+        lines = translated(text, values.to, head_dim, values.base)
     except ValueError as error:
         raise ValueError(str(error).replace("give head_dim=", "give --head_dim=")) from None
     print("\n".join(lines))

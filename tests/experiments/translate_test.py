@@ -73,8 +73,11 @@ def test_every_dialect_is_recognised(argv: list[str], dialect: str, spec: str, c
 def test_a_file_or_its_folder_may_be_named(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "llama", "head_dim": 64, "rope_parameters": YARN}))
     for path in (tmp_path, tmp_path / "config.json"):
-        assert run(str(path), "--to=spec", "--head_dim=64") == 0
-        assert blocks(capsys.readouterr().out)["spec"] == YARN_SPEC
+        for given in ([], ["--head_dim=64"]):
+            assert run(str(path), "--to=spec", *given) == 0
+            printed = capsys.readouterr().out
+            assert printed.startswith("read as hf, for a head_dim of 64")
+            assert blocks(printed)["spec"] == YARN_SPEC
 
 
 def test_what_a_dialect_cannot_say_stands_in_its_place_with_the_reason(capsys: pytest.CaptureFixture) -> None:
@@ -109,7 +112,7 @@ def test_warnings_depend_on_the_head(capsys: pytest.CaptureFixture) -> None:
         (["{"], "the JSON text is not valid JSON"),
         (["{}"], "the JSON text says nothing of rope"),
         (['{"rope_theta": 1e4, "rope_scaling": {"type": "yarn", "factor": 2}}'], "'yarn' needs original_max"),
-        (['{"rope_theta": 1e4, "head_dim": 64}'], "heads have 64 dimensions, not 128; give --head_dim=64"),
+        (['{"rope_theta": 1e4, "head_dim": 64}', "--head_dim=128"], "64 dimensions, not 128; give --head_dim=64"),
         (["nowhere/config.json"], "nowhere/config.json cannot be read"),
         (["NTK(base=1e4, alpha=2)", "--head_dim=2", "--to=hf"], "are fewer than 4"),
     ],

@@ -40,7 +40,7 @@ def of_one(encoding: Encoding, head_dim: int, base: float | None) -> Iterator[st
         dim = encoding.turned(head_dim)
         yield from ntk(dim, base, (encoding.base / base) ** ((dim - 2) / dim))
     if isinstance(encoding, DynamicNTK):
-        constant = digits(encoding.factor**2 - encoding.factor + 1)
+        constant = digits(encoding.factor * encoding.factor - encoding.factor + 1)
         yield (
             f"dynamic: vLLM (until 2026-04) and EasyDeL hold alpha at f^2 - f + 1 = {constant} at every length; "
             "transformers grows with the longest row of a batch, and leaves the keys it has cached as they were."

@@ -12,7 +12,7 @@ Source: turboderp/exllamav2, config.py and model.py; oobabooga/text-generation-w
 from typing import Any
 
 from ropelab.checkpoints.errors import CheckpointError
-from ropelab.checkpoints.knobs.setting import Setting, cannot_say, check_rotary, digits, shortest, unknown_key
+from ropelab.checkpoints.knobs.setting import Setting, cannot_say, check_rotary, digits, shortest, unknown_key, whole
 from ropelab.encodings.base import Encoding
 from ropelab.encodings.ntk import NTK, ntk_base
 from ropelab.encodings.pi import PI
@@ -75,7 +75,7 @@ def read(text: str, *, head_dim: int, base: float | None = None) -> Setting:
         if name in given and given[name] != number:
             raise CheckpointError(f"{WHERE}: {name} is given twice, {given[name]} and {number}; keep one")
         given[name] = number
-    length = given.pop("max_seq_len", None) or None
+    length = whole(WHERE, "max_seq_len", given.pop("max_seq_len", None) or None)
     return Setting(from_exllama(**given, head_dim=head_dim, base=base), length)
 
 

@@ -79,6 +79,8 @@ def check_keys(name: str, rope: Mapping[str, Any]) -> Kind:
 def build(name: str, rope: Mapping[str, Any], config: Mapping[str, Any], **shared: Any) -> Rotary:
     """The encoding of the settings of one rope type; `shared` are the fields that every rotary encoding has."""
     kind = check_keys(name, rope)
+    if rope.get(L0) is not None and name != "dynamic":  # idle there
+        whole("config.json", L0, rope[L0])
     fields = {field: rope[key] for key, field in kind.fields.items() if rope.get(key) is not None}
     if name == "dynamic":
         fields["original_length"] = length_of(config, name)
@@ -94,8 +96,7 @@ def build(name: str, rope: Mapping[str, Any], config: Mapping[str, Any], **share
 
 def longrope_defaults(fields: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
     """The factor, where the lengths say it; and an attention factor that is the usual one is not stated."""
-    original = whole("config.json", L0, fields["original_length"])
-    assert original is not None
+    original = fields["original_length"]
     factor = fields.get("factor", None)
     factor = length_of(config, "longrope") / original if factor is None else real("config.json", "factor", factor)
     stated = fields.get("attention_factor")

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from ropelab.checkpoints.errors import CheckpointError
 from ropelab.checkpoints.knobs.gguf import L0, encoding_of, keys_of
-from ropelab.checkpoints.knobs.setting import Setting, cannot_say, digits, rotary_of, shortest, unknown_key
+from ropelab.checkpoints.knobs.setting import Setting, cannot_say, digits, rotary_of, shortest, unknown_key, whole
 from ropelab.encodings.base import Encoding
 from ropelab.encodings.llama3 import Llama3RoPE
 
@@ -62,7 +62,7 @@ def from_llama_cpp(text: str, *, head_dim: int) -> Encoding:
 def read(text: str, *, head_dim: int) -> Setting:
     """The encoding and the context length of `-c`."""
     given = parse(text)
-    length = given.pop("context", None)
+    length = whole(WHERE, "-c", given.pop("context", None))
     keys = metadata(given)
     encoding = encoding_of(WHERE, keys, head_dim)
     return Setting(encoding if "freq_base" in keys else dataclasses.replace(encoding, base=None), length)

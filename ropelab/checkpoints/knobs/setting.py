@@ -20,6 +20,7 @@ from ropelab.encodings.specs import is_default, nearest
 from ropelab.encodings.yarn import YaRN
 
 WORDED = {RoPE, PI, NTK, NTKByParts, DynamicNTK, YaRN, Llama3RoPE, LongRoPE, ProportionalRoPE}
+LARGEST = 2**31 - 1  # of positions, and so of lengths and sizes
 LONGEST = 120  # characters of a spec that an error repeats; LongRoPE's lists would fill a screen
 
 
@@ -101,13 +102,15 @@ def real(where: str, name: str, value: Any) -> float:
 
 
 def whole(where: str, name: str, value: Any) -> int | None:
-    """A whole number of at least 1, None where there is none.
+    """A whole number from 1 to `LARGEST`, None where there is none.
 
     Raises:
         CheckpointError: naming the key.
     """
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
         raise CheckpointError(f"{where}: {name}={value!r} is not a whole number of at least 1")
+    if value is not None and value > LARGEST:
+        raise CheckpointError(f"{where}: {name}={str(value)[:20]}… is beyond {LARGEST}")
     return value
 
 
@@ -119,7 +122,7 @@ def check_head(where: str, stated: int | None, head_dim: int) -> None:
 
 def digits(value: float) -> str:
     """The shortest decimal that names a number: `10000`, `0.5`, `20221.26`."""
-    return str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(value)
+    return str(int(value)) if abs(value) < 1e15 and value == int(value) else repr(value)
 
 
 def shortest(value: float, leads_back: Callable[[float], bool]) -> float:

@@ -16,7 +16,7 @@ from typing import Any
 from ropelab.checkpoints.errors import CheckpointError
 from ropelab.checkpoints.knobs import exllama, gguf, hf_read, llama_cpp, maxtext, words
 from ropelab.checkpoints.knobs.hf_write import to_hf
-from ropelab.checkpoints.knobs.setting import Setting, assignments, check_head
+from ropelab.checkpoints.knobs.setting import Setting, assignments, check_head, whole
 from ropelab.encodings import catalogue
 from ropelab.encodings.rope import RoPE
 from ropelab.encodings.specs import nearest
@@ -48,9 +48,8 @@ def recognised(text: str, head_dim: int, base: float | None) -> tuple[str, Setti
         return "llama.cpp", llama_cpp.read(text, head_dim=head_dim)
     if text.startswith("{"):
         return from_object(text, "the JSON text", head_dim)
-    path = Path(text).expanduser()
-    if "(" not in text and "=" not in text and (path.suffix == ".json" or path.is_dir()):
-        path = path / "config.json" if path.is_dir() else path
+    path = file_of(text)
+    if path is not None:
         try:
             return from_object(path.read_text(encoding="utf-8"), str(path), head_dim)
         except (OSError, UnicodeDecodeError) as error:
@@ -61,6 +60,28 @@ def recognised(text: str, head_dim: int, base: float | None) -> tuple[str, Setti
             return "maxtext", maxtext.read({key: literal(value) for key, value in pairs.items()})
         return "exllama", exllama.read(text, head_dim=head_dim, base=base)
     return "spec", Setting(catalogue.parse(text))
+
+
+def file_of(text: str) -> Path | None:
+    """The file that a text is the path of, or that of the directory."""
+    path = Path(text).expanduser()
+    if "(" in text or "=" in text or not (path.suffix == ".json" or path.is_dir()):
+        return None
+    return path / "config.json" if path.is_dir() else path
+
+
+def head_dim_of(text: str) -> int | None:
+    """Dimensions of a head, where the text or the file that it names says so; `read` says what is wrong with either."""
+    text = text.strip()
+    try:
+        path = None if text.startswith(("{", "-")) else file_of(text)
+        keys = json.loads(text if path is None else path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    if not isinstance(keys, dict):
+        return None
+    of_gguf = [value for key, value in keys.items() if key.endswith(".attention.key_length")]
+    return whole("GGUF metadata", "attention.key_length", of_gguf[0]) if of_gguf else hf_read.head_dim_of(keys)
 
 
 def from_object(text: str, name: str, head_dim: int) -> tuple[str, Setting]:

@@ -79,7 +79,8 @@ def yarn(encoding: YaRN, head_dim: int) -> str:
     return (
         f"Of {base_of(encoding)}, pairs that turn more than {fast} times in {encoding.original_length} tokens are left "
         f"alone, those that turn less than {slow} times are divided by {factor}, a ramp over the {ramp} joins them; "
-        f"queries and keys are multiplied by {encoding.amplitude:.6g}, so scores by {encoding.amplitude**2:.6g}."
+        f"queries and keys are multiplied by {encoding.amplitude:.6g}, "
+        f"so scores by {encoding.amplitude * encoding.amplitude:.6g}."
     )
 
 
