@@ -133,5 +133,5 @@ def test_help(capsys: pytest.CaptureFixture) -> None:
 
 def test_a_size_of_heads_that_differs_is_named_as_a_flag(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "llama", "head_dim": 64, "rope_parameters": YARN}))
-    assert run(str(tmp_path), "--to=spec") == 2
+    assert run(str(tmp_path), "--to=spec", "--head_dim=128") == 2
     assert "--head_dim=64" in capsys.readouterr().err
