@@ -14,6 +14,7 @@ from typing import Any
 from experiments import configuration, planning
 from experiments.sweeps.runs import FOLDER, Run, Sweep
 from ropelab.reporting import files
+from ropelab.reporting.schema import TEXT, read_entries, read_object
 
 ROOT = Path(__file__).parents[2]
 NAME = "manifest.json"
@@ -133,7 +134,7 @@ def write(folder: Path, found: Sequence[Entry]) -> None:
     for one in found:
         path = folder / one["name"] / "run.json"
         try:
-            before = json.loads(path.read_text(encoding="utf-8"))["id"] if path.is_file() else one["id"]
+            before = read_object(path, {"id": TEXT})["id"] if path.is_file() else one["id"]
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ValueError(f"{path} is damaged ({type(error).__name__}: {error}); remove that folder") from None
         if before != one["id"]:
@@ -145,4 +146,4 @@ def write(folder: Path, found: Sequence[Entry]) -> None:
 
 
 def read(folder: Path) -> list[Entry]:
-    return json.loads((folder / NAME).read_text(encoding="utf-8"))
+    return read_entries(folder / NAME)

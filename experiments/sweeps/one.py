@@ -7,7 +7,6 @@ again; one that was interrupted goes on, because every program here goes on when
 """
 
 import fcntl
-import json
 import os
 import signal
 import subprocess
@@ -21,6 +20,7 @@ from typing import Any
 
 from experiments.sweeps import manifest
 from ropelab.reporting import files
+from ropelab.reporting.schema import TEXT, read_object
 
 DONE, FAILED, RUNNING, STOPPED, WAITING = "done", "failed", "running", "stopped", "waiting"
 FINAL = (2, 3)  # bad input, and a training that would come to nothing again: another attempt is the same
@@ -34,7 +34,7 @@ def state(folder: Path, name: str) -> dict[str, Any]:
     path = folder / name / STATE
     if not path.is_file():
         return {"state": WAITING, "attempts": 0}
-    found = json.loads(path.read_text(encoding="utf-8"))
+    found = read_object(path, {"state": TEXT})
     if found["state"] == RUNNING and free(folder / name):
         found["state"] = STOPPED
     return found

@@ -1,6 +1,5 @@
 """What `experiments.evaluate` and `experiments.measure` wrote, as a section of a page."""
 
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from ropelab.reporting.evaluation_report import EFFECTIVE_HEAD, EFFECTIVE_NOTE
 from ropelab.reporting.evaluation_table import HEAD, Mean, best, kind
 from ropelab.reporting.page import Cell, Chart, Heat, Part, Point, Section, Series, Table, code
 from ropelab.reporting.readings import lines
+from ropelab.reporting.schema import read_texts
 from ropelab.reporting.swapped import receipts_of
 
 Record = dict[str, Any]
@@ -56,8 +56,7 @@ def effective_contexts(roots: Sequence[Path]) -> list[Part]:
     rows = []
     for root in roots:
         path, prefix = root / "effective.json", f"{root.name}: " if len(roots) > 1 else ""
-        found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
-        rows += [[Cell(code(prefix + line[0])), *(Cell(text) for text in line[1:])] for line in found]
+        rows += [[Cell(code(prefix + line[0])), *map(Cell, line[1:])] for line in read_texts(path)]
     return [Table("Effective context", EFFECTIVE_HEAD, rows, EFFECTIVE_NOTE)] if rows else []
 
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ropelab.reporting.runs import NEEDED, finished, names, read_rows, setting
+from ropelab.reporting.runs import finished, names, read_rows, setting
+from ropelab.reporting.schema import ROWS
 
 Row = Mapping[str, Any]
 Column = int | str
@@ -27,8 +28,7 @@ def lines(path: Path, root: Path) -> list[dict[str, Any]]:
     """The records of a file of JSON lines, each with its `source`, file and line; none if there is no file."""
     place = path.relative_to(root).as_posix()
     return [
-        row | {"source": f"{place}:{number}"}
-        for number, row in enumerate(read_rows(path, NEEDED.get(path.stem, ())), 1)
+        row | {"source": f"{place}:{number}"} for number, row in enumerate(read_rows(path, ROWS.get(path.stem, {})), 1)
     ]
 
 

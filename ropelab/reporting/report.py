@@ -1,6 +1,5 @@
 """The report of one workdir, or of several side by side: sections of all that is found there, and how it came to be."""
 
-import json
 import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 from ropelab.reporting.evaluated import evaluation_section, is_evaluation
 from ropelab.reporting.page import WORDS, Cell, Facts, Page, Section, Table, Verdict, code
 from ropelab.reporting.runs import rows
+from ropelab.reporting.schema import TEXT, read_entries, read_object
 from ropelab.reporting.studies.catalogue import TABLES
 from ropelab.reporting.swapped import is_swap, swap_section, together
 from ropelab.reporting.trained import differences, trainings_of, trainings_section
@@ -41,7 +41,7 @@ def tables_of(root: Path) -> list[str]:
     path = root / MANIFEST
     if not path.is_file():
         return []
-    words = [word for entry in json.loads(path.read_text(encoding="utf-8")) for word in entry["command"]]
+    words = [word for entry in read_entries(path) for word in entry["command"]]
     named = [word.removeprefix("--tables=").split(",") for word in words if word.startswith("--tables=")]
     return list(dict.fromkeys(name for names in named for name in names))
 
@@ -137,8 +137,7 @@ def facts(roots: Sequence[Path]) -> Iterator[Facts]:
 def environment(root: Path) -> Iterator[tuple[str, str]]:
     """What trainings ran on, each kind once."""
     for path in sorted(root.rglob("starts.jsonl")):
-        for line in path.read_text(encoding="utf-8").splitlines():
-            start = json.loads(line)
+        for start in rows(path.parent, "starts"):
             words = f"ropelab {start['ropelab']}, jax {start['jax']}, {start['processes']} process(es)"
             yield start["devices"], words
 
@@ -148,9 +147,9 @@ def commands(root: Path) -> Iterator[tuple[str, str]]:
     for name in ("sweep", "settings"):
         path = root / f"{name}.json"
         if path.is_file():
-            yield root.name, code(json.loads(path.read_text(encoding="utf-8"))["command"])
+            yield root.name, code(read_object(path, {"command": TEXT})["command"])
     if (root / MANIFEST).is_file():
-        for entry in json.loads((root / MANIFEST).read_text(encoding="utf-8")):
+        for entry in read_entries(root / MANIFEST):
             words = shlex.join(word.replace("{sweep}", str(root)) for word in entry["command"])
             yield entry["name"], code(f"python -m {words}")
         return

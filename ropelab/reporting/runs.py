@@ -1,55 +1,50 @@
 """Reading back what trainings and evaluations wrote: records as JSON lines, and the settings of a plan."""
 
-import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ropelab.reporting.numbers import as_number
+from ropelab.reporting.schema import ROWS, TEXT, Fields, checked, loads, read_object
 
 Row = Mapping[str, Any]
-NEEDED = {
-    "metrics": ("step", "loss", "tokens"),
-    "evaluations": ("step", "pattern", "length", "perplexity"),
-    "speed": ("tokens_per_second",),
-    "records": ("arm", "eval", "length", "value", "count", "protocol"),
-    "starts": ("command", "ropelab", "jax", "devices", "processes"),
-}  # fields of each table that reports use
 
 
 def rows(folder: Path, table: str) -> list[Row]:
     """The rows of a table of one run."""
-    return list(read_rows(folder / f"{table}.jsonl", NEEDED.get(table, ())))
+    return list(read_rows(folder / f"{table}.jsonl", ROWS.get(table, {})))
 
 
-def read_rows(path: Path, needed: Sequence[str] = ()) -> list[dict[str, Any]]:
+def read_rows(path: Path, fields: Fields | None = None) -> list[dict[str, Any]]:
     """The rows of a file of JSON lines, non-finite numbers as floats; none if there is no file.
 
     A last line without its end is skipped: it is being written, or its writer was killed.
 
     Args:
-        needed: fields that every row must have.
+        fields: that every row must have.
 
     Raises:
-        ValueError: for another line that is no JSON object or lacks a field, naming file and line.
+        ValueError: for another line that is no JSON object, or lacks a field or has one of another type;
+            it names file and line.
     """
     if not path.is_file():
         return []
-    text = path.read_text(encoding="utf-8")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is damaged: {error}; remove the file, or measure again") from None
     lines, found = text.splitlines(), []
     for number, line in enumerate(lines, 1):
         try:
-            row = json.loads(line)
-            if not isinstance(row, dict):
-                raise ValueError(f"{row!r:.80} is no object")
-            if lost := [name for name in needed if name not in row]:
-                raise ValueError(f"it has no {lost[0]!r}")
+            row = loads(line)
+            named = row.items() if isinstance(row, dict) else ()
+            row = checked({name: as_number(name, value) for name, value in named} if named else row, fields or {})
         except (ValueError, RecursionError) as error:
             if number == len(lines) and not text.endswith("\n"):
                 break
             raise ValueError(f"{path}, line {number}, is damaged: {error}; remove the line, or measure again") from None
-        found.append({name: as_number(name, value) for name, value in row.items()})
+        found.append(row)
     return found
 
 
@@ -60,13 +55,11 @@ def settings(folder: Path) -> dict[str, Any]:
         ValueError: for a plan without settings, naming the file.
     """
     path = folder / "plan.json"
+    found = read_object(path, {}).get("settings")
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))["settings"]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ValueError(f"{path} is damaged: {type(error).__name__}: {error}; leave that folder out") from None
-    if not isinstance(found, dict):
-        raise ValueError(f"{path} is damaged: settings={found!r:.80} is not an object; leave that folder out")
-    return found
+        return checked(found, dict.fromkeys(found if isinstance(found, dict) else (), TEXT))
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged: settings: {error}; leave that folder out") from None
 
 
 def evaluations(workdir: Path) -> dict[str, list[Row]]:

@@ -14,8 +14,10 @@ RECEIPT_COLUMNS = (
 
 def verdict(records: Sequence[Record]) -> str:
     """Which arms are below the two baselines at the longest length, by the mean NLL of all its tokens."""
-    longest = max(int(r["length"]) for r in records)
+    longest = max((int(r["length"]) for r in records), default=0)
     nll = {r["arm"]: float(r["nll"]) for r in records if int(r["length"]) == longest and r["band"] == "all"}
+    if not nll:
+        return ""
     unchanged, *others = nll
     chopped = next((arm for arm in others if is_chopped(arm)), None)
     swapped = [arm for arm in others if arm != chopped]

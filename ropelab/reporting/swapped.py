@@ -1,7 +1,5 @@
 """What `experiments.swap` wrote, as parts of a page: perplexity by position, and what was applied."""
 
-import csv
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from ropelab.reporting.numbers import perplexity
 from ropelab.reporting.page import Cell, Chart, Part, Point, Section, Series, Table, code
 from ropelab.reporting.perplexity_figure import averaged
 from ropelab.reporting.readings import Number, Readings
+from ropelab.reporting.schema import REMEDY, read_arrays, read_csv, read_receipts
 from ropelab.reporting.swap_report import verdict
 
 WINDOWS = 24  # of a text: perplexity is averaged over one of them, 512 tokens at most
@@ -26,14 +25,29 @@ def is_swap(root: Path) -> bool:
     """Whether `experiments.swap` wrote there; a decoding's results have the same names and no bands of each length."""
     if not (root / "results.csv").is_file() or not (root / "per_token.npz").is_file():
         return False
-    with (root / "results.csv").open(encoding="utf-8") as file:
+    with (root / "results.csv").open(encoding="utf-8", errors="replace") as file:
         return {"arm", "length", "band", "nll"} <= set(file.readline().strip().split(","))
 
 
 def protocol_of(root: Path) -> str:
     """How a swap was measured, as its archive has it."""
-    with np.load(root / "per_token.npz", allow_pickle=False) as archive:
-        return str(archive["protocol"])
+    return str(losses_of(root)["protocol"])
+
+
+def losses_of(root: Path) -> dict[str, np.ndarray]:
+    """`protocol`, and the losses of each arm at each length as `arm @ length`, [windows, length - 1].
+
+    Raises:
+        ValueError: for an archive that holds something else, naming the file.
+    """
+    path = root / "per_token.npz"
+    found = {"protocol": np.array("")} | read_arrays(path)
+    for name, values in found.items():
+        losses = values.ndim == 2 and values.dtype.kind == "f" and name.rpartition(" @ ")[2].isdecimal()
+        if not losses and name != "protocol":
+            what = f"{name!r:.80} holds {values.dtype}{list(values.shape)}"
+            raise ValueError(f"{path} is damaged: {what}, not the losses of an arm at a length; {REMEDY}")
+    return found
 
 
 def together(roots: Sequence[Path]) -> list[list[Path]]:
@@ -52,11 +66,9 @@ def records_of(roots: Sequence[Path]) -> list[dict[str, str]]:
     found: dict[str, dict[Path, list[dict[str, str]]]] = {}
     for root in roots:
         where = f"{root.name}/" if len(roots) > 1 else ""
-        with (root / "results.csv").open(newline="", encoding="utf-8") as file:
-            for line, row in enumerate(csv.DictReader(file), 2):
-                found.setdefault(row["arm"], {}).setdefault(root, []).append(
-                    row | {"source": f"{where}results.csv:{line}"}
-                )
+        for line, row in read_csv(root / "results.csv", {"arm": str, "length": int, "band": str, "nll": float}):
+            source = f"{where}results.csv:{line}"
+            found.setdefault(row["arm"], {}).setdefault(root, []).append(row | {"source": source})
     rows = []
     for arm, by_root in found.items():
         numbers = {tuple((r["length"], r["band"], r["nll"]) for r in own) for own in by_root.values()}
@@ -86,11 +98,10 @@ def position_chart(roots: Sequence[Path], arms: Sequence[str]) -> Chart:
     """
     nll: dict[str, np.ndarray] = {}
     for root in roots:
-        with np.load(root / "per_token.npz", allow_pickle=False) as archive:
-            for name in archive.files:
-                for arm in (name, f"{root.name}: {name}"):
-                    if arm.rpartition(" @ ")[0] in arms:
-                        nll.setdefault(arm, archive[name])
+        for name, values in losses_of(root).items():
+            for arm in (name, f"{root.name}: {name}"):
+                if arm.rpartition(" @ ")[0] in arms:
+                    nll.setdefault(arm, values)
     longest = max((values.shape[1] for values in nll.values()), default=0) + 1
     window = max(min(512, longest // WINDOWS), 1)
     series = []
@@ -106,12 +117,11 @@ def position_chart(roots: Sequence[Path], arms: Sequence[str]) -> Chart:
 
 
 def receipts(root: Path) -> Mapping[str, Mapping[str, Any]]:
-    path = root / "receipts.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return read_receipts(root / "receipts.json")
 
 
 def trained_length(root: Path) -> int:
-    return next((receipt.get("trained_length", 0) for receipt in receipts(root).values()), 0)
+    return next((receipt.get("trained_length") or 0 for receipt in receipts(root).values()), 0)
 
 
 def receipts_of(root: Path, name: str = "") -> list[Part]:

@@ -16,7 +16,7 @@ def fuzzer() -> Iterator[fuzz.Fuzzer]:
     fuzzer.close()
 
 
-@pytest.mark.parametrize("name", ["safetensors", "index", "config", "adapter", "specs"])
+@pytest.mark.parametrize("name", ["safetensors", "index", "config", "adapter", "specs", "tokenizer", "gguf"])
 def test_files_are_read_or_refused_by_a_documented_error(name: str, fuzzer: fuzz.Fuzzer) -> None:
     counts, lines = fuzz.fuzz(fuzzer, name, CASES, seed=1)
     assert lines == []

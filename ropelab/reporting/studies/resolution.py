@@ -8,6 +8,7 @@ from ropelab.reporting import grid
 from ropelab.reporting.claims import Claim, One, below, judged
 from ropelab.reporting.page import Chart, Point, Section, Series
 from ropelab.reporting.readings import Number, Readings, Row, arm_and_seed, columns, lines, read, setting_of
+from ropelab.reporting.schema import read_arrays
 
 FAMILY, BLOCKED = "lex", " + BlockwiseCausal"
 ARMS = {
@@ -57,11 +58,10 @@ def curves(root: Path) -> dict[str, dict[int, np.ndarray]]:
     """Arm → seed → the mean score at each distance, at the longest length."""
     path, found = root / FAMILY / "resolution.npz", {}
     if path.is_file():
-        with np.load(path) as archive:
-            for name in archive.files:
-                if not name.endswith(".expected"):
-                    arm, seed = arm_and_seed(name)
-                    found.setdefault(arm, {})[seed] = archive[name].astype(np.float64)
+        for name, values in read_arrays(path).items():
+            if not name.endswith(".expected"):
+                arm, seed = arm_and_seed(name)
+                found.setdefault(arm, {})[seed] = values.astype(np.float64)
     return found
 
 
