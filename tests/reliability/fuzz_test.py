@@ -16,7 +16,7 @@ def fuzzer() -> Iterator[fuzz.Fuzzer]:
     fuzzer.close()
 
 
-@pytest.mark.parametrize("name", ["safetensors", "index", "config", "adapter", "specs", "tokenizer", "gguf"])
+@pytest.mark.parametrize("name", fuzz.NAMES)
 def test_files_are_read_or_refused_by_a_documented_error(name: str, fuzzer: fuzz.Fuzzer) -> None:
     counts, lines = fuzz.fuzz(fuzzer, name, CASES, seed=1)
     assert lines == []
@@ -24,7 +24,7 @@ def test_files_are_read_or_refused_by_a_documented_error(name: str, fuzzer: fuzz
 
 
 @pytest.mark.parametrize(
-    ("case", "outcome"), enumerate(["other", "other", "other", "hang", "memory", "import", "import"])
+    ("case", "outcome"), list(enumerate(["other", "other", "other", "hang", "memory", "import", "import"]))
 )
 def test_the_harness_sees_what_goes_wrong(case: int, outcome: str, fuzzer: fuzz.Fuzzer) -> None:
     """An undocumented error, one that another library raised, a death, a hang, much memory, an import, a process."""
