@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from ropelab.data import files
 from ropelab.data.settings import DataSettings
+from ropelab.data.synthetic import task_of
 
 LOCAL = "local_text"
 OWN = ("python_stdlib", "python_docs", f"{LOCAL}:/path")
@@ -39,6 +40,16 @@ def open_documents(settings: DataSettings, split: str) -> Documents:
     Raises:
         ValueError: if there is no such data, split or text, with the nearest right name.
     """
+    from ropelab.data import preparing
+
+    builder = builder_of(settings)
+    records = preparing.records(builder, split)
+    feature = text_feature(builder.info, settings.feature)
+    return Documents(records, feature, f"{builder.info.full_name}[{split}].{feature}")
+
+
+def builder_of(settings: DataSettings) -> Any:
+    """TFDS's builder of the data, prepared."""
     from ropelab.data import builders, preparing
 
     data_dir = os.path.expanduser(settings.data_dir) or None
@@ -50,16 +61,29 @@ def open_documents(settings: DataSettings, split: str) -> Documents:
             builder = builders.PythonDocs(files.python_docs(), data_dir)
         elif kind == LOCAL:
             builder = builders.LocalText(files.local_text(place), data_dir)
-            check_apart(Path(place), Path(builder.data_path))
+            check_outside(Path(place), Path(builder.data_path))
         else:
             builder = preparing.by_name(settings.source, data_dir, OWN)
-    builder = preparing.prepared(builder, quiet=isinstance(builder, builders.Texts))
-    records = preparing.records(builder, split)
-    feature = text_feature(builder.info, settings.feature)
-    return Documents(records, feature, f"{builder.info.full_name}[{split}].{feature}")
+    return preparing.prepared(builder, quiet=isinstance(builder, builders.Texts))
 
 
-def check_apart(place: Path, prepared: Path) -> None:
+def check_apart(settings: DataSettings) -> None:
+    """Raise `ValueError` if documents are trained on and measured on; a task has other examples for each."""
+    from ropelab.data import preparing
+
+    if task_of(settings.source) is not None:
+        return
+    builder = builder_of(settings)
+    trained, measured = (preparing.places(builder, split) for split in (settings.split, settings.test_split))
+    for file, begin, end in trained:
+        if any(file == other and begin < stop and start < end for other, start, stop in measured):
+            raise ValueError(
+                f"split={settings.split!r} is trained on and test_split={settings.test_split!r} is measured on, and "
+                "they share documents; give others, or held.tokens=0 to measure nothing"
+            )
+
+
+def check_outside(place: Path, prepared: Path) -> None:
     """Raise `ValueError` if prepared files lie among those they are made of: each time there would be more."""
     if place.expanduser().resolve() in prepared.resolve().parents:
         raise ValueError(f"what is made of {place} would lie in it, at {prepared}; give a data_dir outside")

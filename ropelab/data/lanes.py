@@ -77,7 +77,7 @@ class TextStream(Resumable):
 
 def most(batch: int, documents: int) -> int:
     """The lanes of a batch that leave each the same number of rows, and at least one document."""
-    return max(lanes for lanes in range(1, batch + 1) if batch % lanes == 0 and lanes <= max(documents, 1))
+    return max(lanes for lanes in range(1, min(batch, max(documents, 1)) + 1) if batch % lanes == 0)
 
 
 def check(documents: Documents, settings: DataSettings, want: Wanted, text: Coder) -> None:

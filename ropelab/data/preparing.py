@@ -88,12 +88,28 @@ def records(builder: Any, split: str) -> Any:
             f"{name} lies in {builder.data_path} as {kind and kind.value}, which needs TensorFlow or loses rows; give "
             f"another data_dir, and it is prepared there as {ARRAY_RECORD}"
         )
-    if split.partition("[")[0].partition("+")[0] not in splits:
-        raise ValueError(f"{name} has no split {split!r}; it has {', '.join(splits)}, and parts like train[:90%]")
+    if not any(end > begin for _, begin, end in places(builder, split)):
+        raise ValueError(f"split {split!r} of {name} has no documents; it has {', '.join(splits)}")
     try:
         return builder.as_data_source(split)
     except (ValueError, AssertionError) as error:
         raise ValueError(f"split {split!r} of {name}: {short(error)}") from error
+
+
+def places(builder: Any, split: str) -> list[tuple[str, int, int]]:
+    """Where the records of a split are: a file, the first of its records, and the one behind the last.
+
+    Raises:
+        ValueError: if there is no such split.
+    """
+    name, splits = builder.info.full_name, builder.info.splits
+    if split.partition("[")[0].partition("+")[0] not in splits:
+        raise ValueError(f"{name} has no split {split!r}; it has {', '.join(splits)}, and parts like train[:90%]")
+    try:
+        files = splits[split].file_instructions
+    except (ValueError, AssertionError, KeyError) as error:
+        raise ValueError(f"split {split!r} of {name}: {short(error)}") from error
+    return [(f.filename, f.skip, f.examples_in_shard if f.take < 0 and f.skip == 0 else f.skip + f.take) for f in files]
 
 
 def short(error: BaseException) -> str:

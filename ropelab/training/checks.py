@@ -10,6 +10,7 @@ from ropelab.attention.exchange import Exchange
 from ropelab.attention.pattern import Pattern
 from ropelab.attention.patterns.shifted_sparse import Grouped, ShiftedSparse
 from ropelab.attention.sharded import check as check_exchange
+from ropelab.checkpoints.tokenizer import Tokenizer
 from ropelab.data.batch import Batch
 from ropelab.data.passkey import Passkey
 from ropelab.data.synthetic import task_of
@@ -17,6 +18,8 @@ from ropelab.data.tokens import BYTE_VOCABULARY, coder
 from ropelab.models.parameters import initialise
 from ropelab.models.tables import with_tables
 from ropelab.training import objective
+from ropelab.training.adaptation import Full
+from ropelab.training.memory import check_memory
 from ropelab.training.mesh import check_batch
 from ropelab.training.plan import Stage
 
@@ -30,14 +33,48 @@ def check(setup: "Setup") -> None:
         raise ValueError(
             "a model from random parameters has no encoding of its own; give one, encoding=RoPE(base=10000.0)"
         )
+    check_origin(setup)
     check_data(setup)
-    for stage in setup.stages:
-        check_batch(stage.batch, setup.plan.compute.accumulate, setup.mesh)
-        setup.encoding(stage).check(setup.config.head_dim)
-        check_groups(stage)
-        check_positions(setup, stage)
-        check_kernel(setup, stage)
-        rehearse(setup, stage)
+    try:
+        for stage in setup.stages:
+            check_stage(setup, stage)
+    except OverflowError as error:
+        raise ValueError(f"a number of this plan is too large for an array: {error}") from error
+
+
+def check_stage(setup: "Setup", stage: Stage) -> None:
+    """Raise `ValueError` unless the steps of a stage can be made."""
+    check_batch(stage.batch, setup.plan.compute.accumulate, setup.mesh)
+    setup.encoding(stage).check(setup.config.head_dim)
+    with jax.set_mesh(setup.mesh):
+        check_memory(setup, stage)
+    check_groups(stage)
+    check_positions(setup, stage)
+    check_kernel(setup, stage)
+    rehearse(setup, stage)
+
+
+def check_origin(setup: "Setup") -> None:
+    """Raise `ValueError` for an adapter beside random parameters, and text in other tokens than the model's."""
+    plan, random = setup.plan, setup.origin.encoding is None
+    if random and not isinstance(plan.adaptation, Full) and not plan.adapt_random:
+        raise ValueError(
+            f"adaptation={plan.adaptation!r} leaves most of the model as it is, and here that is random; give a model "
+            "to begin from, or adapt_random=True if that is meant"
+        )
+    task, own = task_of(plan.data.source), setup.tokenizer
+    text = task is None or isinstance(task, Passkey)
+    if text and plan.data.tokenizer == "bytes" and not random and isinstance(own, Tokenizer) and not of_bytes(own):
+        raise ValueError(
+            f"{plan.model!r} was trained on the tokens of its own tokenizer, and data.tokenizer='bytes' means others "
+            "by the same ids; give data.tokenizer=model"
+        )
+
+
+def of_bytes(tokenizer: Tokenizer) -> bool:
+    """Whether every byte is a token, by its own number."""
+    probe = "".join(map(chr, range(128))) + "é"
+    return list(tokenizer.encode(probe)) == list(probe.encode())
 
 
 def check_data(setup: "Setup") -> None:
@@ -110,5 +147,4 @@ def rehearse(setup: "Setup", stage: Stage) -> None:
         return objective.weighted_sum(recipe.wiring, params, batch, recipe.given, recipe.dtype)
 
     with jax.set_mesh(setup.mesh):
-        setup.like(stage)
         jax.eval_shape(loss, batch)

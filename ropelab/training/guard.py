@@ -1,4 +1,4 @@
-"""Batches that must not move the parameters: those whose loss or gradient is not finite, and spikes.
+"""Batches that must not move the parameters: those whose loss or gradient is not finite, of padding alone, and spikes.
 
     spike:  |g| > factor * m,    m ← m + (|g| - m) / min(n, 50)   over the n batches that were taken
 

@@ -17,6 +17,7 @@ from etils import epath
 from jax.sharding import Mesh
 from tqdm import tqdm
 
+from ropelab.data.documents import check_apart
 from ropelab.data.stream import Stream, open_stream
 from ropelab.training import evaluate, flops
 from ropelab.training.checks import check
@@ -25,7 +26,7 @@ from ropelab.training.folder import agreed, held_alone, note_start, write_down
 from ropelab.training.mesh import make_mesh, own_rows, placed_batch
 from ropelab.training.plan import Plan, Stage
 from ropelab.training.records import Records, Row, rows_of
-from ropelab.training.reporter import SPEED_EVERY, Reporter
+from ropelab.training.reporter import SPEED_EVERY, Diverged, Reporter
 from ropelab.training.saving import Checkpoints, first_process
 from ropelab.training.setup import Setup
 from ropelab.training.signals import Listening, Stopped
@@ -81,6 +82,8 @@ class Run:
         check(self.setup)
         self.stages, self.step, self.tokens = self.setup.stages, 0, 0
         self.stage = self.stages[0]
+        for stage in self.stages[:0:-1]:  # a phase that its data cannot fill is found now, not when it begins
+            self.open(stage)
         self.stream = self.open(self.stage)
         self.exams = self.open_exams()
         self.state, self.frozen = self.setup.begin(self.stage)
@@ -102,6 +105,7 @@ class Run:
         held = self.plan.held
         if not held.tokens:
             return []
+        check_apart(self.plan.data)
         lengths = held.lengths or (self.stages[-1].length,)
         patterns = held.patterns or (None,)
         source = {"settings": self.plan.data, "tokenizer": self.setup.tokenizer}
@@ -138,6 +142,11 @@ class Run:
                 self.measure_and_save(reporter)
         self.checkpoints.finish()
         self.check_there()
+        if not int(jax.device_get(self.state.watch.taken)):
+            raise Diverged(
+                f"none of the {self.step} batches could be taken: they are padding, or their loss is not finite; see "
+                "skipped.csv, and look at the data"
+            )
 
     def one_step(self, reporter: Reporter) -> None:
         """The next batch, under what holds from here on."""

@@ -54,11 +54,12 @@ class Setup:
 
     def check_tokens(self, batch: Batch) -> None:
         """Raise `ValueError` for ids that the embedding has no row for: a gather would take another without a word."""
-        top = max(int(batch.tokens.max()), int(batch.targets.max()))
-        if top >= self.config.vocabulary:
+        ids = np.asarray([part.min() for part in batch[:2]] + [part.max() for part in batch[:2]])
+        strange = ids[(ids < 0) | (ids >= self.config.vocabulary)]
+        if len(strange):
             raise ValueError(
-                f"{self.plan.data.source!r} as {self.plan.data.tokenizer} has the token {top}, the model a vocabulary "
-                f"of {self.config.vocabulary}; give the model more, or take another tokenizer"
+                f"{self.plan.data.source!r} as {self.plan.data.tokenizer} has the token {strange[0]}, the model a "
+                f"vocabulary of {self.config.vocabulary}; give the model more, or take another tokenizer"
             )
 
     def check_base(self, base: str) -> None:

@@ -83,7 +83,8 @@ def train_step(recipe: Recipe, state: State, frozen: Tree, batch: Batch) -> tupl
     """The state after one batch. The state that is handed in is used up."""
     loss, gradient = loss_and_gradient(recipe, state.trainable, frozen, batch)
     norm = optax.tree_utils.tree_norm(gradient)
-    good = acceptable(recipe.guard, state.watch, loss, norm)
+    tokens = jnp.sum(batch.weights > 0)
+    good = acceptable(recipe.guard, state.watch, loss, norm) & (tokens > 0)
     rule = transformation(recipe.optimizer, recipe.steps)
 
     updates, moments = rule.update(gradient, state.moments, state.trainable)
@@ -96,7 +97,6 @@ def train_step(recipe: Recipe, state: State, frozen: Tree, batch: Batch) -> tupl
     moments = jax.tree.map(if_good, moments, state.moments)
     watch = watched(state.watch, good, norm)
     lr = learning_rate(recipe.optimizer, recipe.steps)(state.watch.taken)
-    tokens = jnp.sum(batch.weights > 0)
     happened = Happened(loss, norm, jnp.asarray(lr, jnp.float32), tokens, good, watch.skipped, watch.in_a_row)
     return State(state.step + 1, trainable, moments, watch), happened
 

@@ -311,7 +311,7 @@ def test_weights_that_have_changed_are_refused(whole, tmp_path):
 
 
 def test_an_adapter_s_checkpoint_has_the_adapter_alone(tmp_path):
-    plan = tiny_plan(adaptation=LoRA(rank=2), steps=2, held=Held(tokens=0))
+    plan = tiny_plan(adaptation=LoRA(rank=2), adapt_random=True, steps=2, held=Held(tokens=0))
     train(plan, tmp_path, show=False)
     assert {n.split("']['")[-1].strip("']") for n in arrays(tmp_path, 2) if "trainable" in n} == {
         f"{p}_{f}" for p in "qkvo" for f in "ab"
@@ -356,6 +356,43 @@ def test_too_many_bad_batches_end_the_training_and_name_the_last(tmp_path):
     skipped = rows_of(type(tmp_path)(tmp_path / "skipped.jsonl"))
     assert len(skipped) >= 3
     assert skipped[-1]["batch"] in str(end.value)
+
+
+def test_a_training_of_padding_alone_came_to_nothing(tmp_path, monkeypatch):
+    """No batch of it moves the parameters, and started again it says so again."""
+    before = loop.open_stream
+
+    class Padding:
+        def __init__(self, stream):
+            self.stream, self.state, self.restore = stream, stream.state, stream.restore
+
+        def __next__(self):
+            batch = next(self.stream)
+            return batch._replace(weights=np.zeros_like(batch.weights))
+
+    monkeypatch.setattr(loop, "open_stream", lambda *a, **k: Padding(before(*a, **k)))
+    plan = tiny_plan(steps=2, held=Held(tokens=0))
+    for _ in range(2):
+        with pytest.raises(Diverged, match="none of the 2 batches"):
+            train(plan, tmp_path, show=False)
+    assert [row["loss"] for row in rows_of(epath.Path(tmp_path / "skipped.jsonl"))] == [0.0, 0.0]
+
+
+def test_a_token_below_zero_is_refused(tmp_path, monkeypatch):
+    """A gather would take the last row."""
+    before = loop.open_stream
+
+    class Wrong:
+        def __init__(self, stream):
+            self.stream = stream
+
+        def __next__(self):
+            batch = next(self.stream)
+            return batch._replace(tokens=batch.tokens - 20)
+
+    monkeypatch.setattr(loop, "open_stream", lambda *a, **k: Wrong(before(*a, **k)))
+    with pytest.raises(ValueError, match=r"the token -\d+, the model a vocabulary"):
+        train(tiny_plan(held=Held(tokens=0)), tmp_path, show=False)
 
 
 def test_drawn_positions_and_documents_apart_are_trained_with(tmp_path):
