@@ -37,7 +37,7 @@ def section(placed: Placed, figures: Mapping[str, str]) -> list[str]:
     if said.verdicts:
         blocks += [f"**{counted(said.verdicts)}.**", verdict_table(said.verdicts)]
     blocks.append(prose(said.lead))
-    blocks.append(f"*Asked:* {prose(said.asked)}" if said.asked else "")
+    blocks.append(f"*Question:* {prose(said.asked)}" if said.asked else "")
     for name, part in placed.parts:
         blocks += [f"### {prose(part.title)}", *body(part, figures.get(name))]
     return blocks

@@ -130,8 +130,8 @@ def test_patterns_multiply_arms(folder: Path) -> None:
     ("arguments", "message"),
     [
         (("--evals=perplexty",), "no evaluation 'perplexty'. Did you mean perplexity?"),
-        (("--evals=perplexity(strid=4)",), "Perplexity has no field 'strid'. Did you mean stride?"),
-        (("--evals=passkey(trials=0)",), "Asked: trials=0 must be at least 1"),
+        (("--evals=perplexity(strid=4)",), "perplexity has no field 'strid'. Did you mean stride?"),
+        (("--evals=passkey(trials=0)",), "passkey: trials=0 must be at least 1"),
         (("--evals=passkey, passkey",), "the evaluation 'passkey' is named twice"),
         (("--evals=",), "no evaluation is named"),
         (("--evals=ruler", "--lengths=64"), "niah_single_1 at 64 tokens, unchanged: NIAH() needs"),

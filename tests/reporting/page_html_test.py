@@ -124,7 +124,7 @@ def test_verdicts_come_first_and_in_words():
     words = [re.sub(r"\s+", " ", word.text).strip() for word in classes(TREE, "word")]
     assert words == ["✓ reproduced", "✓ reproduced", "✗ not reproduced", "✓ reproduced", "– not testable at this size"]
     section = by_id(TREE, "length-extrapolation-lex").text
-    assert section.index("2 of 3 claims") < section.index("LEX falls") < section.index("Asked")
+    assert section.index("2 of 3 claims") < section.index("LEX falls") < section.index("Question")
     assert TREE.all("header")[0].text.index("3 of 5 claims reproduced") > 0
 
 
@@ -205,3 +205,9 @@ def test_shades_can_be_written_on():
         lightness = (luminance(levels(level)), 0.0 if ink(level) == "#000" else 1.0)
         assert (max(lightness) + 0.05) / (min(lightness) + 0.05) >= 4.5
     assert [shade(v) for v in (-1, 0, 0.5, 1, 2, None)] == ["h0", "h0", "h10", "h20", "h20", "none"]
+
+
+def test_a_section_begins_with_its_lead():
+    page = parsed(html(Page("P", [Section("S", "What?", (), [], "All is `well`.")])))
+    (lead,) = (p for p in page.all("p") if p.attributes.get("class") == "lead")
+    assert lead.text == "All is well."

@@ -39,7 +39,7 @@ def test_the_sample_as_markdown():
     assert "| depth \\\\ length (tokens) | 256 |" in text
     assert "| 0.50 | 0.90 | 0.77 | 0.55 | 0.31 |  |" in text
     assert "| steps | train<br>evaluate |" in text
-    assert text.index("2 of 3 claims") < text.index("*Asked:*") < text.index("### Perplexity by length")
+    assert text.index("2 of 3 claims") < text.index("*Question:*") < text.index("### Perplexity by length")
 
 
 def test_a_heat_map_is_an_image_where_there_is_one():
@@ -81,3 +81,8 @@ def test_cells(cell, text):
 
 def test_a_table_of_nothing():
     assert "| a | b |\n| --- | ---: |" in markdown(Page("", [Section("", "", (), [Table("t", ["a", "b"], [])])]), {})
+
+
+def test_a_section_begins_with_its_lead():
+    text = markdown(Page("P", [Section("S", "What?", (), [], "All is *well*.")]), {})
+    assert text.index("## S") < text.index("All is \\*well\\*.") < text.index("What?")
