@@ -58,8 +58,9 @@ def act(values: flags.FlagValues, words: list[str], command: str) -> int:
     workdir, lengths = Path(values.workdir), launch.lengths(values.lengths)
     if lengths[0] % 8:
         raise ValueError(f"--lengths={lengths[0]} must be a multiple of 8, for groups of a quarter that are halved")
-    model = load(values.model).model
-    records = list(tqdm(measured(model, values.model, lengths, values.remat), total=6 * len(lengths), unit="number"))
+    lab = load(values.model)
+    numbers = measured(lab.model, lab.full_name, lengths, values.remat)
+    records = list(tqdm(numbers, total=6 * len(lengths), unit="number"))
     files.write_jsonl(workdir / "records.jsonl", records)
     files.write_csv(workdir / "records.csv", records)
     files.write_json(workdir / "settings.json", {"command": command})
