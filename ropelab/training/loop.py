@@ -23,6 +23,7 @@ from ropelab.training import evaluate, flops
 from ropelab.training.checks import check
 from ropelab.training.distributed import any_of, told_by_all
 from ropelab.training.folder import agreed, held_alone, note_start, write_down
+from ropelab.training.manifest import DamagedError
 from ropelab.training.mesh import make_mesh, own_rows, placed_batch
 from ropelab.training.plan import Plan, Stage
 from ropelab.training.records import Records, Row, rows_of
@@ -122,10 +123,17 @@ class Run:
         found = self.checkpoints.restore(lambda step: self.setup.like(self.setup.stage_before(step)))
         assert found is not None
         self.setup.check_base(found.facts["base"])
-        self.state, self.step, self.tokens = found.state, found.step, found.data["tokens"]
+        self.state, self.step = found.state, found.step
         self.stage = self.setup.stage_before(self.step)
         self.stream = self.open(self.stage)
-        self.stream.restore(found.data["stream"])
+        try:
+            self.tokens = int(found.data["tokens"])
+            self.stream.restore(found.data["stream"])
+        except (KeyError, TypeError, AttributeError, IndexError) as error:
+            raise DamagedError(
+                f"step {self.step} in {self.checkpoints.folder} does not say where its data stood "
+                f"({type(error).__name__}: {error}); move it away to go on from the step before"
+            ) from error
 
     def go(self, heard: Listening, *, show: bool) -> None:
         """Steps until the end."""

@@ -20,6 +20,7 @@ from ropelab.training.adaptation import LoRA
 from ropelab.training.folder import agreed
 from ropelab.training.guard import Guard
 from ropelab.training.loop import train
+from ropelab.training.manifest import DamagedError
 from ropelab.training.mesh import MeshShape
 from ropelab.training.optimizer import Optimizer
 from ropelab.training.plan import Compute, Held, Phase
@@ -28,7 +29,7 @@ from ropelab.training.reporter import Diverged
 from ropelab.training.runs import plan_of
 from ropelab.training.saving import Saving
 from ropelab.training.signals import Listening, Stopped
-from tests.training.tiny import tiny_plan
+from tests.training.tiny import tiny_plan, untrained
 
 RECORDS = ("metrics.csv", "metrics.jsonl", "evaluations.csv", "evaluations.jsonl")
 
@@ -356,6 +357,17 @@ def test_too_many_bad_batches_end_the_training_and_name_the_last(tmp_path):
     skipped = rows_of(type(tmp_path)(tmp_path / "skipped.jsonl"))
     assert len(skipped) >= 3
     assert skipped[-1]["batch"] in str(end.value)
+
+
+@pytest.mark.parametrize("data", [{}, {"tokens": 5}, {"tokens": [], "stream": {}}, {"tokens": 5, "stream": {"of": 3}}])
+def test_a_checkpoint_that_does_not_say_where_its_data_stood_is_damaged(tmp_path, monkeypatch, data):
+    """Whose digests fit all the same; it stays where it is."""
+    untrained(tiny_plan(held=Held(tokens=0)), tmp_path / "run")
+    before = loop.Checkpoints.restore
+    monkeypatch.setattr(loop.Checkpoints, "restore", lambda *a: before(*a)._replace(data=data))
+    with pytest.raises(DamagedError, match="does not say where its data stood"):
+        train(tiny_plan(held=Held(tokens=0)), tmp_path / "run", show=False)
+    assert (tmp_path / "run" / "checkpoints" / "1" / "manifest.json").exists()
 
 
 def test_a_training_of_padding_alone_came_to_nothing(tmp_path, monkeypatch):
