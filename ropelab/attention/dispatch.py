@@ -36,6 +36,8 @@ def attend(
 ) -> tuple[Array, Array]:
     """`(out_BTNH, lse_BTN)` of the one formula, for any encoding and any pattern.
 
+    Without keys `out` is 0 and `lse` is -inf, as for a query that sees none.
+
     Args:
         q_BTNH, k_BSKH, v_BSKH: not yet encoded; N must be a multiple of K.
         pattern: `Causal()` if not given.
@@ -62,6 +64,10 @@ def attend(
     check_params(encoding, params, num_heads or q_BTNH.shape[2], q_BTNH.shape[-1])
     if heads is not None and num_heads is None:
         raise ValueError("heads= are numbers within the whole model: say how many it has with num_heads=")
+    kernel = parse(kernel) if isinstance(kernel, str) else kernel
+    if not q_BTNH.shape[1] or not k_BSKH.shape[1]:
+        found = empty_result(q_BTNH, v_BSKH)
+        return found if sink_logits is None else with_sinks(*found, sink_logits)
     q_pos_BT, k_pos_BS, natural = positions(q_BTNH, k_BSKH, q_pos, k_pos, encoding, pattern)
     ctx = context(natural if length is None else length, num_heads or q_BTNH.shape[2], heads)
     q_seg, k_seg = segments if isinstance(segments, tuple) else (segments, segments)
@@ -71,7 +77,6 @@ def attend(
     queries = Tokens(query_side(encoding, params, q_BTNH, q_pos_BT, ctx), q_pos_BT, q_seg)
     keys = Tokens(key_side(encoding, params, k_BSKH, k_pos_BS, ctx), k_pos_BS, k_seg)
     v_BKSH = jnp.swapaxes(v_BSKH, 1, 2)
-    kernel = parse(kernel) if isinstance(kernel, str) else kernel
     if length is None and isinstance(kernel, Exchange) and encoding.depends_on_length:
         raise ValueError(f"a shard does not know how long the text is and {encoding!r} must: say length=")
     return attend_encoded(
@@ -107,6 +112,12 @@ def attend_encoded(
     out_BNTH, lse_BNT = (one_program(evaluate) if encoding.framed else evaluate)(operands)
     found = jnp.swapaxes(out_BNTH, 1, 2), jnp.swapaxes(lse_BNT, 1, 2)
     return found if sink_logits is None else with_sinks(*found, sink_logits)
+
+
+def empty_result(q_BTNH: Array, v_BSKH: Array) -> tuple[Array, Array]:
+    """Of no queries, or of queries without any key."""
+    shape, dtype = q_BTNH.shape[:-1], jnp.promote_types(q_BTNH.dtype, jnp.float32)
+    return jnp.zeros((*shape, v_BSKH.shape[-1]), v_BSKH.dtype), jnp.full(shape, -jnp.inf, dtype)
 
 
 def named(kernel: str, in_order: bool) -> Kernel:

@@ -59,14 +59,14 @@ class Tokenizer:
 
 @contextlib.contextmanager
 def no_panic(what: str) -> Iterator[None]:
-    """Raise a panic of the library's Rust, which is no `Exception` to Python, as a `CheckpointError`.
+    """Raise what the library raises as a `CheckpointError`: bare `Exception`s, and panics of its Rust, which are none.
 
     Panics happen for a subword prefix longer than its token, or a regular expression that backtracks without end.
     """
     try:
         yield
     except BaseException as error:
-        if type(error).__name__ != "PanicException":
+        if type(error) is not Exception and type(error).__name__ != "PanicException":
             raise
         raise CheckpointError(f"{what}: {error}; download tokenizer.json again") from None
 

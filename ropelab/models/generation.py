@@ -92,10 +92,13 @@ def tokens(
     """The next token of each row, i32[B], step by step, until all rows have reached `stop`; -1 after a row's end.
 
     Raises:
-        ValueError: for no prompt, max_new_tokens < 1, or a temperature or top_p out of range.
+        ValueError: for no prompt, max_new_tokens < 1 or beyond 32 bits, a temperature or top_p out of range, or a seed
+            that is not of 32 bits, which is what a key holds.
     """
-    if max_new_tokens < 1:
-        raise ValueError(f"max_new_tokens={max_new_tokens} must be at least 1")
+    if not 1 <= max_new_tokens < 2**31:
+        raise ValueError(f"max_new_tokens={max_new_tokens} must be at least 1, and positions have 32 bits")
+    if not 0 <= seed < 2**32:
+        raise ValueError(f"seed={seed} must lie between 0 and {2**32 - 1}")
     check_sampling(temperature, top_p)
     decoder, key = Decoder(model, prompts, max_new_tokens), jax.random.key(seed)
     done = np.zeros(len(prompts), bool)

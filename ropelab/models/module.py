@@ -83,9 +83,16 @@ class Model(nnx.Module):
         """The entries of `nll`, a part of the text at a time: as much memory for a long text as for a short one.
 
         Earlier parts are read from a cache of unrotated keys, under the length of the whole text.
+
+        Raises:
+            ValueError: for part < 1, or fewer than 2 tokens.
         """
         tokens_BT = self.checked(tokens)
         B, T = tokens_BT.shape
+        if part < 1:
+            raise ValueError(f"part={part} must be at least 1")
+        if T < 2:
+            raise ValueError(f"a negative log likelihood needs at least 2 tokens, not {T}")
         self.check_positions(T)
         part = min(part, T - 1)
         slots = -(-(T - 1) // part) * part

@@ -242,3 +242,15 @@ def test_sink_logits_are_a_key_without_a_value(name):
     for what, a, b in zip(("out", "lse"), found, expected, strict=True):
         assert_same(a, b, 1e-5, what)
     assert_same(*pull((dout, dlse)), *pull_expected((dout, dlse)), 2e-5, "the gradient of the sinks")
+
+
+@pytest.mark.parametrize(("T", "S"), [(0, 0), (0, 3), (3, 0)])
+def test_no_queries_or_no_keys_give_empty_results(T, S):
+    q, k = jnp.ones((1, T, 4, 8)), jnp.ones((1, S, 2, 8))
+    for kernel in ("dense", "blockwise"):
+        where = {"q_pos": jnp.arange(T)[None], "k_pos": jnp.arange(S)[None]}
+        out, lse = attend(q, k, k, encoding=ROPE, kernel=kernel, **where)
+        assert out.shape == (1, T, 4, 8)
+        assert lse.size == 4 * T
+        assert not np.asarray(out).any()
+        assert (np.asarray(lse) == -np.inf).all()

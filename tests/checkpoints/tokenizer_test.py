@@ -343,3 +343,13 @@ def test_messages_are_bounded(tmp_path):
     assert str(tmp_path) in str(caught.value)
     assert str(caught.value).endswith("is not in the vocabulary")
     assert len(str(caught.value)) < 1100
+
+
+def test_an_unknown_token_without_an_id_is_a_checkpoint_error(tmp_path):
+    """The library raises a bare `Exception` for it."""
+    model = {"type": "Unigram", "unk_id": None, "vocab": [["a", 0.0]]}
+    (tmp_path / "tokenizer.json").write_text(json.dumps({"version": "1.0", "added_tokens": [], "model": model}))
+    tokenizer = from_directory(tmp_path)
+    assert tokenizer is not None
+    with pytest.raises(CheckpointError, match="unk_id"):
+        tokenizer.encode("b")
