@@ -8,6 +8,7 @@ from ropelab import miscompilation
 if TYPE_CHECKING:
     from ropelab import attention, checkpoints, contract, encodings, evaluation, models
     from ropelab.lab import Lab, load
+    from ropelab.models.finite import NonFiniteError, allow_nonfinite
     from ropelab.training.distributed import init_distributed
 
 miscompilation.guard()  # before any backend of jax starts
@@ -15,7 +16,9 @@ miscompilation.guard()  # before any backend of jax starts
 __version__ = "0.1.0"
 __all__ = [
     "Lab",
+    "NonFiniteError",
     "__version__",
+    "allow_nonfinite",
     "attention",
     "checkpoints",
     "contract",
@@ -36,6 +39,8 @@ def __getattr__(name: str) -> Any:
     """Import on first use, so that reading records or drawing figures does not start jax."""
     if name in ("Lab", "load"):
         return getattr(importlib.import_module("ropelab.lab"), name)
+    if name in ("NonFiniteError", "allow_nonfinite"):
+        return getattr(importlib.import_module("ropelab.models.finite"), name)
     if name == "init_distributed":
         return importlib.import_module("ropelab.training.distributed").init_distributed
     if name in __all__:

@@ -29,9 +29,12 @@ from ropelab.evaluation.receipt import PROBE_TOKENS, Receipt, receipt
 from ropelab.models import generation
 from ropelab.models.config import Wiring
 from ropelab.models.family import Config
+from ropelab.models.finite import check_finite
 from ropelab.models.module import Model, Parameters, Tokens
 from ropelab.training.adaptation import LoRA
 from ropelab.training.objective import computed_in
+
+EXPORT_PROBE = 16  # tokens whose logits are computed before a model is written
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,13 +125,18 @@ class Lab:
     def export(self, directory: str | os.PathLike[str], *, context_length: int | None = None) -> Path:
         """Write a directory that transformers loads, with the same logits; it appears when it is whole.
 
+        The logits of a few tokens are computed first: a model that computes NaN is not written.
+
         Args:
             context_length: tokens of context that the model is meant for; if nothing is said, the trained length as
                 the encoding extends it.
 
         Raises:
             ValueError: for an encoding or a pattern that transformers' Llama cannot say.
+            NonFiniteError: if a logit is not finite; see `ropelab.allow_nonfinite`.
         """
+        probe_1T = probe_tokens(self.tokenizer, self.config.vocabulary, PROBE_TOKENS)[:, :EXPORT_PROBE]
+        check_finite(self.model, self.model.logits(probe_1T), probe_1T, "logits")
         length = context_length or extended_length(
             self.config.trained_length, self.original.wiring.encoding, self.encoding
         )

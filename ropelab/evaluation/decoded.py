@@ -17,6 +17,7 @@ from ropelab.evaluation.arms import Arm
 from ropelab.evaluation.perplexity import nll_of_document
 from ropelab.evaluation.protocol import Protocol
 from ropelab.evaluation.study import Pass, file_of, keep, kept_pass
+from ropelab.models.finite import check_finite
 from ropelab.models.generation import Decoder
 from ropelab.models.module import Model
 
@@ -54,7 +55,9 @@ def nll_decoded(
         advance(1)
         if t + 1 < len(tokens_T):
             decoder.step(token_B)
-    return np.concatenate([np.asarray(x) for x in losses])
+    found = np.concatenate([np.asarray(x) for x in losses])
+    check_finite(model, found, tokens_T[None], "losses")
+    return found
 
 
 def both_ways(

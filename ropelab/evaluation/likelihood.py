@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ropelab.models import compiled
+from ropelab.models.finite import check_finite
 from ropelab.models.module import Model
 
 TOGETHER = 8192  # tokens of a batch; a longer text goes alone
@@ -93,6 +94,7 @@ def judge_batch(
         model.wiring, count, model.params, tokens_BT, segments_BT, first_B, length
     )  # fmt: skip
     nll_BC, likeliest_BC = np.asarray(nll_BC, np.float64), np.asarray(likeliest_BC)
+    check_finite(model, np.where(np.arange(count) < counts[:, None], nll_BC, 0), tokens_BT, "losses")
     return [
         Judged(float(nll_BC[row, :n].sum()), bool(likeliest_BC[row, :n].all()), int(n)) for row, n in enumerate(counts)
     ]

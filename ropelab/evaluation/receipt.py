@@ -1,7 +1,8 @@
-"""What is applied, and the proof that it is: the logits of a probe, beside those of the model as loaded.
+"""What is applied, and the proof that it is: the logits of a probe, next to those of the model as loaded.
 
-The field's commonest fault is an encoding that was asked for and never applied. So every swap is run on a
-probe; one that leaves all logits alone is an error, not a result.
+The field's commonest fault is an encoding that was asked for and never applied. So every swap is run on a probe, and
+one that leaves all logits alone is an error, not a result. The frequencies of a receipt are those by which the encoding
+that a layer runs turns a query: read off its output, and compared with what its fields say.
 """
 
 import dataclasses
@@ -11,17 +12,22 @@ from collections.abc import Iterator
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from ropelab.attention.kernels import choose
 from ropelab.attention.pattern import Pattern
-from ropelab.encodings.base import Encoding
-from ropelab.encodings.rotary import Rotary
+from ropelab.encodings.base import Context, Encoding
+from ropelab.encodings.rotary import Rotary, join_pairs, split_pairs
+from ropelab.encodings.scoring import context
 from ropelab.models.config import Wiring
 from ropelab.models.decoding import encodes_once
+from ropelab.models.finite import check_finite
 from ropelab.models.module import Model
+from ropelab.models.tables import LayerTables, divided
 
 PROBE_TOKENS = 256
+TURNED = 1e-4  # radians by which a measured angle may differ from the stated one: float32 is within 1e-6
 TOLERANCE = 1e-3  # a different frequency moves logits by 1e-2 and more; another order of summation by 3e-5
 ENCODED_ONCE = "keys are cached as encoded, once: every query sees them alike"
 ENCODED_WHEN_READ = "keys are cached unrotated with their positions, and encoded when read"
@@ -29,7 +35,7 @@ ACT_BEYOND = ("original_length", "window", "chunk", "interval")  # fields up to 
 
 
 class NothingAppliedError(ValueError):
-    """The model behaves as if nothing had been plugged in."""
+    """The model behaves as if nothing had been plugged in, or turns its queries by other angles than it says."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -37,6 +43,8 @@ class Receipt:
     """The applied encoding and pattern in numbers; `inv_freq` entries are None where nothing rotates.
 
     Attributes:
+        layers: which of the model's layers run which encoding.
+        inv_freq_first, inv_freq_last, amplitude: of the first layer that turns its queries.
         inv_freq_hash: first 12 hexadecimal digits of the SHA-256 of the float64 frequencies.
         dimensions_beyond_trained_length: rotated dimensions that never complete a turn within it.
         max_logit_difference: largest over the probe, against the model as loaded.
@@ -46,6 +54,7 @@ class Receipt:
 
     model: str
     encoding: str
+    layers: str
     pattern: str
     kernel: str
     head_dim: int
@@ -76,13 +85,15 @@ def receipt(model: Model, original: Model, probe_1T: np.ndarray, *, name: str, l
         length: the context for which frequencies are stated; the trained length by default.
 
     Raises:
-        NothingAppliedError: if something was plugged in and no logit moves.
+        NothingAppliedError: if something was plugged in and no logit moves, or angles are not those of the fields.
+        NonFiniteError: if a logit of the probe is not finite.
     """
     wiring = model.wiring
     stated = length or wiring.config.trained_length or probe_1T.shape[1]
     return Receipt(
         model=name,
         encoding=repr(wiring.encoding),
+        layers=layers_line(wiring),
         pattern=repr(wiring.pattern),
         kernel=kernel_line(wiring, stated),
         head_dim=wiring.config.head_dim,
@@ -102,9 +113,26 @@ def kernel_line(wiring: Wiring, length: int) -> str:
     return f"{name}, {wiring.pattern.arrangement(wiring.config.heads)}" if arranges else name
 
 
+def layers_line(wiring: Wiring) -> str:
+    """Which layers run which encoding."""
+    kinds, count = wiring.encoding.kinds(), wiring.config.layers
+    if len(kinds) == 1:
+        return f"all {count}"
+    run = [wiring.encoding.kind_of(layer) for layer in range(count)]
+    numbers = (", ".join(str(layer) for layer in range(count) if run[layer] == n) for n in range(len(kinds)))
+    return "; ".join(f"{kind!r} in {which}" for kind, which in zip(kinds, numbers, strict=True) if which)
+
+
 def frequency_facts(model: Model, length: int) -> dict[str, Any]:
-    """The rotary numbers of a receipt."""
-    config, encoding = model.config, rotary_part(model.wiring.encoding)
+    """The rotary numbers of a receipt, those of the first layer that turns its queries.
+
+    Raises:
+        NothingAppliedError: if a layer turns them by other angles than its encoding states.
+    """
+    config, kinds = model.config, model.wiring.encoding
+    first = {kinds.kind_of(layer): layer for layer in reversed(range(config.layers))}
+    found = (turning_part(model, layer, length) for layer in sorted(first.values()))
+    encoding = next((part for part in found if part is not None), None)
     if encoding is None:
         names = ("inv_freq_first", "inv_freq_last", "inv_freq_hash", "amplitude", "dimensions_beyond_trained_length")
         return dict.fromkeys(names)
@@ -121,9 +149,63 @@ def frequency_facts(model: Model, length: int) -> dict[str, Any]:
     }
 
 
+def turning_part(model: Model, layer: int, length: int) -> Rotary | None:
+    """The rotary part of the encoding that a layer runs, if that layer's queries are turned.
+
+    Raises:
+        NothingAppliedError: if they are turned by other angles than its frequencies.
+    """
+    wiring = model.wiring
+    number = wiring.encoding.kind_of(layer)
+    kind = wiring.encoding.kinds()[number]
+    part = rotary_part(kind)
+    if part is None:
+        return None
+    stacked, shared = divided(wiring, model.params)
+    tables = LayerTables(layer, jax.tree.map(lambda t: t[layer], stacked), shared).of(number)
+    ctx = context(length, wiring.config.heads)
+    if kind.framed:
+        ctx = ctx._replace(frame=kind.frame_of(jnp.zeros((1, 1), jnp.int32))[0, 0])
+    angles = query_angles(kind, tables, part, wiring.config.head_dim, ctx)
+    if angles is None:
+        return part
+    if np.abs(angles).max() < TURNED:
+        return None
+    if type(part).encode_q is not Rotary.encode_q:
+        return part  # more than a rotation: it acts, and its angles are its own
+    inv_freq = np.asarray(part.frequencies(wiring.config.head_dim, part.length_seen(ctx))[0], np.float64)
+    wrong = np.flatnonzero(np.abs(np.angle(np.exp(1j * (angles - inv_freq)))) > TURNED)
+    if wrong.size:
+        n = wrong[0]
+        raise NothingAppliedError(
+            f"layer {layer} of the model turns pair {n} of its queries by {angles[n]:.6g} per token, and the "
+            f"inv_freq of {part!r} is {inv_freq[n]:.6g}: {kind!r} does not apply it"
+        )
+    return part
+
+
+def query_angles(kind: Encoding, tables: Any, part: Rotary, head_dim: int, ctx: Context) -> np.ndarray | None:
+    """Radians by which the encoding's first view turns each pair of a query from position 0 to position 1.
+
+    None for an encoding whose views are no turned head dimensions.
+    """
+    turned = part.turned(head_dim)
+    R = turned // 2
+    first = join_pairs((jnp.eye(R), jnp.zeros((R, R))), part.layout)
+    q_RTNH = jnp.zeros((R, 2, ctx.num_heads, head_dim)).at[..., :turned].set(first[:, None, None, :])
+    pos_RT = jnp.broadcast_to(jnp.arange(2, dtype=jnp.int32), (R, 2))
+    view = np.asarray(kind.encode_q(tables, q_RTNH, pos_RT, ctx)[0], np.float64)
+    if view.shape[-1] != head_dim:
+        return None
+    cos_RT, sin_RT = (np.stack([x[n, :, 0, n] for n in range(R)]) for x in split_pairs(view[..., :turned], part.layout))
+    angle_RT = np.arctan2(sin_RT, cos_RT)
+    return np.mod(angle_RT[:, 1] - angle_RT[:, 0] + np.pi, 2 * np.pi) - np.pi
+
+
 def proof(model: Model, original: Model, probe_1T: np.ndarray) -> dict[str, Any]:
     """The difference on consecutive tokens; if there is none, on the same tokens spread over a long context."""
     if model.wiring[:3] == original.wiring[:3]:
+        check_finite(model, model.logits(probe_1T), probe_1T, "logits")
         return {"max_logit_difference": 0.0, "first_position": None, "statement": "the model as loaded"}
     largest, first = difference(model, original, probe_1T)
     if first is not None:
@@ -182,8 +264,13 @@ def why_identical(model: Model, original: Model) -> str:
 
 
 def difference(model: Model, original: Model, probe_1T: np.ndarray, **where: Any) -> tuple[float, int | None]:
-    """`(largest |Δ logit|, first position where one exceeds the tolerance)`."""
+    """`(largest |Δ logit|, first position where one exceeds the tolerance)`.
+
+    Where NaN and infinity are allowed, a position with any on either side counts as unmoved: they prove nothing.
+    """
     ours, theirs = (np.asarray(jax.device_get(m.logits(probe_1T, **where)))[0] for m in (model, original))
-    by_position = np.max(np.abs(ours - theirs), axis=-1)
-    moved = np.flatnonzero(~(by_position <= TOLERANCE))
+    for which, logits in ((model, ours), (original, theirs)):
+        check_finite(which, logits, probe_1T, "logits")
+    by_position = np.max(np.abs(ours - theirs), axis=-1, initial=0, where=np.isfinite(ours) & np.isfinite(theirs))
+    moved = np.flatnonzero(by_position > TOLERANCE)
     return float(np.max(by_position)), int(moved[0]) if moved.size else None

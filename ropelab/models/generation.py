@@ -9,6 +9,7 @@ from jax import Array
 
 from ropelab.models import compiled, decoding
 from ropelab.models.decoding import Memory
+from ropelab.models.finite import check_finite
 from ropelab.models.module import Model
 from ropelab.models.sampling import check_sampling, sample
 from ropelab.models.stack import empty_cache
@@ -92,6 +93,7 @@ def tokens(
     """The next token of each row, i32[B], step by step, until all rows have reached `stop`; -1 after a row's end.
 
     Raises:
+        NonFiniteError: if a logit is not finite; see `ropelab.allow_nonfinite`.
         ValueError: for no prompt, max_new_tokens < 1 or beyond 32 bits, a temperature or top_p out of range, or a seed
             that is not of 32 bits, which is what a key holds.
     """
@@ -103,6 +105,7 @@ def tokens(
     decoder, key = Decoder(model, prompts, max_new_tokens), jax.random.key(seed)
     done = np.zeros(len(prompts), bool)
     for number in range(max_new_tokens):
+        check_finite(model, decoder.logits_BV, [prompts[0]], "logits")
         chosen = sample(decoder.logits_BV, jax.random.fold_in(key, number), temperature=temperature, top_p=top_p)
         found = np.asarray(chosen)
         done |= found == (-1 if stop is None else stop)

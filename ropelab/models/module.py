@@ -18,6 +18,7 @@ from ropelab.models import compiled
 from ropelab.models.config import Wiring
 from ropelab.models.decoding import unstacked
 from ropelab.models.family import Config
+from ropelab.models.finite import check_finite
 from ropelab.models.parameters import initialise
 from ropelab.models.stack import empty_cache
 from ropelab.models.tables import with_tables
@@ -73,11 +74,17 @@ class Model(nnx.Module):
         return compiled.logits(self.wiring, self.params, tokens_BT, **where)
 
     def nll(self, tokens: Tokens, *, positions: Any = None, segments: Any = None, length: int | None = None) -> Array:
-        """-log p(token t+1 | tokens <= t), float32[B, T - 1]; [T, V] is never held."""
+        """-log p(token t+1 | tokens <= t), float32[B, T - 1]; [T, V] is never held.
+
+        Raises:
+            NonFiniteError: if a loss is not finite; see `ropelab.allow_nonfinite`.
+        """
         tokens_BT, where = self.arranged(tokens, positions, segments, length)
         if tokens_BT.shape[1] < 2:
             raise ValueError("a negative log likelihood needs at least 2 tokens")
-        return compiled.nll(self.wiring, self.params, tokens_BT, **where)
+        nll_BT = compiled.nll(self.wiring, self.params, tokens_BT, **where)
+        check_finite(self, nll_BT, tokens_BT, "losses")
+        return nll_BT
 
     def nll_in_parts(self, tokens: Tokens, *, part: int = 2048) -> Iterator[np.ndarray]:
         """The entries of `nll`, a part of the text at a time: as much memory for a long text as for a short one.
@@ -101,7 +108,9 @@ class Model(nnx.Module):
         for start in range(0, T - 1, part):
             inputs, targets = padded[:, start : start + part], padded[:, start + 1 : start + part + 1]
             losses, cache = compiled.nll_part(self.wiring, self.params, inputs, targets, cache=cache, length=T)
-            yield np.asarray(losses)[:, : T - 1 - start]
+            found = np.asarray(losses)[:, : T - 1 - start]
+            check_finite(self, found, tokens_BT, "losses")
+            yield found
 
     def decode_logits(self, tokens: Tokens, *, prefill: int) -> Array:
         """As `logits`, but from the cache: `prefill` tokens at once, the others one at a time."""

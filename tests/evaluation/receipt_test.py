@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from jax import Array
 
+from ropelab import encodings
 from ropelab.attention import Pattern
+from ropelab.encodings import Encoding, LogN, RoPE, Rotary, specs
 from ropelab.encodings.specs import spec
-from ropelab.evaluation.receipt import NothingAppliedError, Receipt
+from ropelab.evaluation.receipt import NothingAppliedError, Receipt, frequency_facts
 from ropelab.lab import Lab
 from tests.models import tiny
 
@@ -176,3 +178,49 @@ def test_the_kernel_line_says_how_a_pattern_arranges_its_calls() -> None:
     assert lab.swap(kernel="blockwise").receipt().kernel == f"blockwise, {line}"
     assert lab.swap(kernel="dense").receipt().kernel == "dense"
     assert swapped("PI(factor=2.0)").receipt().kernel == "dense"
+
+
+@spec
+class DropsTheRotation(LogN):
+    """Holds a rotary encoding and never calls it."""
+
+    def encode_q(self, params, q_BTNH, pos_BT, ctx):
+        return (q_BTNH * self.sharpness(params, pos_BT, ctx)[..., None],)
+
+
+@spec
+class TurnsTwiceAsFast(RoPE):
+    """States the frequencies of RoPE and applies others."""
+
+    def angles(self, head_dim, pos_BT, ctx):
+        angle_BTR, amplitude = super().angles(head_dim, pos_BT, ctx)
+        return 2 * angle_BTR, amplitude
+
+
+def test_frequencies_are_those_of_the_path_that_runs() -> None:
+    lab = tiny.lab()
+    receipt = lab.swap(DropsTheRotation(of=RoPE(base=1e4), original_length=4)).receipt()
+    assert [getattr(receipt, name) for name in ROTARY_FACTS] == [None] * len(ROTARY_FACTS)
+
+
+def test_other_angles_than_the_stated_ones_are_an_error() -> None:
+    with pytest.raises(NothingAppliedError, match="layer 0 of the model turns pair 0"):
+        tiny.lab().swap(TurnsTwiceAsFast(base=1e4)).receipt()
+
+
+def test_a_wrapped_schedule_is_listed_by_layer() -> None:
+    receipt = tiny.lab().swap("LogN(of=Layers((NoPE(), RoPE(base=5e3))), original_length=4)").receipt()
+    alone = tiny.lab().swap("RoPE(base=5e3)").receipt()
+    assert receipt.layers == (
+        "LogN(of=NoPE(), original_length=4) in 0; LogN(of=RoPE(base=5000.0), original_length=4) in 1"
+    )
+    assert receipt.inv_freq_hash == alone.inv_freq_hash
+    assert alone.layers == "all 2"
+
+
+@pytest.mark.parametrize("encoding", [e for e in encodings.ALL if not e.adds_to_input], ids=repr)
+def test_every_encoding_turns_queries_by_the_frequencies_it_states(encoding: Encoding) -> None:
+    """Or is known to do more than turning: PoPE and FoPE."""
+    model = tiny.lab().swap(encoding.inherit(RoPE(base=1e4))).model
+    stated = frequency_facts(model, 32)
+    assert (stated["inv_freq_hash"] is not None) == any(isinstance(part, Rotary) for part in specs.parts(encoding))
