@@ -64,6 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         flags.DEFINE_string(name, default, HELP[name], flag_values=values)
     flags.DEFINE_list("lengths", ["1024", "2048", "4096"], HELP["lengths"], flag_values=values)
     flags.DEFINE_integer("seed", 0, HELP["seed"], 0, flag_values=values)
+    launch.define_allow_nonfinite(values)
     devices.define(values)
     return launch.answer(act, values, argv)
 

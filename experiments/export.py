@@ -44,6 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         flags.DEFINE_string(name, None, HELP[name], flag_values=values)
     flags.DEFINE_integer("context_length", None, HELP["context_length"], flag_values=values, lower_bound=1)
     flags.DEFINE_bool("adapter", False, HELP["adapter"], flag_values=values)
+    launch.define_allow_nonfinite(values)
     return launch.answer(export, values, argv)
 
 

@@ -40,6 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags.DEFINE_float("temperature", 0.0, HELP["temperature"], flag_values=values)
     flags.DEFINE_float("top_p", 1.0, HELP["top_p"], flag_values=values)
     flags.DEFINE_integer("seed", 0, HELP["seed"], flag_values=values)
+    launch.define_allow_nonfinite(values)
     return launch.answer(generate, values, argv)
 
 

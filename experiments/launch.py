@@ -13,6 +13,7 @@ import shlex
 import sys
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, cast
 
@@ -73,7 +74,8 @@ def run(
         return fail(f"--workdir={workdir} cannot be made a folder: {of_disk(error)}")
     except ImportError as error:
         return fail(f"--workdir={workdir}: {error}; what gs:// needs is pip install 'ropelab[gcs]'")
-    return guarded(main, config, folder, command(main, argv))
+    with nonfinite(values):
+        return guarded(main, config, folder, command(main, argv))
 
 
 def help_of(main: Callable[..., object], values: flags.FlagValues, fields: str = "") -> str:
@@ -125,6 +127,21 @@ def unwrapped(main: Callable[..., object]) -> Callable[..., object]:
     return getattr(main, "func", main)
 
 
+def define_allow_nonfinite(values: flags.FlagValues) -> None:
+    """Define --allow_nonfinite for a command that measures, runs or writes a model; `run` and `answer` obey it."""
+    words = "Let a model whose numbers are not finite pass, to study it; without it, that is an error."
+    flags.DEFINE_bool("allow_nonfinite", False, words, flag_values=values)
+
+
+def nonfinite(values: flags.FlagValues) -> AbstractContextManager[None]:
+    """The context that --allow_nonfinite asks for."""
+    if "allow_nonfinite" not in values or not values.allow_nonfinite:
+        return nullcontext()
+    from ropelab.models.finite import allow_nonfinite  # imports jax, which not every command needs
+
+    return allow_nonfinite()
+
+
 def guarded(main: Main, config: Config, workdir: Path, command: str) -> int:
     try:
         return main(config, workdir, command) or 0
@@ -149,7 +166,8 @@ def answer(act: Act, values: flags.FlagValues, argv: Sequence[str] | None, *, kn
         return 0
     try:
         _, *words = values(argv, known_only=known_only)
-        return act(values, words, command(act, argv))
+        with nonfinite(values):
+            return act(values, words, command(act, argv))
     except flags.UnrecognizedFlagError as error:
         prefix, _, name = error.flagname.rpartition("config.")
         known = f" This command has no configuration: write --{name}=..." if prefix == "" and name in values else ""

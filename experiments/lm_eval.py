@@ -54,6 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name, least in (("limit", 1), ("num_fewshot", 0), ("max_length", 2)):
         flags.DEFINE_integer(name, None, HELP[name], least, flag_values=values)
     flags.DEFINE_bool("add_bos", None, HELP["add_bos"], flag_values=values)
+    launch.define_allow_nonfinite(values)
     devices.define(values)
     return launch.answer(act, values, argv)
 

@@ -204,6 +204,7 @@ def run(argv: Sequence[str] | None = None) -> int:
     """The exit code of a command line."""
     options = flags.FlagValues()
     flags.DEFINE_list("accept", [], ACCEPT, flag_values=options)
+    launch.define_allow_nonfinite(options)
     experiment = partial(with_options, options=options)
     return launch.run(experiment, "configs/swap_smollm2.py", argv, options=options, words=FIELDS)
 

@@ -31,6 +31,7 @@ from ropelab.encodings.specs import Spec
 from ropelab.models.chunks import by_tokens
 from ropelab.models.compiled import placed
 from ropelab.models.config import Wiring
+from ropelab.models.finite import check_finite
 from ropelab.models.module import Model
 from ropelab.models.module import Tokens as TokenIds
 from ropelab.models.stack import Placed, mix
@@ -103,6 +104,7 @@ def record(
     Raises:
         ValueError: for tokens that the model cannot read, a text longer than its encoding has positions, no tap, and
             a kernel that works on the shards of a sequence.
+        NonFiniteError: if the hidden states after the last layer are not finite.
     """
     if block < 1:
         raise ValueError(f"block={block} must be at least 1")
@@ -114,7 +116,8 @@ def record(
     T = tokens_BT.shape[1]
     model.check_positions(T)
     side = Side(tuple(taps.values()), min(block, T))
-    kept = tapped_layers(model.wiring, side, model.params, tokens_BT, length=length)
+    kept, finite = tapped_layers(model.wiring, side, model.params, tokens_BT, length=length)
+    check_finite(model, np.where(finite, 0, np.nan), tokens_BT, "hidden states")
     sums = jax.tree.map(lambda x: np.asarray(x, np.float64), kept)
     return {name: tap.finish(own, T) for (name, tap), own in zip(taps.items(), sums, strict=True)}
 
@@ -122,8 +125,11 @@ def record(
 @partial(jax.jit, static_argnums=(0, 1), static_argnames="length")
 def tapped_layers(
     wiring: Wiring, side: Side, params: dict[str, Any], tokens_BT: Array, *, length: int | None
-) -> tuple[Any, ...]:
-    """The sums of each tap, [L, ...]: the model's layers as they run, and their scores once more beside them."""
+) -> tuple[tuple[Any, ...], Array]:
+    """The sums of each tap, [L, ...], and whether the last hidden states are finite.
+
+    The model's layers as they run, and their scores once more for the taps.
+    """
     where = placed(tokens_BT, None, None, length)
     config, (stacked, shared) = wiring.config, divided(wiring, params)
 
@@ -139,7 +145,8 @@ def tapped_layers(
         return by_tokens(partial(config.family.finish_layer, config, layer), x_BTD, mixed), kept
 
     xs = (params["layers"], jnp.arange(config.layers), stacked)
-    return lax.scan(body, embedded(wiring, params, tokens_BT, where.pos), xs)[1]
+    x_BTD, sums = lax.scan(body, embedded(wiring, params, tokens_BT, where.pos), xs)
+    return sums, jnp.all(jnp.isfinite(x_BTD))
 
 
 def of_kind(

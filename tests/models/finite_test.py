@@ -7,6 +7,11 @@ import numpy as np
 import pytest
 
 import ropelab
+from experiments import export, generate
+from ropelab.evaluation.attention_taps import ScoreByDistance
+from ropelab.evaluation.likelihood import judge_batch
+from ropelab.evaluation.receipt import NothingAppliedError
+from ropelab.evaluation.taps import record
 from ropelab.lab import Lab
 from ropelab.models.finite import NonFiniteError, check_finite, locate_nonfinite
 from ropelab.models.module import Model, Parameters
@@ -32,6 +37,8 @@ USES = {
     "nll": lambda lab, folder: lab.nll(TOKENS),
     "nll in parts": lambda lab, folder: list(lab.model.nll_in_parts(TOKENS, part=8)),
     "generate": lambda lab, folder: lab.generate("abc", max_new_tokens=2),
+    "attention": lambda lab, folder: record(lab.model, TOKENS, {"scores": ScoreByDistance()}),
+    "a question": lambda lab, folder: judge_batch(lab.model, [0], [[1, 2, 3]], [1]),
     "export": lambda lab, folder: lab.export(folder / "out"),
 }
 
@@ -53,8 +60,6 @@ def test_whoever_studies_it_may(tmp_path):
 
 
 def test_nan_on_both_sides_proves_nothing():
-    from ropelab.evaluation.receipt import NothingAppliedError
-
     with ropelab.allow_nonfinite(), pytest.raises(NothingAppliedError):
         damaged().swap("PI(factor=2.0)").receipt()
 
@@ -79,3 +84,22 @@ def test_the_first_layer_that_overflows_is_named():
 
 def test_finite_numbers_pass():
     check_finite(tiny.lab().model, jnp.ones(3), TOKENS, "losses")
+
+
+def weights_with_a_nan(folder):
+    """A Hugging Face directory whose first layer's MLP holds one NaN."""
+    weights = {name: value.copy() for name, value in tiny.tensors().items()}
+    weights["model.layers.0.mlp.gate_proj.weight"][0, 0] = np.nan
+    return tiny.write(folder, weights=weights, tokenizer=True)
+
+
+def test_commands_refuse_it_in_one_line_unless_allowed(tmp_path, capsys):
+    model = weights_with_a_nan(tmp_path / "model")
+    asked = ["generate", f"--model={model}", "--prompt=abc", "--max_new_tokens=2"]
+    assert generate.main(asked) == 2
+    assert "layers/gate are not, first in layer 0" in capsys.readouterr().err.strip().splitlines()[-1]
+    assert generate.main([*asked, "--allow_nonfinite"]) == 0
+    written = ["export", f"--run={model}", f"--to={tmp_path / 'out'}"]
+    assert export.main(written) == 2
+    assert not (tmp_path / "out").exists()
+    assert export.main([*written, "--allow_nonfinite"]) == 0
