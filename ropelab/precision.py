@@ -17,7 +17,7 @@ from jax import Array, lax
 
 def product_precision(*operands: Array) -> lax.Precision | None:
     """Return the `precision` of a product of these operands: HIGHEST for float32 and float64, else the platform's."""
-    if jax.config.jax_default_matmul_precision is not None:
+    if _chosen_precision() is not None:
         return None
     return lax.Precision.HIGHEST if jnp.finfo(jnp.result_type(*operands)).bits >= 32 else None
 
@@ -35,5 +35,10 @@ def matmul(a: Array, b: Array) -> Array:
 
 def describe() -> str:
     """Return the precision of float32 products for a protocol line."""
-    chosen = jax.config.jax_default_matmul_precision
+    chosen = _chosen_precision()
     return "float32 products in float32" if chosen is None else f"float32 products in jax's {chosen!r}"
+
+
+def _chosen_precision() -> str | None:
+    """Return jax's `default_matmul_precision` as it is set here, by a flag or a context; None if nobody set it."""
+    return getattr(jax.config, "jax_default_matmul_precision")  # noqa: B009  an attribute that jax's stubs leave out

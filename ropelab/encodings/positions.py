@@ -16,7 +16,7 @@ from ropelab.encodings.base import Encoding
 INT32 = np.iinfo(np.int32)
 
 
-def normalize_positions(positions: Any, shape: tuple[int, int], encoding: Encoding, name: str = "positions") -> Array:
+def normalize_positions(positions: Any, shape: tuple[int, ...], encoding: Encoding, name: str = "positions") -> Array:
     """Return positions as i32[B, T], or as f32[B, T] if they are fractional.
 
     Args:
@@ -43,7 +43,7 @@ def normalize_positions(positions: Any, shape: tuple[int, int], encoding: Encodi
     return jnp.broadcast_to(jnp.asarray(given, jnp.float32 if fractional else jnp.int32), shape)
 
 
-def normalize_segments(segments: Any, shape: tuple[int, int], name: str = "segments") -> Array:
+def normalize_segments(segments: Any, shape: tuple[int, ...], name: str = "segments") -> Array:
     """Return the document of each token as i32[B, T].
 
     Args:
@@ -67,7 +67,7 @@ def context_length(*positions: Array) -> int | Array:
     return length if isinstance(length, Tracer) else int(length)
 
 
-def _as_rows(values: Any, shape: tuple[int, int], name: str) -> np.ndarray | Array:
+def _as_rows(values: Any, shape: tuple[int, ...], name: str) -> np.ndarray | Array:
     """Return `values` as an array of shape [T] or [B, T], uncast."""
     if not isinstance(values, Array):
         try:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
+from jax.typing import ArrayLike
 
 from ropelab.encodings.base import Context, Encoding, Params
 from ropelab.encodings.positions import context_length, normalize_positions
@@ -131,8 +132,8 @@ def scores(
     encoding: Encoding,
     q_BTNH: Array,
     k_BSKH: Array,
-    q_pos: Array,
-    k_pos: Array,
+    q_pos: ArrayLike,
+    k_pos: ArrayLike,
     *,
     params: Params | None = None,
     length: int | Array | None = None,

@@ -197,7 +197,10 @@ def query_angles(kind: Encoding, tables: Any, part: Rotary, head_dim: int, ctx: 
     view = np.asarray(kind.encode_q(tables, q_RTNH, pos_RT, ctx)[0], np.float64)
     if view.shape[-1] != head_dim:
         return None
-    cos_RT, sin_RT = (np.stack([x[n, :, 0, n] for n in range(R)]) for x in split_pairs(view[..., :turned], part.layout))
+    cos_RT, sin_RT = (
+        np.stack([np.asarray(x)[n, :, 0, n] for n in range(R)])
+        for x in split_pairs(jnp.asarray(view[..., :turned]), part.layout)
+    )
     angle_RT = np.arctan2(sin_RT, cos_RT)
     return np.mod(angle_RT[:, 1] - angle_RT[:, 0] + np.pi, 2 * np.pi) - np.pi
 
