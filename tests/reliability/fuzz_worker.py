@@ -138,7 +138,7 @@ class Worker:
         forget_peak()
         before = memory("VmRSS")
         resource.setrlimit(resource.RLIMIT_AS, (memory("VmSize") + limit + SLACK, resource.RLIM_INFINITY))
-        self.guard.seen, self.guard.watched = [], (str(self.place), str(folder))
+        self.guard.seen, self.guard.watched = [], () if valid else (str(self.place), str(folder))  # imports come first
         error: BaseException | None = None
         try:
             read.use(folder)
