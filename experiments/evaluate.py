@@ -21,7 +21,7 @@ from absl import flags
 from tqdm import tqdm
 
 from experiments import devices, launch
-from experiments.swap import labelled, parse_arm
+from experiments.swap import ANY_LENGTH, labelled, parse_arm
 from ropelab import attention
 from ropelab.data.text import read_text
 from ropelab.encodings import specs
@@ -75,12 +75,12 @@ def act(values: flags.FlagValues, words: list[str], command: str) -> int:
         raise ValueError("--workdir is missing; name a folder for everything the run writes")
     workdir = Path(values.workdir).expanduser()
     evaluations = catalogue.parse(values.evals)
-    wanted = arms_asked_for(values.encodings, values.patterns)
+    arms_asked_for(values.encodings, values.patterns)  # bad input is answered before the model is loaded
     lengths = launch.lengths(values.lengths)
     text = read_text(values.text)
     launch.warn_if_slow(values.dtype)
     lab = load(values.model, dtype=values.dtype, mesh=devices.mesh_of(values))
-    labs = swapped(lab, wanted)
+    labs = swapped(lab, arms_asked_for(values.encodings, values.patterns, lab.config.trained_length))
     text_T = tokens_of(lab, text.content) if lab.tokenizer else np.zeros(0, np.int32)
     weights = fingerprint(lab.params)
     setting = campaign.Setting(
@@ -108,9 +108,9 @@ def act(values: flags.FlagValues, words: list[str], command: str) -> int:
     return 0
 
 
-def arms_asked_for(encodings: str, patterns: str) -> dict[str, tuple[Any, Any]]:
+def arms_asked_for(encodings: str, patterns: str, trained_length: int = ANY_LENGTH) -> dict[str, tuple[Any, Any]]:
     """Encoding and pattern of every arm but the first, by name; None is the model's own."""
-    asked = {name: parse_arm(spec) for name, spec in labelled(specs.split(encodings, ";")).items()}
+    asked = {name: parse_arm(spec, trained_length) for name, spec in labelled(specs.split(encodings, ";")).items()}
     also = {name: attention.parse(spec) for name, spec in labelled(specs.split(patterns, ";")).items()}
     for name, pattern in also.items():
         asked |= {f"{n} + {name}": (encoding, pattern) for n, (encoding, own) in list(asked.items()) if own is None}

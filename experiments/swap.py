@@ -45,6 +45,7 @@ from ropelab.reporting.perplexity_table import print_tables
 from ropelab.reporting.swap_report import swap_report, verdict
 
 PART = 2048
+ANY_LENGTH = 2**20  # in the place of a trained length that is not known yet
 OUTPUTS = ("results.csv", "per_token.npz", "receipts.json", "perplexity.png", "perplexity.pdf", "report.md")
 
 
@@ -73,7 +74,9 @@ def main(config: Config, folder: Path, command: str, accept: Sequence[str] = ())
 
 
 def measure_variants(config: Config, workdir: Path, command: str) -> None:
-    wanted = [(name, *parse_arm(spec)) for name, spec in labelled(specs.split(config.encodings, ";")).items()]
+    asked = labelled(specs.split(config.encodings, ";"))
+    for spec in asked.values():
+        parse_arm(spec)  # bad input is answered before the model is loaded
     if isinstance(kernels.parse(config.kernel), Exchange):
         raise ValueError(f"config.kernel={config.kernel!r} needs a mesh of devices; use auto, or swap in Python")
     text = read_text(config.text)
@@ -81,6 +84,7 @@ def measure_variants(config: Config, workdir: Path, command: str) -> None:
     lab = load(config.model, dtype=config.dtype)
     protocol = protocol_of(config, lab, text)
     tokens = documents(tokens_of(lab, text.content), protocol.stride, protocol.windows)
+    wanted = [(name, *parse_arm(spec, lab.config.trained_length)) for name, spec in asked.items()]
     labs = swapped(lab, wanted, config.kernel)
     arms = [
         *baselines(lab.swap(kernel=config.kernel).model, protocol.stride),
@@ -123,15 +127,19 @@ def labelled(texts: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def parse_arm(text: str) -> tuple[Any, Any]:
+def parse_arm(text: str, trained_length: int = ANY_LENGTH) -> tuple[Any, Any]:
     """An encoding, a pattern, or both joined by a plus: `NTK(alpha=2.0) + SlidingWindow(window=4096)`.
 
     An encoding of a user's own is written with its file: `my_encoding.py:Mine(a=1)`.
+
+    Args:
+        trained_length: the `original_length` of an encoding that leaves it out; 0 if the checkpoint does not say.
     """
+    inherited = {"original_length": trained_length} if trained_length else {}
     parts = specs.split(text, "+")
     known = set(CLASSES)
     seen = [attention.parse(part) for part in parts if part.split("(")[0].strip() in known]
-    encoded = [parse_from(part) for part in parts if part.split("(")[0].strip() not in known]
+    encoded = [parse_from(part, inherited) for part in parts if part.split("(")[0].strip() not in known]
     if len(seen) > 1 or len(encoded) > 1:
         raise ValueError(f"the arm {text!r} has more than one encoding or more than one pattern; separate arms by ;")
     return next(iter(encoded), None), next(iter(seen), None)

@@ -30,7 +30,7 @@ from ropelab.models import generation
 from ropelab.models.config import Wiring
 from ropelab.models.family import Config
 from ropelab.models.finite import check_finite
-from ropelab.models.module import Model, Parameters, Tokens
+from ropelab.models.module import Model, Parameters, Tokens, is_ragged
 from ropelab.training.adaptation import LoRA
 from ropelab.training.objective import computed_in
 
@@ -54,6 +54,14 @@ class Lab:
     original: Model
     tokenizer: Tokenizer | None
     weights: str = ""
+
+    def __repr__(self) -> str:
+        """One line: the name, the size, and what is plugged in."""
+        leaves = jax.tree.leaves(self.params)
+        size = sum(leaf.size for leaf in leaves)
+        units = ((1e9, "B"), (1e6, "M"), (1e3, "k"), (1, ""))
+        shown = next(f"{size / unit:.3g}{sign}" for unit, sign in units if size >= unit)
+        return f"Lab({self.name}, {shown} {leaves[0].dtype}, {self.encoding!r}, {self.pattern!r})"
 
     @property
     def full_name(self) -> str:
@@ -87,14 +95,17 @@ class Lab:
     ) -> "Lab":
         """The same weights, nothing copied, with another encoding or pattern; None leaves it as it is.
 
-        An encoding's `base`, `pairing` and `rotary_dim`, left out, are those of the checkpoint. One that is not in
+        An encoding's `base`, `pairing` and `rotary_dim`, left out, are those of the checkpoint, and of a spec the
+        `original_length` is its trained length: "YaRN(factor=2.0)". One that is not in
         the catalogue is named with its file, `my_encoding.py:Mine(a=1)`, which is imported.
 
         Raises:
             ValueError: for an unknown name or field, or a refused value.
         """
         wiring = self.model.wiring
-        new = parse_encoding(encoding) if isinstance(encoding, str) else encoding or wiring.encoding
+        if isinstance(encoding, str):
+            encoding = parse_encoding(encoding, self.config.trained_length)
+        new = encoding or wiring.encoding
         seen = patterns.parse(pattern) if isinstance(pattern, str) else pattern or wiring.pattern
         kernel = kernel or wiring.kernel
         new = new.inherit(self.original.wiring.encoding)
@@ -164,8 +175,19 @@ class Lab:
         """
         return self.model.logits(tokens, positions=positions, segments=segments)
 
-    def nll(self, tokens: Tokens, *, positions: Any = None, segments: Any = None) -> Array:
-        """-log p(token t+1 | tokens <= t) in nats, float32[B, T - 1]; [T, V] is never held."""
+    def nll(self, tokens: Tokens, *, positions: Any = None, segments: Any = None) -> Any:
+        """-log p(token t+1 | tokens <= t) in nats, float32[B, T - 1]; [T, V] is never held.
+
+        Of texts of different lengths, a list of lists: the list of float32[T_i - 1], each as if scored alone.
+
+        Raises:
+            NonFiniteError: if a loss is not finite; see `ropelab.allow_nonfinite`.
+            ValueError: for tokens outside of the vocabulary, or positions or segments of texts of different lengths.
+        """
+        if is_ragged(tokens):
+            if positions is not None or segments is not None:
+                raise ValueError("texts of different lengths have no common positions or segments; leave them out")
+            return self.model.nll_of_texts(list(tokens))
         return self.model.nll(tokens, positions=positions, segments=segments)
 
     def decode_logits(self, tokens: Tokens, *, prefill: int) -> Array:
@@ -203,11 +225,15 @@ class Lab:
         return (pieces[0] for pieces in continuations(self, [prompt], max_new_tokens, **sampling))
 
 
-def parse_encoding(text: str) -> Encoding:
-    """An encoding by its spec; a pattern that was given in its place is named as one."""
+def parse_encoding(text: str, trained_length: int) -> Encoding:
+    """The encoding of a spec, its `original_length`, left out, the trained length of the checkpoint if that is known.
+
+    Raises:
+        ValueError: for what is none; a pattern that was given in its place is named as one.
+    """
     if text.split("(")[0].strip() in patterns.CLASSES:
         raise ValueError(f"{text!r} is an attention pattern and no encoding; give it as pattern={text!r}")
-    return parse_from(text)
+    return parse_from(text, {"original_length": trained_length} if trained_length else {})
 
 
 def check_sampling_names(given: Iterable[str]) -> None:

@@ -1,5 +1,5 @@
 """The contract of every encoding, as functions that anyone can run on a class of their own."""
 
-from ropelab.contract.suite import PROPERTIES, Verdict, examine, ready, verdict
+from ropelab.contract.suite import PROPERTIES, Verdict, broken_hook, examine, ready, verdict
 
-__all__ = ["PROPERTIES", "Verdict", "examine", "ready", "verdict"]
+__all__ = ["PROPERTIES", "Verdict", "broken_hook", "examine", "ready", "verdict"]

@@ -25,7 +25,8 @@ def shifting_all_positions_changes_nothing(encoding: Encoding) -> None:
         scores(encoding, q, k, pos + s, pos + s, params=params, length=int(pos.max()) + 1) for s in (0, shift)
     )
     if encoding.relative:
-        assert_same(there, here, 3e-4, f"scores of {encoding} {shift} positions further on")
+        remedy = "if it is meant to depend on the positions themselves, set relative = False in the class; "
+        assert_same(there, here, 3e-4, f"{remedy}scores of {encoding} {shift} positions further on")
         return
     row = jnp.zeros((1, T, N * q.shape[-1]))
     x, y = (np.asarray(encoding.embed(params, row, pos[None] + s)) for s in (0, shift))

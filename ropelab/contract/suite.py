@@ -7,14 +7,22 @@
 The positions and lengths they try are in `samples.py`, the blocks in `calls.py`.
 """
 
+import inspect
 import traceback
 from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
-from ropelab.contract import composition, decoding, fields, kernels, learning, positions, values
-from ropelab.contract.samples import H
-from ropelab.encodings import Encoding
+import jax.numpy as jnp
+import numpy as np
 
+from ropelab.contract import composition, decoding, fields, kernels, learning, positions, values
+from ropelab.contract.samples import B, H, N, T, sample
+from ropelab.contract.samples import tables as tables_of
+from ropelab.encodings import Encoding
+from ropelab.encodings.scoring import at_layer, context
+from ropelab.encodings.specs import parts
+
+HOOKS = "its_hooks_can_be_called"
 Property = Callable[[Encoding], str | None]  # returns nothing, or the reason why it has nothing to say
 
 
@@ -70,7 +78,8 @@ def examine(encoding: Encoding) -> Iterator[Verdict]:
         ValueError: as `ready`.
     """
     ready(encoding)
-    yield from (verdict(encoding, name) for name in PROPERTIES)
+    broken = broken_hook(encoding)
+    yield from [broken] if broken else (verdict(encoding, name) for name in PROPERTIES)
 
 
 def ready(encoding: Encoding) -> None:
@@ -85,19 +94,47 @@ def ready(encoding: Encoding) -> None:
     encoding.check(H)
 
 
+def broken_hook(encoding: Encoding) -> Verdict | None:
+    """The verdict on an encoding whose hooks raise, or return what no kernel can take; None if they work.
+
+    Every property would fail on it alike, so this one stands for all.
+    """
+    (q, k, _), pos = sample(), np.broadcast_to(np.arange(T, dtype=np.int32), (B, T))
+    kind, params = at_layer(encoding, tables_of(encoding), 0)
+    try:
+        ctx = context(T, N)
+        ctx = ctx._replace(frame=kind.frame_of(jnp.asarray(pos))[0, 0]) if kind.framed else ctx
+        views = {}
+        for hook, x in (("encode_q", q), ("encode_k", k)):
+            views[hook] = getattr(kind, hook)(params, jnp.asarray(x), jnp.asarray(pos), ctx)
+            if not isinstance(views[hook], tuple):
+                given = type(views[hook]).__name__
+                return Verdict(HOOKS, "FAIL", f"{hook} must return a tuple of arrays, (q,) for one view, not {given}")
+        if not kind.contextual:
+            scores = tuple(jnp.zeros((B, N, T, T)) for _ in views["encode_q"])
+            shape = jnp.shape(kind.combine(params, scores, jnp.asarray(pos), jnp.asarray(pos), ctx))
+            if shape != (B, N, T, T):
+                return Verdict(HOOKS, "FAIL", f"combine must return scores of {(B, N, T, T)} as it gets, not {shape}")
+    except Exception as error:
+        return Verdict(HOOKS, "FAIL", raised(error, encoding))
+    return None
+
+
 def verdict(encoding: Encoding, name: str) -> Verdict:
     """Whether one property holds; whatever an encoding's own code raises is a counterexample too."""
     try:
         reason = PROPERTIES[name](encoding)
     except AssertionError as error:
-        return Verdict(name, "FAIL", str(error) or raised(error))
+        return Verdict(name, "FAIL", str(error) or raised(error, encoding))
     except Exception as error:
-        return Verdict(name, "FAIL", raised(error))
+        return Verdict(name, "FAIL", raised(error, encoding))
     return Verdict(name, "n/a", reason) if reason else Verdict(name, "pass", "")
 
 
-def raised(error: Exception) -> str:
-    """An exception in a line, with the place it came from."""
-    place = traceback.extract_tb(error.__traceback__)[-1]
+def raised(error: Exception, encoding: Encoding) -> str:
+    """An exception in a line, with the last place in the encoding's own file that it came through, or where it rose."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = {inspect.getfile(type(part)) for part in parts(encoding)}
+    place = next((frame for frame in reversed(frames) if frame.filename in own), frames[-1])
     words = " ".join(str(error).split())
     return f"{type(error).__name__} at {place.filename}:{place.lineno}{': ' + words if words else ''}"

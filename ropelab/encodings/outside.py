@@ -11,8 +11,10 @@ import importlib.util
 import sys
 import traceback
 import types
+from collections.abc import Mapping
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
+from typing import Any
 
 from ropelab.encodings import catalogue, members, specs
 from ropelab.encodings.base import Encoding
@@ -20,19 +22,22 @@ from ropelab.encodings.base import Encoding
 LOADED: set[str] = set()  # names of the modules that were imported here, each with the hash of its text
 
 
-def parse_from(text: str) -> Encoding:
+def parse_from(text: str, inherited: Mapping[str, Any] | None = None) -> Encoding:
     """The encoding that a text names, of the catalogue or of the file before the colon.
+
+    Args:
+        inherited: as `catalogue.parse` takes it.
 
     Raises:
         ValueError: as `catalogue.parse`, and for a file that is not there or cannot be imported.
     """
     path, spec = divided(text)
     if not path:
-        return catalogue.parse(text)
+        return catalogue.parse(text, inherited)
     known = members.classes(load(path))
     if not spec:
         raise ValueError(f"{path} is a file; say which encoding of it, {path}:Name(field=value): {', '.join(known)}")
-    return specs.parse(spec, catalogue.CLASSES | known, kind="encoding")
+    return specs.parse(spec, catalogue.CLASSES | known, kind="encoding", inherited=inherited)
 
 
 def divided(text: str) -> tuple[str, str]:

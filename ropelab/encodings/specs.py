@@ -161,8 +161,15 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f" Did you mean {folded[close[0]]}?" if close else ""
 
 
-def parse(text: str, known: Mapping[str, Callable[..., Any]], kind: str) -> Any:
+def parse(
+    text: str, known: Mapping[str, Callable[..., Any]], kind: str, inherited: Mapping[str, Any] | None = None
+) -> Any:
     """Read one spec, `Name(field=literal, ...)`, or a bare `Name` for `Name()`.
+
+    Args:
+        known: constructors by name.
+        kind: what errors call the value.
+        inherited: values of fields that have no default and are left out, at any depth.
 
     Raises:
         ValueError: for anything that is not such a spec, an unknown name or an unknown field,
@@ -171,7 +178,7 @@ def parse(text: str, known: Mapping[str, Callable[..., Any]], kind: str) -> Any:
     tree = syntax(text, kind)
     if not isinstance(tree, ast.Name | ast.Call):
         raise ValueError(f"{shown(text)} is no {kind}; write Name(field=value)")
-    return build(tree, shown(text), known, kind)
+    return build(tree, shown(text), known, kind, inherited or {})
 
 
 def syntax(text: str, kind: str) -> ast.expr:
@@ -203,10 +210,12 @@ def syntax(text: str, kind: str) -> ast.expr:
     return tree
 
 
-def build(node: ast.expr, text: str, known: Mapping[str, Callable[..., Any]], kind: str) -> Any:
+def build(
+    node: ast.expr, text: str, known: Mapping[str, Callable[..., Any]], kind: str, inherited: Mapping[str, Any]
+) -> Any:
     """The value of one node of a spec's syntax tree; `text` is the spec as messages show it."""
     if isinstance(node, ast.Name):
-        return call(lookup(node.id, known, kind), {}, text)
+        return call(lookup(node.id, known, kind), {}, text, inherited)
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
         cls = lookup(node.func.id, known, kind)
         positional = getattr(cls, "positional", ())
@@ -215,9 +224,10 @@ def build(node: ast.expr, text: str, known: Mapping[str, Callable[..., Any]], ki
         written = [*zip(positional, node.args, strict=False), *((str(k.arg), k.value) for k in node.keywords)]
         if len(dict(written)) < len(written):
             raise ValueError(f"in the {kind} {text}: {node.func.id} is given a field twice")
-        return call(cls, {name: build(value, text, known, kind) for name, value in written}, text)
+        fields = {name: build(value, text, known, kind, inherited) for name, value in written}
+        return call(cls, fields, text, inherited)
     if isinstance(node, ast.Tuple | ast.List):
-        return tuple(build(item, text, known, kind) for item in node.elts)
+        return tuple(build(item, text, known, kind, inherited) for item in node.elts)
     try:
         return ast.literal_eval(node)
     except (ValueError, TypeError):  # TypeError: a set or a dictionary of what cannot be hashed
@@ -230,7 +240,7 @@ def lookup(name: str, known: Mapping[str, Callable[..., Any]], kind: str) -> Cal
     return known[name]
 
 
-def call(cls: Callable[..., Any], fields: dict[str, Any], text: str) -> Any:
+def call(cls: Callable[..., Any], fields: dict[str, Any], text: str, inherited: Mapping[str, Any] | None = None) -> Any:
     """Construct, turning Python's own complaints about fields into ours."""
     name = getattr(cls, "__name__", str(cls))
     declared = {f.name: f for f in dataclasses.fields(typing.cast(Any, cls))}
@@ -240,6 +250,8 @@ def call(cls: Callable[..., Any], fields: dict[str, Any], text: str) -> Any:
                 f"{name} has no field {shown(field)}.{nearest(field, declared)} It has: {', '.join(declared)}"
             )
     missing = [n for n, f in declared.items() if f.default is dataclasses.MISSING and n not in fields]
+    fields = fields | {n: inherited[n] for n in missing if inherited and n in inherited}
+    missing = [n for n in missing if n not in fields]
     if missing:
         raise ValueError(f"{text}: {name} needs {', '.join(m + '=' for m in missing)}")
     try:

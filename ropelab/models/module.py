@@ -1,6 +1,6 @@
 """The Flax model: a thin container of parameters and wiring around the pure functions."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
@@ -86,6 +86,22 @@ class Model(nnx.Module):
         check_finite(self, nll_BT, tokens_BT, "losses")
         return nll_BT
 
+    def nll_of_texts(self, texts: Sequence[Sequence[int]]) -> list[np.ndarray]:
+        """The entries of `nll` of texts of any lengths, float32[T_i - 1] each.
+
+        Shorter texts are padded on the right with a document that no text sees, and scored together; one after another
+        under an encoding that depends on the length, which each text has for itself.
+        """
+        if self.wiring.encoding.depends_on_length:
+            return [np.asarray(self.nll([list(text)]))[0] for text in texts]
+        lengths = [len(text) for text in texts]
+        if min(lengths) < 2:
+            raise ValueError(f"text {lengths.index(min(lengths))} has {min(lengths)} tokens; a loss needs at least 2")
+        tokens_BT = np.stack([np.pad(np.asarray(text), (0, max(lengths) - len(text))) for text in texts])
+        segments_BT = np.where(np.arange(max(lengths)) < np.asarray(lengths)[:, None], 0, 1)
+        nll_BT = np.asarray(self.nll(tokens_BT, segments=segments_BT))
+        return [row[: length - 1] for row, length in zip(nll_BT, lengths, strict=True)]
+
     def nll_in_parts(self, tokens: Tokens, *, part: int = 2048) -> Iterator[np.ndarray]:
         """The entries of `nll`, a part of the text at a time: as much memory for a long text as for a short one.
 
@@ -152,6 +168,11 @@ class Model(nnx.Module):
         Raises:
             ValueError: for another rank, no tokens, or ids outside the vocabulary.
         """
+        if is_ragged(tokens):
+            raise ValueError(
+                f"the texts have {', '.join(str(len(text)) for text in tokens)} tokens; give texts of one length, or "
+                "take nll, which scores texts of different lengths"
+            )
         ids = np.asarray(tokens)
         if ids.ndim != 2 or ids.size == 0 or not np.issubdtype(ids.dtype, np.integer):
             raise ValueError(f"tokens must be integers of shape [B, T], got {ids.dtype} of shape {ids.shape}")
@@ -159,6 +180,12 @@ class Model(nnx.Module):
             known = self.config.vocabulary
             raise ValueError(f"token ids run from {ids.min()} to {ids.max()}; the vocabulary has {known}")
         return jnp.asarray(ids, jnp.int32)
+
+
+def is_ragged(tokens: Any) -> bool:
+    """Return whether these are texts of different lengths, a list of lists, and so no array."""
+    rows = isinstance(tokens, list | tuple) and all(isinstance(text, list | tuple | np.ndarray) for text in tokens)
+    return rows and len({len(text) for text in tokens}) > 1
 
 
 def from_scratch(

@@ -42,7 +42,7 @@ def test_the_encoding_passes_the_check(folder: Path, capsys: pytest.CaptureFixtu
     name, argv = program(COMMANDS[0])
     assert (name, argv) == ("experiments.check", ["my_encoding.py"])
     assert check.main(["check", *argv]) == 0
-    assert "my_encoding.py:ForgetfulReRoPE(base=10000.0, window=8): all 21 properties hold" in capsys.readouterr().out
+    assert "my_encoding.py:ForgetfulReRoPE(base=10000.0, window=8): all 23 properties hold" in capsys.readouterr().out
 
 
 def test_every_other_check_names_what_can_be_checked(folder: Path):

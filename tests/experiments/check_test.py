@@ -10,6 +10,7 @@ import pytest
 
 from experiments import check
 from ropelab.contract import PROPERTIES
+from ropelab.contract.positions import shifting_all_positions_changes_nothing
 from ropelab.encodings import ALL
 
 ROOT = Path(__file__).parents[2]
@@ -74,6 +75,30 @@ def test_what_the_file_raises_is_a_counterexample_too(tmp_path: Path, capsys: py
     out = capsys.readouterr().out
     assert "AttributeError" in out
     assert "mine.py:12: 'Mine' object has no attribute 'b'" in out.replace("\n", "")
+
+
+def test_hooks_that_cannot_be_called_are_said_once(tmp_path: Path, capsys: pytest.CaptureFixture):
+    (tmp_path / "mine.py").write_text(SOUND.replace("self.a *", "self.b *"))
+    assert run("mine.py") == 1
+    assert capsys.readouterr().out.count("has no attribute 'b'") == 1
+
+
+def test_a_forgotten_tuple_is_named(tmp_path: Path, capsys: pytest.CaptureFixture):
+    hook = "    def encode_q(self, params, q_BTNH, pos_BT, ctx):\n        return q_BTNH\n"
+    (tmp_path / "mine.py").write_text(f"{SOUND}\n{hook}")
+    assert run("mine.py") == 1
+    assert "encode_q must return a tuple" in capsys.readouterr().out
+
+
+def test_an_absolute_encoding_is_told_how_to_say_so(tmp_path: Path, capsys: pytest.CaptureFixture):
+    PROPERTIES["shifting_all_positions_changes_nothing"] = shifting_all_positions_changes_nothing
+    hook = (
+        "    def combine(self, params, views, q_pos_BT, k_pos_BS, ctx):\n"
+        "        return views[0] - self.a * k_pos_BS[:, None, None, :]\n"
+    )
+    (tmp_path / "mine.py").write_text(f"{SOUND}\n{hook}")
+    assert run("mine.py") == 1
+    assert "relative = False" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -100,3 +100,22 @@ def test_random_parameters_have_the_declared_shapes_and_gpt2_deviations() -> Non
     for name, deviation in {"q": 0.02, "down": 0.01, "k_bias": 0.0}.items():
         leaf = initial_leaf(key, name, shapes(config)["layers"][name], config, np.float32)
         assert float(np.asarray(leaf).std()) == pytest.approx(deviation, rel=0.05), name
+
+
+def test_a_lab_prints_in_one_line():
+    lab = tiny.lab(tokenizer=True).swap("YaRN(factor=2)")
+    assert repr(lab).startswith("Lab(")
+    assert repr(lab).endswith("68k float32, YaRN(base=10000.0, factor=2.0, original_length=32), Causal())")
+    assert len(repr(lab)) < 200
+
+
+@pytest.mark.parametrize("spec", ["YaRN(factor=2)", "LogN(of=DynamicNTK(factor=2.0))", "Layers((NoPE(), FoPE()))"])
+def test_the_trained_length_is_inherited(spec: str):
+    assert "original_length=32" in repr(tiny.lab().swap(spec).encoding)
+
+
+def test_every_public_name_is_listed():
+    import ropelab
+
+    assert set(ropelab.__all__) <= set(dir(ropelab))
+    assert {"load", "Lab", "encodings", "attention"} <= set(dir(ropelab))
