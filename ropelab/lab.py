@@ -25,6 +25,7 @@ from ropelab.data.text import probe_tokens
 from ropelab.encodings.base import Encoding
 from ropelab.encodings.outside import parse_from
 from ropelab.encodings.specs import nearest
+from ropelab.evaluation.memory import check_memory
 from ropelab.evaluation.receipt import PROBE_TOKENS, Receipt, receipt
 from ropelab.models import generation
 from ropelab.models.config import Wiring
@@ -251,6 +252,8 @@ def continuations(
     if lab.tokenizer is None:
         raise ValueError(f"{lab.name} has no tokenizer; use decode_logits with token ids")
     ids = [prompt_ids(lab.tokenizer, prompt, chat) for prompt in prompts]
+    slots = len(ids) * (max(map(len, ids)) + max_new_tokens)
+    check_memory(lab.model.wiring, slots, generation.CHUNK, str(jax.tree.leaves(lab.params)[0].dtype))
     written = [Written(lab.tokenizer, row) for row in ids]
     for step in generation.tokens(lab.model, ids, max_new_tokens, stop=lab.tokenizer.eos_id, **sampling):
         yield [row.add(int(token)) for row, token in zip(written, step, strict=True)]

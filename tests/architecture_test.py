@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-LONGEST = 300  # lines of a file
 ANYTHING = None
 
 # package → the parts of ropelab it may import besides itself
@@ -148,13 +147,6 @@ def test_experiments_are_imported_by_no_one():
     for path in PACKAGE:
         found = ((line, f"imports {name}") for line, name in imports(parsed(path), path) if name.split(".")[0] in lower)
         assert not offences(found, path)
-
-
-def test_no_file_is_longer_than_a_head_can_hold():
-    lines = {
-        str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in sources("ropelab", "experiments")
-    }
-    assert {name: count for name, count in lines.items() if count > LONGEST} == {}
 
 
 @pytest.mark.parametrize(
