@@ -16,7 +16,7 @@ from ropelab.reporting.swap_report import verdict
 
 WINDOWS = 24  # of a text: perplexity is averaged over one of them, 512 tokens at most
 RECEIPT = (
-    "encoding", "pattern", "inv_freq_first", "inv_freq_last", "inv_freq_hash", "amplitude", "first_position",
+    "encoding", "layers", "pattern", "inv_freq_first", "inv_freq_last", "inv_freq_hash", "amplitude", "first_position",
     "max_logit_difference", "cache", "statement",
 )  # fmt: skip
 
