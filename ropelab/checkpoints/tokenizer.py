@@ -98,15 +98,12 @@ def from_directory(folder: str | Path) -> Tokenizer | None:
 
 def read_core(path: Path) -> tokenizers.Tokenizer:
     """A tokenizer.json, without the truncation and padding that its last user may have left in it."""
+    wrong = f"{path} is not a tokenizer that `tokenizers` can read"
     try:
-        with no_panic(str(path)):
+        with no_panic(wrong):
             core = tokenizers.Tokenizer.from_str(path.read_text(encoding="utf-8"))
-    except CheckpointError:
-        raise
-    except Exception as error:  # the library raises bare Exception for everything it cannot read
-        raise CheckpointError(
-            f"{path} is not a tokenizer that `tokenizers` can read ({error}); download it again"
-        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{wrong}: {error}; download it again") from None
     unknown = getattr(core.model, "unk_token", None)
     if unknown is not None and core.model.token_to_id(unknown) is None:
         raise CheckpointError(f"{path}: the token for what is unknown, {unknown!r}, is not in the vocabulary")

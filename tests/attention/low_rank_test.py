@@ -33,22 +33,31 @@ def outputs(s_BNTS, hidden_BNTS, values_S):
 @pytest.mark.parametrize("slopes", [POWERS, OTHERS], ids=["powers of two", "others"])
 @pytest.mark.parametrize("length, tolerance", [(512, 2e-5), (4096, 2e-4), (131072, 4e-3), (2**20, 4e-2)])
 def test_products_are_those_of_the_exact_bias(slopes, length, tolerance, dtype):
-    """bfloat16 operands and float32 sums. The tolerance is what a few roundings at m T / 2 cost, 2^-25 m T each."""
+    """bfloat16 operands and float32 sums. The tolerance is what a few roundings at m T / 2 cost, 2^-25 m T each.
+
+    A processor with bfloat16 instructions rounds more often, at most once for each dimension of the bias (3.5 times on
+    Intel's AVX512-BF16, 2 times with float32 multiply-adds); summed in float32, the same operands keep the tolerance.
+    """
     q_pos, k_pos = rows(length)
     rng, N = np.random.default_rng(1), len(slopes)
     q = jnp.asarray(rng.standard_normal((1, N, q_pos.size, H)) / 4, dtype)
     k = jnp.asarray(rng.standard_normal((1, K, k_pos.size, H)), dtype)
-    found = product(*with_bias_dimensions(q, k, slopes, jnp.asarray(q_pos), jnp.asarray(k_pos), reach=length))
+    operands = with_bias_dimensions(q, k, slopes, jnp.asarray(q_pos), jnp.asarray(k_pos), reach=length)
+    found = product(*operands)
     assert found.dtype == jnp.float32
     distance = q_pos[:, None, :, None] - k_pos[:, None, None, :]
     scores = np.asarray(product(q.astype(jnp.float32), k.astype(jnp.float32)), np.float64)
     expected = scores - slopes[:, None, None] * distance
     hidden = np.broadcast_to(distance < 0, expected.shape)
     values = rng.standard_normal(k_pos.size)
-    error = outputs(np.asarray(found), hidden, values) - outputs(expected, hidden, values)
-    assert np.abs(error).max() < tolerance
     far = ~hidden & (expected < -1)
-    assert np.abs(np.asarray(found) / expected - 1)[far].max() < tolerance
+    in_float32 = product(*(x.astype(jnp.float32) for x in operands))
+    rounded_often = bias_dimensions(slopes, length) * 2**-25 * slopes.max() * length
+    bound = tolerance if dtype == jnp.float32 else max(tolerance, rounded_often)
+    for summed, most in ((in_float32, tolerance), (found, bound)):
+        error = outputs(np.asarray(summed), hidden, values) - outputs(expected, hidden, values)
+        assert np.abs(error).max() < most
+        assert np.abs(np.asarray(summed) / expected - 1)[far].max() < most
 
 
 def test_a_bound_on_the_distance_spares_dimensions():

@@ -34,7 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     untrained(tiny_plan(model=base, encoding=None, adaptation=lora), folder / "same")
     untrained(tiny_plan(model=base, encoding=None), folder / "full")
     untrained(tiny_plan(encoding=ALiBi()), folder / "alibi")
-    untrained(tiny_plan(adaptation=LoRA(rank=2)), folder / "nowhere")
+    untrained(tiny_plan(adaptation=LoRA(rank=2), adapt_random=True), folder / "nowhere")
     untrained(tiny_plan(model=BYTES, length=300, data=DataSettings(source="Passkey()")), folder / "bytes")
     return folder
 

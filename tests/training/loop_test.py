@@ -73,11 +73,13 @@ def interrupted(plan, folder, at, how=signal.SIGTERM):
             os.kill(os.getpid(), how)
 
     loop.Run.one_step = one_step
+    handler = signal.signal(how, signal.SIG_DFL)  # the shell that runs the tests may ignore it, as nohup does SIGHUP
     try:
         with pytest.raises(Stopped) as stopped:
             train(plan, folder, show=False)
     finally:
         loop.Run.one_step = before
+        signal.signal(how, handler)
     return stopped.value
 
 
