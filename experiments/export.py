@@ -20,6 +20,7 @@ from absl import flags
 import ropelab
 from experiments import launch
 from ropelab.checkpoints.adapters import save_adapter
+from ropelab.models.finite import check_finite_parameters
 from ropelab.training.adaptation import LoRA
 from ropelab.training.folder import is_run
 from ropelab.training.runs import Trained, open_run
@@ -77,6 +78,7 @@ def adapter(values: flags.FlagValues) -> Path:
     terms = run.plan.adaptation
     if not isinstance(terms, LoRA):
         raise ValueError(f"{values.run} trained with {terms!r}, which is no adapter; leave out --adapter")
+    check_finite_parameters(run.trainable, f"the adapter of {values.run}")
     return save_adapter(
         values.to, run.trainable, terms, run.wiring.config, run.wiring.encoding, base=values.base or base_of(run)
     )

@@ -69,7 +69,7 @@ FIELDS = {
 
 
 def main(config: Config, folder: Path, command: str, accept: Sequence[str] = ()) -> None:
-    with workdirs.held(folder, config.to_dict(), accept):
+    with workdirs.lock_workdir(folder, config.to_dict(), accept):
         measure_variants(config, folder, command)
 
 

@@ -16,7 +16,7 @@ PROGRAMS = {"plan.json": "a training", "manifest.json": "a sweep", "settings.jso
 
 
 @contextmanager
-def held(folder: Path, settings: Mapping[str, Any], accept: Sequence[str] = ()) -> Iterator[None]:
+def lock_workdir(folder: Path, settings: Mapping[str, Any], accept: Sequence[str] = ()) -> Iterator[None]:
     """Hold a folder on a disk for this process, if it is free, and its settings are these or there are none yet.
 
     Args:
@@ -27,7 +27,7 @@ def held(folder: Path, settings: Mapping[str, Any], accept: Sequence[str] = ()) 
     """
     refuse_others(folder, SETTINGS)
     if "://" in str(folder):
-        agreed(folder, settings, accept)
+        check_settings(folder, settings, accept)
         yield
         return
     with (folder / "lock").open("w") as lock:
@@ -37,7 +37,7 @@ def held(folder: Path, settings: Mapping[str, Any], accept: Sequence[str] = ()) 
             raise ValueError(
                 f"another process is at work in {folder}; wait for it, or take another --workdir"
             ) from None
-        agreed(folder, settings, accept)
+        check_settings(folder, settings, accept)
         yield
 
 
@@ -52,7 +52,7 @@ def refuse_others(folder: Path, own: str) -> None:
             raise ValueError(f"--workdir={folder} holds {program} ({name}); take another --workdir")
 
 
-def agreed(folder: Path, settings: Mapping[str, Any], accept: Sequence[str]) -> None:
+def check_settings(folder: Path, settings: Mapping[str, Any], accept: Sequence[str]) -> None:
     """Raise ValueError for each setting that differs from those the folder was begun with, unless it is accepted."""
     unknown = [name for name in accept if name not in settings]
     if unknown:

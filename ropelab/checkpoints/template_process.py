@@ -25,7 +25,7 @@ def limit() -> None:
             resource.setrlimit(kind, (most, most))
 
 
-def rendered(template: str, variables: dict[str, object], most: int) -> dict[str, str]:
+def render(template: str, variables: dict[str, object], most: int) -> dict[str, str]:
     """The text of a template, or what is wrong with it: whatever its expressions raise."""
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -43,7 +43,7 @@ def rendered(template: str, variables: dict[str, object], most: int) -> dict[str
 def main() -> None:
     asked = json.load(sys.stdin)
     limit()
-    json.dump(rendered(asked["template"], asked["variables"], asked["most"]), sys.stdout)
+    json.dump(render(asked["template"], asked["variables"], asked["most"]), sys.stdout)
 
 
 if __name__ == "__main__":

@@ -45,11 +45,6 @@ def allow_nonfinite(allowed: bool = True) -> Iterator[None]:
         _ALLOWED.reset(token)
 
 
-def is_nonfinite_allowed() -> bool:
-    """Return whether `allow_nonfinite` is in effect."""
-    return _ALLOWED.get()
-
-
 def check_finite(model: "Model", values: Any, tokens_BT: Any, what: str) -> None:
     """Raise unless all values are finite, or `allow_nonfinite` is in effect.
 
@@ -65,6 +60,12 @@ def check_finite(model: "Model", values: Any, tokens_BT: Any, what: str) -> None
             f"the model computes {what} that are not finite under {model.wiring.encoding!r}: "
             f"{locate_nonfinite(model, tokens_BT)}; use other weights, encoding or dtype; allow_nonfinite lets it pass"
         )
+
+
+def check_finite_parameters(params: Any, what: str) -> None:
+    """Raise `NonFiniteError` for parameters that hold NaN or infinity, unless `allow_nonfinite` is in effect."""
+    if not _ALLOWED.get() and (parameter := describe_nonfinite_parameter(params)):
+        raise NonFiniteError(f"{what} has parameters that are not finite: {parameter}; allow_nonfinite lets it pass")
 
 
 def locate_nonfinite(model: "Model", tokens_BT: Any) -> str:

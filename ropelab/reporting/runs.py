@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ropelab.reporting.numbers import as_number
-from ropelab.reporting.schema import ROWS, TEXT, Fields, checked, loads, read_object
+from ropelab.reporting.schema import ROWS, TEXT, Fields, check_fields, loads, read_object
 
 Row = Mapping[str, Any]
 
@@ -39,7 +39,7 @@ def read_rows(path: Path, fields: Fields | None = None) -> list[dict[str, Any]]:
         try:
             row = loads(line)
             named = row.items() if isinstance(row, dict) else ()
-            row = checked({name: as_number(name, value) for name, value in named} if named else row, fields or {})
+            row = check_fields({name: as_number(name, value) for name, value in named} if named else row, fields or {})
         except (ValueError, RecursionError) as error:
             if number == len(lines) and not text.endswith("\n"):
                 break
@@ -57,7 +57,7 @@ def settings(folder: Path) -> dict[str, Any]:
     path = folder / "plan.json"
     found = read_object(path, {}).get("settings")
     try:
-        return checked(found, dict.fromkeys(found if isinstance(found, dict) else (), TEXT))
+        return check_fields(found, dict.fromkeys(found if isinstance(found, dict) else (), TEXT))
     except ValueError as error:
         raise ValueError(f"{path} is damaged: settings: {error}; leave that folder out") from None
 

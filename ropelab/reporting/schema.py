@@ -60,7 +60,7 @@ ROWS: Mapping[str, Fields] = {
 }  # fmt: skip
 
 
-def checked(value: Any, fields: Fields) -> dict[str, Any]:
+def check_fields(value: Any, fields: Fields) -> dict[str, Any]:
     """A JSON object with these fields, those that may be absent as None.
 
     Raises:
@@ -109,7 +109,7 @@ def read_object(path: Path, fields: Fields) -> dict[str, Any]:
     """
     found = read_json(path)
     try:
-        return checked(found, fields)
+        return check_fields(found, fields)
     except ValueError as error:
         raise ValueError(f"{path} is damaged: {error}; {REMEDY}") from None
 
@@ -143,7 +143,7 @@ def read_receipts(path: Path) -> dict[str, dict[str, Any]]:
     for arm, receipt in found.items():
         try:
             names = receipt if isinstance(receipt, dict) else ()
-            checked(receipt, dict.fromkeys(names, PLAIN) | {"trained_length": INTEGER._replace(absent=True)})
+            check_fields(receipt, dict.fromkeys(names, PLAIN) | {"trained_length": INTEGER._replace(absent=True)})
         except ValueError as error:
             raise ValueError(f"{path} is damaged: {arm!r:.80}: {error}; {REMEDY}") from None
     return found

@@ -41,7 +41,7 @@ def training_bytes(setup: "Setup", stage: Stage) -> dict[str, int]:
     """Bytes per device of the arrays of a step, each with the settings that they come from."""
     state, frozen = setup.like(stage), frozen_shapes(setup, stage)
     places = shardings(frozen, setup.mesh)
-    parameters = held(state) + held(state.trainable)
+    parameters = tree_bytes(state) + tree_bytes(state.trainable)
     parameters += sum(map(bytes_of, jax.tree.leaves(frozen), jax.tree.leaves(places)))
     shards, config = math.prod(setup.mesh.shape[axis] for axis in ROWS), setup.config
     tokens = stage.batch * stage.length // shards
@@ -69,15 +69,15 @@ def measuring_bytes(setup: "Setup") -> dict[str, int]:
 def frozen_shapes(setup: "Setup", stage: Stage) -> Any:
     """The shapes of the parameters that are not trained."""
 
-    def frozen() -> Any:
+    def split_frozen() -> Any:
         key = jax.random.key(0)
         params = with_tables(initialise(key, setup.config), key, setup.encoding(stage), setup.config)
         return setup.plan.adaptation.split(key, params)[1]
 
-    return jax.eval_shape(frozen)
+    return jax.eval_shape(split_frozen)
 
 
-def held(tree: Any) -> int:
+def tree_bytes(tree: Any) -> int:
     """Bytes of a tree of shapes with shardings, on one device."""
     return sum(bytes_of(leaf, leaf.sharding) for leaf in jax.tree.leaves(tree))
 

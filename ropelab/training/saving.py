@@ -23,7 +23,7 @@ from jax.experimental import multihost_utils
 from ropelab.encodings.specs import Spec, at_least, spec
 from ropelab.training import manifest
 from ropelab.training.manifest import DamagedError
-from ropelab.training.step_folders import absolute, is_link, sealed_steps, unfinished, unused
+from ropelab.training.step_folders import absolute, find_unfinished, is_link, sealed_steps, unused_path
 
 PATIENCE = 60.0  # seconds in which a reader tries steps that a training replaces meanwhile
 MISSING = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR)
@@ -87,7 +87,7 @@ class Checkpoints:
         self._failure: BaseException | None = None
         if first_process() and writes:
             self.folder.mkdir(parents=True, exist_ok=True)
-            for path in unfinished(self.folder):
+            for path in find_unfinished(self.folder):
                 path.rmtree()
         together("ropelab-checkpoints")
 
@@ -203,7 +203,7 @@ class Checkpoints:
         self.said(f"{damage}; going back to the checkpoint before it")
         together(f"ropelab-damaged-{step}")
         if first_process() and self.writes:
-            (self.folder / str(step)).rename(unused(self.folder, f"damaged-{step}"))
+            (self.folder / str(step)).rename(unused_path(self.folder, f"damaged-{step}"))
         together(f"ropelab-set-aside-{step}")
 
     def _remove_old(self) -> None:

@@ -16,7 +16,7 @@ WRITTEN = re.compile(  # what is in a step's folder: Orbax's, and the manifest
 
 def sealed_steps(folder: epath.Path) -> list[int]:
     """The steps that were finished, ascending; none if there is no such folder."""
-    return sorted(int(path.name) for path in inside(folder) if sealed(path))
+    return sorted(int(path.name) for path in inside(folder) if is_sealed(path))
 
 
 def inside(folder: epath.Path) -> list[epath.Path]:
@@ -29,17 +29,17 @@ def absolute(folder: epath.Path) -> epath.Path:
     return folder if "://" in os.fspath(folder) else epath.Path(os.path.abspath(folder))
 
 
-def sealed(path: epath.Path) -> bool:
+def is_sealed(path: epath.Path) -> bool:
     return STEP.fullmatch(path.name) is not None and (path / manifest.NAME).exists()
 
 
-def unfinished(folder: epath.Path) -> list[epath.Path]:
+def find_unfinished(folder: epath.Path) -> list[epath.Path]:
     """What was begun in a folder by a training and never sealed.
 
     Raises:
         ValueError: if a folder with a step's name has files in it that no training wrote.
     """
-    begun = [path for path in inside(folder) if STEP.fullmatch(path.name) and not sealed(path)]
+    begun = [path for path in inside(folder) if STEP.fullmatch(path.name) and not is_sealed(path)]
     for path in begun:
         strange = not path.is_dir() or is_link(path)
         names = [] if strange else [one.name for one in inside(path) if not WRITTEN.fullmatch(one.name)]
@@ -56,7 +56,7 @@ def is_link(path: epath.Path) -> bool:
     return "://" not in os.fspath(path) and os.path.islink(path)
 
 
-def unused(folder: epath.Path, name: str) -> epath.Path:
+def unused_path(folder: epath.Path, name: str) -> epath.Path:
     """A path of this name in the folder, numbered from the second on."""
     path, number = folder / name, 1
     while path.exists():

@@ -86,3 +86,11 @@ def test_the_verdict_on_both_reproducers_is_shown() -> None:
     assert line.startswith("right")
     assert "at 32" in line
     assert "at 128" in line
+
+
+def test_without_a_cpu_backend_there_is_no_verdict(monkeypatch) -> None:
+    def no_backend(size: int) -> float:
+        raise RuntimeError("Unknown backend cpu")
+
+    monkeypatch.setattr(doctor.miscompilation, "reproduce", no_backend)
+    assert doctor.cpu_errors() == {}

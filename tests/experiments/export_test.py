@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
@@ -134,3 +135,14 @@ def test_both_flags_are_needed(folder: Path, capsys: pytest.CaptureFixture) -> N
 def test_help_is_the_program_s_own(capsys: pytest.CaptureFixture) -> None:
     assert run("--help") == 0
     assert "an adapter of PEFT's" in capsys.readouterr().out
+
+
+def test_an_adapter_that_is_not_finite_is_refused(folder: Path, tmp_path: Path, monkeypatch, capsys):
+    run = export.open_run(folder / "lora")
+    broken = run._replace(trainable=jax.tree.map(lambda x: x * np.nan, run.trainable))
+    monkeypatch.setattr(export, "open_run", lambda path: broken)
+    arguments = ["export", f"--run={folder / 'lora'}", f"--to={tmp_path / 'out'}", "--adapter", "--base=base"]
+    assert export.main(arguments) == 2
+    assert "not finite" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    assert export.main([*arguments, "--allow_nonfinite"]) == 0

@@ -85,5 +85,5 @@ def test_damaged_receipts_are_named(found: object, tmp_path: Path) -> None:
 
 
 def test_what_may_be_absent_is_none(tmp_path: Path) -> None:
-    assert schema.checked({}, {"depth": schema.OPTIONAL_NUMBER}) == {"depth": None}
-    assert schema.checked({"x": 1, "depth": 0.5}, {"depth": schema.OPTIONAL_NUMBER}) == {"x": 1, "depth": 0.5}
+    assert schema.check_fields({}, {"depth": schema.OPTIONAL_NUMBER}) == {"depth": None}
+    assert schema.check_fields({"x": 1, "depth": 0.5}, {"depth": schema.OPTIONAL_NUMBER}) == {"x": 1, "depth": 0.5}
