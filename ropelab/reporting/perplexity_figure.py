@@ -12,6 +12,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 from ropelab.reporting.perplexity_table import is_chopped
 
+TITLE = 70  # characters of a line that fit over the axes
 COLOURS = ("#222222", "#8a8a8a", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 
 
@@ -39,7 +40,7 @@ def perplexity_figure(nll: Mapping[str, np.ndarray], *, trained_length: int, tit
     if 0 < trained_length < longest:
         mark(axes, trained_length)
     axes.set(xlim=(0, longest), xlabel="position (tokens)", ylabel=f"perplexity over {window} tokens")
-    axes.set_title(title, loc="left")
+    axes.set_title("\n".join(textwrap.wrap(title, TITLE)), loc="left")
     if not drawn:
         axes.set_ylim(1, 10)  # matplotlib finds no logarithmic limits without a positive value
     logarithmic(axes)

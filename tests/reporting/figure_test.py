@@ -66,3 +66,12 @@ def test_pictures_are_pictures() -> None:
     width, height = (int.from_bytes(png[at : at + 4], "big") for at in (16, 20))
     assert width > height > 500
     assert pdf.startswith(b"%PDF-")
+
+
+def test_a_long_title_is_not_cut_off():
+    title = "smollm2 = SmolLM2-135M-Instruct, Q4_1 GGUF, computed in float32 on python-reference, 12288 tokens"
+    figure = perplexity_figure({"unchanged": np.ones((1, 64))}, trained_length=32, title=title, protocol="p")
+    figure.canvas.draw()
+    text = next(axes.title if axes.title.get_text() else axes._left_title for axes in figure.axes)
+    assert text.get_text().replace("\n", " ") == title
+    assert text.get_window_extent().x1 <= figure.bbox.x1
