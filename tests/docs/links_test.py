@@ -49,12 +49,12 @@ def test_links_lead_somewhere(page: Path):
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_programs_and_configurations_that_are_named_are_there(page: Path):
     text = page.read_text()
-    modules = re.findall(r"(?:python|\.venv/bin/python) -m ((?:experiments|benchmarks|tests)[\w.]*\w)", text)
-    modules += re.findall(r"`((?:experiments|benchmarks)\.\w+)`", text)
+    modules = re.findall(r"(?:python|\.venv/bin/python) -m ((?:experiments|benchmarks|tests|tools)[\w.]*\w)", text)
+    modules += re.findall(r"`((?:experiments|benchmarks|tools)\.\w+)`", text)
     assert not missing([Path(*module.split(".")).with_suffix(".py") for module in modules])
     assert not missing([Path(path) for path in re.findall(r"\b(configs/[\w/]+\.py)\b", text)])
     assert not missing(
-        [Path(path) for path in re.findall(r"`((?:ropelab|tests|experiments|constraints)/[\w./]+)`", text)]
+        [Path(path) for path in re.findall(r"`((?:ropelab|tests|tools|experiments|constraints)/[\w./]+)`", text)]
     )
 
 
