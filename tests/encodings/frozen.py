@@ -1,6 +1,6 @@
 """The frozen numbers of third parties, and the encoding that each of their cases names in our notation.
 
-`tests/golden/README.md` says what the files hold and the scripts beside it how they were made.
+`tests/golden/README.md` says what the files hold and the scripts in `tools/golden/` how they were made.
 """
 
 import functools

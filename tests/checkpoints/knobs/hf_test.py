@@ -21,7 +21,7 @@ from ropelab.encodings import (
     parse,
 )
 from tests.checkpoints.knobs.dialects import same_frequencies
-from tests.golden import make_rope_settings as rope_settings
+from tools.golden import make_rope_settings as rope_settings
 
 FROZEN = json.loads(rope_settings.FILE.read_text())
 L0 = "original_max_position_embeddings"

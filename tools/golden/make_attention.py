@@ -6,7 +6,7 @@ amplitude on queries and on keys. Pairs are (i, i + d/2) or (2i, 2i + 1). Scores
 then adds -m|p_q - p_k|. A key is seen where its position is at most the query's. Outputs and log-sum-exps are stored
 in float32, outputs for every third query.
 
-    python tests/golden/make_attention.py        # 1 s; writes attention.npz beside this file
+    python tools/golden/make_attention.py        # 1 s; writes tests/golden/attention.npz
 """
 
 import json
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-OUTPUT = Path(__file__).with_name("attention.npz")
+OUTPUT = Path(__file__).parents[2] / "tests" / "golden" / "attention.npz"
 BATCH, LENGTH, QUERY_HEADS, KEY_HEADS, HEAD_DIM = 2, 37, 4, 2, 16
 OUT_ROWS = np.arange(0, LENGTH, 3)
 SIX_HEADS = (0, 1, 2, 3, 0, 1)

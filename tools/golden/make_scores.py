@@ -12,7 +12,7 @@ divided by sqrt(2H), 0.71 of the scores here; T5's bias is multiplied by sqrt(H)
 FoPE's code turns slow pairs by 45 degrees and stretches them by sqrt(2), and mixes into H / 4 pairs at most.
 Dual chunk's code multiplies by 0.05 ln(l / L) + 1. Falcon's ALiBi has slopes in bfloat16, up to 1.6e-3 off.
 
-    python tests/golden/make_scores.py        # 7 s; writes scores.npz beside this file
+    python tools/golden/make_scores.py        # 7 s; writes tests/golden/scores.npz
 """
 
 import json
@@ -24,7 +24,7 @@ import score_formulas as f
 import score_peers as peers
 import score_tables as t
 
-OUTPUT = Path(__file__).with_name("scores.npz")
+OUTPUT = Path(__file__).parents[2] / "tests" / "golden" / "scores.npz"
 LENGTH, QUERY_HEADS, KEY_HEADS, HEAD_DIM = 23, 4, 2, 16
 FAR = (0, 1, 2, 3, 7, 12, 30, 63, 64, 65, 100, 511, 512, 513, 2047, 8192, 30000, 65535, 65536, 131069, 131070, 131071)
 POSITIONS = {"plain": np.arange(LENGTH), "far": np.array((*FAR, 131072))}

@@ -5,9 +5,9 @@ apart, pieces of spaces, a space before the text, unknown characters spelt in by
 one without bytes, so that what is unknown becomes <unk>. The texts end with random strings over few letters, where
 many merges compete.
 
-    python tests/golden/make_sentencepiece.py      # 2 s
+    python tools/golden/make_sentencepiece.py      # 2 s
 
-Writes sentencepiece.npz beside this file.
+Writes tests/golden/sentencepiece.npz.
 """
 
 import io
@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import sentencepiece
 
-OUTPUT = Path(__file__).with_name("sentencepiece.npz")
+OUTPUT = Path(__file__).parents[2] / "tests" / "golden" / "sentencepiece.npz"
 SETTINGS = {
     "model_type": "bpe",
     "vocab_size": 640,

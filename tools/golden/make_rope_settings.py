@@ -1,8 +1,8 @@
 """What transformers 4 and 5 read of the rope settings that ropelab writes → rope_settings.json.
 
-    python -m tests.golden.make_rope_settings                        what ropelab writes, and no readings
-    python4 tests/golden/make_rope_settings.py                       adds the readings of the transformers installed
-    python5 tests/golden/make_rope_settings.py
+    python -m tools.golden.make_rope_settings                        what ropelab writes, and no readings
+    python4 tools/golden/make_rope_settings.py                       adds the readings of the transformers installed
+    python5 tools/golden/make_rope_settings.py
 
 The last two in environments with `pip install transformers==4.56.2` and `transformers==5.24.0`; neither needs torch.
 """
@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-FILE = Path(__file__).with_name("rope_settings.json")
+FILE = Path(__file__).parents[2] / "tests" / "golden" / "rope_settings.json"
 HEAD_DIM, LENGTH = 8, 4096
 SIZES = {"hidden_size": 32, "num_attention_heads": 4, "num_hidden_layers": 2, "head_dim": HEAD_DIM}
 LISTS = "short_factor=(1.0, 1.0, 1.1, 1.2), long_factor=(1.0, 2.0, 3.0, 4.0)"

@@ -7,10 +7,10 @@ vocabulary and the merges in that GGUF (gguf 0.19.0) after splitting digits one 
 of CPython 3.11.7 (other releases word it differently), its topics joined in the order of their sorted names; the part
 that the ids cover is stored with them.
 
-    python tests/golden/make_smollm2.py --gguf SmolLM2-135M-Instruct.Q4_1.gguf --model DIR      # 30 s
+    python tools/golden/make_smollm2.py --gguf SmolLM2-135M-Instruct.Q4_1.gguf --model DIR      # 30 s
 
-where DIR is a Hugging Face directory (config.json, model.safetensors) of the same weights. Writes smollm2.npz beside
-this file.
+where DIR is a Hugging Face directory (config.json, model.safetensors) of the same weights. Writes
+tests/golden/smollm2.npz.
 """
 
 import argparse
@@ -26,7 +26,7 @@ import torch
 import transformers
 from tokenizers import decoders, models, pre_tokenizers
 
-OUTPUT = Path(__file__).with_name("smollm2.npz")
+OUTPUT = Path(__file__).parents[2] / "tests" / "golden" / "smollm2.npz"
 TOKENS = 2048
 TOP_POSITIONS, TOP_TOKENS = 16, 20
 PROSE_SHA256 = "37d06970fc926e60c16dff401e441b84752446a36b6b64516c229fdec77e992c"

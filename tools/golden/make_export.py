@@ -2,13 +2,13 @@
 
 Two steps, as one needs ropelab and the other torch; DIR goes from the first to the second.
 
-    python tests/golden/make_export.py write DIR [--smollm2]      # with ropelab, from the root of the repository
-    python tests/golden/make_export.py read DIR                   # transformers 5.23.0, peft 0.21.2, torch 2.13.0
+    python tools/golden/make_export.py write DIR [--smollm2]      # with ropelab, from the root of the repository
+    python tools/golden/make_export.py read DIR                   # transformers 5.23.0, peft 0.21.2, torch 2.13.0
 
 `write` exports the tiny Llama of llama.npz (and SmolLM2-135M) under several encodings, with adapters of random B
 merged and apart. `read` computes logits of each with transformers, and with PEFT where there is an adapter (eager
 attention), prints how far ours are from them, has PEFT make adapters of its own for the tiny model, and writes
-export.npz beside this file. On 2 cores 3 min with SmolLM2.
+tests/golden/export.npz. On 2 cores 3 min with SmolLM2.
 
 In float32 two libraries round differently: on SmolLM2's 400 tokens, logits up to 42, each is 0.9e-4 to 2e-4 from its
 own float64. So the bound holds for log-probabilities in float32, and for logits in float64.
@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
-OUTPUT = Path(__file__).with_name("export.npz")
+OUTPUT = Path(__file__).parents[2] / "tests" / "golden" / "export.npz"
 TOLERANCE = 2e-4
 ROWS = slice(-20, None)
 TINY = {  # name → variant of llama.npz, encoding

@@ -9,7 +9,7 @@ values, which keeps the file small; biases are not zero and norms lie around one
 of 16 tokens for xPos, instead of 512, lets the decay show in 48 tokens. The loss is the mean of -log p(token t+1).
 
     git clone https://github.com/microsoft/torchscale peers/torchscale       # then check out the commit above
-    python tests/golden/make_longnet.py peers        # 5 s; writes longnet.npz beside this file
+    python tools/golden/make_longnet.py peers        # 5 s; writes tests/golden/longnet.npz
 """
 
 import json
@@ -20,7 +20,7 @@ import numpy as np
 import peer_checkouts
 import torch
 
-OUTPUT = Path(__file__).with_name("longnet.npz")
+OUTPUT = Path(__file__).parents[2] / "tests" / "golden" / "longnet.npz"
 SMALLEST_DIFFERENCE = 0.01
 LENGTH = 48
 SIZES = {

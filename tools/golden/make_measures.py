@@ -5,7 +5,7 @@ Sources, torch 2.15.0 and transformers 5.23.0: rope-profiler 0.1.0 (PyPI) for th
 score. The model of windows and key tokens is the first of `llama.npz`, and so are the tokens.
 
     pip install torch==2.15.0 transformers==5.23.0 numpy && pip install --no-deps rope-profiler==0.1.0
-    python tests/golden/make_measures.py CHECKOUTS      # seconds; CHECKOUTS holds yarn, LongPPL and RULER
+    python tools/golden/make_measures.py CHECKOUTS      # seconds; CHECKOUTS holds yarn, LongPPL and RULER
 """
 
 import importlib.util
@@ -21,7 +21,7 @@ import torch
 import transformers
 from rope_profiler.scores import score_activations
 
-OUTPUT = Path(__file__).with_name("measures.npz")
+OUTPUT = Path(__file__).parents[2] / "tests" / "golden" / "measures.npz"
 HEADS, KEY_HEADS, HEAD_DIM, QUERIES, KEYS, WINDOW = 4, 2, 16, 5, 6, 200
 HEAD_CASES = [
     {"layout": "split_half", "rotary_dim": 16, "base": 100.0, "rope_scale": 1.0},

@@ -4,9 +4,9 @@ Source: llama.cpp b9190 on the CPU, float32 weights and cache, no flash attentio
 gguf 0.19.0. Weights and tokens are those of llama.npz. The keys yarn_ext_factor, yarn_attn_factor, yarn_beta_fast and
 yarn_beta_slow are left out because llama.cpp ignores them in a Llama: its logits are the same bits with and without.
 
-    python tests/golden/make_gguf_rope.py      # 5 s
+    python tools/golden/make_gguf_rope.py      # 5 s
 
-Needs cyllama, gguf and numpy. Writes gguf_rope.npz beside this file.
+Needs cyllama, gguf and numpy. Writes tests/golden/gguf_rope.npz.
 """
 
 import json
@@ -17,7 +17,7 @@ import gguf
 import numpy as np
 from cyllama.llama import llama_cpp
 
-OUTPUT, WEIGHTS = (Path(__file__).with_name(name) for name in ("gguf_rope.npz", "llama.npz"))
+OUTPUT, WEIGHTS = (Path(__file__).parents[2] / "tests" / "golden" / name for name in ("gguf_rope.npz", "llama.npz"))
 HEADS, KEY_HEADS, HEAD_DIM = 4, 2, 16
 SIZES = {
     "llama.vocab_size": 97,

@@ -12,7 +12,7 @@ Sources, named in each case's `source`:
 Frequencies are stored in float32, attention factors in float64.
 
     git clone https://github.com/jquesnelle/yarn && git -C yarn checkout 995db5b
-    python tests/golden/make_frequencies.py --yarn yarn        # 10 s; writes frequencies.npz beside this file
+    python tools/golden/make_frequencies.py --yarn yarn        # 10 s; writes tests/golden/frequencies.npz
 """
 
 import argparse
@@ -29,7 +29,7 @@ import transformers
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
-OUTPUT = Path(__file__).with_name("frequencies.npz")
+OUTPUT = Path(__file__).parents[2] / "tests" / "golden" / "frequencies.npz"
 BASES = (1e4, 1e5, 5e5, 1e6)
 HEAD_DIMS = (16, 64, 128)
 FACTORS = (2.0, 4.0, 8.0, 16.0)
@@ -135,6 +135,8 @@ def hf_longrope_case(*, head_dim, factor, with_factor=True, **rest):
 
 
 class YarnRepository:
+    """The rotary classes of a checkout of jquesnelle/yarn."""
+
     def __init__(self, root):
         self.folder = Path(root) / "scaled_rope"
 

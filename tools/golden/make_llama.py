@@ -8,7 +8,7 @@ from bfloat16 values, which keeps the file small and changes nothing else. Every
 trained length (24 tokens) and one longer (80 tokens against 32); of the longer one every fourth position is kept.
 A fresh model answers each call, because the frequencies of transformers' dynamic type outlive the call that made them.
 
-    python tests/golden/make_llama.py        # 10 s; writes llama.npz beside this file
+    python tools/golden/make_llama.py        # 10 s; writes tests/golden/llama.npz
 """
 
 import itertools
@@ -20,7 +20,7 @@ import numpy as np
 import torch
 import transformers
 
-OUTPUT = Path(__file__).with_name("llama.npz")
+OUTPUT = Path(__file__).parents[2] / "tests" / "golden" / "llama.npz"
 TRAINED_LENGTH = 32
 LONG_ROWS = np.arange(3, 80, 4)
 SMALLEST_DIFFERENCE = 0.01
