@@ -105,15 +105,15 @@ assert train.run(command) == 0
 # %%
 from IPython.display import Image, Markdown, display
 
+from ropelab.reporting.charts.lines import draw_part
+from ropelab.reporting.charts.perplexity import render
 from ropelab.reporting.page import Chart
-from ropelab.reporting.page_figures import figure
 from ropelab.reporting.page_markdown import markdown
-from ropelab.reporting.perplexity_figure import image
 from ropelab.reporting.report import report
 
 page = report([Path(workdir)], ["lex"])
 (chart,) = (part for part in page.sections[-1].parts if isinstance(part, Chart))
-display(Image(image(figure(chart), "png"), width=800))
+display(Image(render(draw_part(chart), "png"), width=800))
 
 # %% [markdown]
 # The table, the paper's own, and what becomes of each claim: `python -m experiments.report --tables=lex` writes this

@@ -94,14 +94,14 @@ from IPython.display import Image, display
 
 from ropelab.attention import BlockwiseCausal, Causal
 from ropelab.evaluation.portrait import portrait, rotary_wavelengths
-from ropelab.reporting.perplexity_figure import image
-from ropelab.reporting.portrait_figure import portrait_figure
+from ropelab.reporting.charts.overview import draw_overview
+from ropelab.reporting.charts.perplexity import render
 
 curves = {name: expected[name] for name in ("RoPE", "xPos")}
 turns = rotary_wavelengths({name: encodings[name] for name in curves}, 64, lengths[-1])
 drawn = portrait(Causal(), curves, {}, turns, num_heads=9, tokens=32, layers=3)
-figure = portrait_figure(**drawn._asdict(), title="Causal()", length=lengths[-1], length_name="length")
-display(Image(image(figure, "png"), width=1000))
+figure = draw_overview(**drawn._asdict(), title="Causal()", length=lengths[-1], length_name="length")
+display(Image(render(figure, "png"), width=1000))
 
 # %% [markdown]
 # ## Measured in a pretrained model
@@ -140,8 +140,8 @@ display(Image(f"{workdir}/portrait.png", width=1000))
 
 # %%
 drawn = portrait(BlockwiseCausal(block=8), curves, {}, turns, num_heads=9, tokens=32, layers=3)
-figure = portrait_figure(**drawn._asdict(), title="BlockwiseCausal(block=8)", length=lengths[-1], length_name="length")
-display(Image(image(figure, "png"), width=1000))
+figure = draw_overview(**drawn._asdict(), title="BlockwiseCausal(block=8)", length=lengths[-1], length_name="length")
+display(Image(render(figure, "png"), width=1000))
 
 # %% [markdown]
 # What it does to R: the distances of one block resolve as at that length, however long the text is.

@@ -137,13 +137,13 @@ nll = {name: np.asarray(lab.nll(text.tokens)) for name, lab in labs.items()}
 from IPython.display import Image
 
 from ropelab.evaluation.protocol import versions
-from ropelab.reporting.perplexity_figure import image, perplexity_figure
+from ropelab.reporting.charts.perplexity import draw_perplexity, render
 
 protocol = f"python_docs, held out, {len(text.tokens)} windows of {length} tokens, no BOS; float32; {versions()}"
-figure = perplexity_figure(
+figure = draw_perplexity(
     nll, trained_length=loaded.config.trained_length, title=f"{model} before and after {steps} steps", protocol=protocol
 )
-display(Image(image(figure, "png"), width=900))
+display(Image(render(figure, "png"), width=900))
 
 # %%
 for name in ("as loaded", "YaRN, after LoRA"):

@@ -33,12 +33,11 @@ from ropelab.evaluation.evals.base import merged
 from ropelab.lab import Lab, load, tokens_of
 from ropelab.models.parameters import fingerprint
 from ropelab.reporting import files
+from ropelab.reporting.charts.heat_maps import draw_heads, draw_scores
+from ropelab.reporting.charts.perplexity import render
 from ropelab.reporting.distance_table import distance, distance_sections
 from ropelab.reporting.evaluation_report import effective_table, evaluation_report
 from ropelab.reporting.evaluation_table import by_length, print_tables
-from ropelab.reporting.head_map import head_map
-from ropelab.reporting.heat_map import heat_map
-from ropelab.reporting.perplexity_figure import image
 
 HELP = {
     "model": "smollm2, a .gguf file, a Hugging Face directory or hub id, or the folder of a training.",
@@ -52,7 +51,7 @@ HELP = {
     "dtype": "Of the parameters and the computation.",
     "seed": "Of everything drawn.",
 }
-FIGURES = {"heatmap": heat_map, "heads": head_map}
+FIGURES = {"heatmap": draw_scores, "heads": draw_heads}
 TITLES = {"heatmap": "By depth and length", "heads": "Every head"}
 
 
@@ -147,7 +146,7 @@ def drawn(workdir: Path, records: list[dict[str, Any]]) -> dict[str, str]:
     found = {name: figure for name, draw in FIGURES.items() if (figure := draw(records)) is not None}
     for name, figure in found.items():
         for kind in ("png", "pdf"):
-            files.write(workdir / f"{name}.{kind}", image(figure, kind))
+            files.write(workdir / f"{name}.{kind}", render(figure, kind))
     return {name: TITLES[name] for name in found}
 
 

@@ -18,8 +18,8 @@ from absl import flags
 from experiments import launch
 from ropelab.evaluation.interpolation import Fit, fit
 from ropelab.reporting import files
+from ropelab.reporting.charts.perplexity import render
 from ropelab.reporting.interpolation_figure import interpolation_figure
-from ropelab.reporting.perplexity_figure import image
 from ropelab.reporting.runs import markdown
 
 EXPLODES, TAMED = 100.0, 10.0  # times: orders of magnitude, because the figure itself is one of rounding
@@ -56,7 +56,7 @@ def act(values: flags.FlagValues, words: list[str], command: str) -> int:
         title=f"PI, figure 2: fit in float64, seed 0, {values.head_dim} dimensions, base {values.base:g}",
     )
     for kind in ("png", "pdf"):
-        files.write(workdir / f"interpolation.{kind}", image(figure, kind))
+        files.write(workdir / f"interpolation.{kind}", render(figure, kind))
     table = markdown(list(rows[0]), [[str(value) for value in one.values()] for one in rows])
     page = [
         "# Interpolation and extrapolation",

@@ -23,10 +23,9 @@ from ropelab.encodings.wrapping import Sharpened
 from ropelab.evaluation.portrait import by_kind, counts_by_head, rotary_wavelengths
 from ropelab.evaluation.resolution import expected_scores
 from ropelab.reporting import files
-from ropelab.reporting.encoding_figure import Curves, encoding_figure
+from ropelab.reporting.charts.gallery import EncodingCurves, draw_encodings, draw_patterns
+from ropelab.reporting.charts.perplexity import render
 from ropelab.reporting.encoding_page import page
-from ropelab.reporting.pattern_figure import pattern_figure
-from ropelab.reporting.perplexity_figure import image
 
 HEAD_DIM, HEADS, TRAINED, LENGTH = 64, 4, 512, 2048  # LENGTH = factor 4
 PAIRS = HEAD_DIM // 2
@@ -120,10 +119,10 @@ def act(values: flags.FlagValues, words: list[str], command: str) -> int:
     for family in families(DRAWN, PICTURES):
         specs = {title: spec for entry in family.entries for title, spec in entry.drawn.items()}
         drawn = [curves(title, parse(spec)) for title, spec in specs.items()]
-        figure = encoding_figure(drawn, rope, trained_length=TRAINED)
-        written.append(files.write(folder / family.picture, image(figure, "png")))
+        figure = draw_encodings(drawn, rope, trained_length=TRAINED)
+        written.append(files.write(folder / family.picture, render(figure, "png")))
     counts = {spec: counts_by_head(attention.parse(spec), HEADS, TOKENS) for spec in PATTERNS}
-    written.append(files.write(folder / "patterns.png", image(pattern_figure(counts), "png")))
+    written.append(files.write(folder / "patterns.png", render(draw_patterns(counts), "png")))
     print(f"written: {', '.join(map(str, written))}")
     return 0
 
@@ -133,16 +132,16 @@ def encodings_page() -> str:
     return page(families(DRAWN, PICTURES), list(fields(Rotary)), introduction=INTRODUCTION, shown=SHOWN)
 
 
-def curves(title: str, encoding: Encoding) -> Curves:
+def curves(title: str, encoding: Encoding) -> EncodingCurves:
     """What there is to draw of an encoding."""
     if encoding.adds_to_input:
-        return Curves(title, inner_products(encoding)[None])
+        return EncodingCurves(title, inner_products(encoding)[None])
     kinds = by_kind({title: encoding}).values()
     distances = np.arange(LENGTH)
     each = [expected_scores(kind, HEAD_DIM, distances, length=LENGTH, num_heads=HEADS).each for kind in kinds]
     wavelengths = rotary_wavelengths({title: next(iter(kinds))}, HEAD_DIM, LENGTH)
     factors = sharpness(encoding) if isinstance(encoding, Sharpened) else None
-    return Curves(title, distinct(np.concatenate(each)), wavelengths.get(title), factors)
+    return EncodingCurves(title, distinct(np.concatenate(each)), wavelengths.get(title), factors)
 
 
 def sharpness(encoding: Sharpened) -> np.ndarray:

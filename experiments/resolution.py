@@ -26,7 +26,7 @@ from ropelab.evaluation.resolution import attention_resolution, expected_scores
 from ropelab.evaluation.taps import record
 from ropelab.lab import Lab, load
 from ropelab.reporting import files
-from ropelab.reporting.perplexity_figure import image
+from ropelab.reporting.charts.perplexity import render
 from ropelab.reporting.resolution_report import Curves, resolution_figure, resolution_report
 from ropelab.reporting.runs import finished, names
 from ropelab.training.plan import Plan
@@ -122,7 +122,7 @@ def write(workdir: Path, found: dict[str, Measured], trained: int, command: str)
     files.write_jsonl(workdir / "resolution.jsonl", records)
     files.write(workdir / "resolution.md", text)
     figure = resolution_figure(scores, expected, trained, records[0]["protocol"])
-    files.write(workdir / "resolution.png", image(figure, "png"))
+    files.write(workdir / "resolution.png", render(figure, "png"))
     curves = scores | {f"{name}.expected": s_n for name, s_n in expected.items()}
     np.savez_compressed(workdir / "resolution.npz", **cast(dict[str, Any], curves))
     print(page)

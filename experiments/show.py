@@ -46,9 +46,8 @@ from ropelab.evaluation.resolution import refuse_added
 from ropelab.lab import Lab, load, tokens_of
 from ropelab.models.parameters import fingerprint
 from ropelab.reporting import files
-from ropelab.reporting.perplexity_figure import image
-from ropelab.reporting.portrait_figure import portrait_figure
-from ropelab.reporting.portrait_files import NUMBERS, write_numbers
+from ropelab.reporting.charts.overview import DATA_FILES, draw_overview, write_overview_data
+from ropelab.reporting.charts.perplexity import render
 from ropelab.reporting.resolution_table import print_resolutions
 
 HELP = {
@@ -65,7 +64,7 @@ HELP = {
     "sinks": "Tokens at the beginning whose keys are not measured.",
     "lengths": "Lengths of text whose attention resolution is printed.",
 }
-OUTPUTS = ("portrait.png", "portrait.pdf", *NUMBERS, "measured.npz", "settings.json")
+OUTPUTS = ("portrait.png", "portrait.pdf", *DATA_FILES, "measured.npz", "settings.json")
 
 
 class Asked(NamedTuple):
@@ -113,7 +112,7 @@ def show(values: flags.FlagValues, words: list[str], command: str) -> int:
     )
     rows = resolutions(expected, measured, asked.protocol)
     means = {way: means_of(curves) for way, curves in ((EXPECTED, expected), (MEASURED, measured))}
-    write_numbers(workdir, drawn.counts_NTT, drawn.reach_TT, means, drawn.wavelengths, rows)
+    write_overview_data(workdir, drawn.counts_NTT, drawn.reach_TT, means, drawn.wavelengths, rows)
     if measured:
         files.write(workdir / "measured.npz", archive(measured))
     write_figure(workdir, drawn, asked, values.model)
@@ -193,7 +192,7 @@ def measured_with_progress(asked: Asked) -> Curves:
 def write_figure(workdir: Path, drawn: Portrait, asked: Asked, model: str | None) -> None:
     config = next(iter(asked.labs.values())).config if asked.labs else None
     trained = config.trained_length if config else 0
-    figure = portrait_figure(
+    figure = draw_overview(
         **drawn._asdict(),
         title=f"{asked.pattern!r}" + (f" in {model}" if model else ""),
         length=trained or min(asked.lengths),
@@ -201,7 +200,7 @@ def write_figure(workdir: Path, drawn: Portrait, asked: Asked, model: str | None
         protocol=asked.protocol,
     )
     for kind in ("png", "pdf"):
-        files.write(workdir / f"portrait.{kind}", image(figure, kind))
+        files.write(workdir / f"portrait.{kind}", render(figure, kind))
 
 
 def archive(measured: Curves) -> bytes:

@@ -40,7 +40,7 @@ from ropelab.evaluation.study import Measured, Pass, measure, plan, records
 from ropelab.lab import Lab, load, tokens_of
 from ropelab.models.parameters import fingerprint
 from ropelab.reporting import files
-from ropelab.reporting.perplexity_figure import image, perplexity_figure
+from ropelab.reporting.charts.perplexity import draw_perplexity, render
 from ropelab.reporting.perplexity_table import print_tables
 from ropelab.reporting.swap_report import swap_report, verdict
 
@@ -199,13 +199,13 @@ def write_data(workdir: Path, measured: list[Measured], protocol: Protocol) -> N
 
 def drawn(measured: list[Measured], protocol: Protocol, trained_length: int) -> dict[str, bytes]:
     """Perplexity against position at the longest length, by kind of file."""
-    figure = perplexity_figure(
+    figure = draw_perplexity(
         {one.arm.name: one.nll for one in measured if one.length == protocol.stride},
         trained_length=trained_length,
         title=f"{protocol.model} on {protocol.text}, {protocol.stride} tokens",
         protocol=protocol.line(),
     )
-    return {kind: image(figure, kind) for kind in ("png", "pdf")}
+    return {kind: render(figure, kind) for kind in ("png", "pdf")}
 
 
 def run(argv: Sequence[str] | None = None) -> int:

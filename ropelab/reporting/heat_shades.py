@@ -4,7 +4,7 @@ import math
 
 from matplotlib import colormaps
 
-from ropelab.reporting.heat_map import COLOURS
+from ropelab.reporting.charts.heat_maps import SHADES
 
 LEVELS = 20
 EVEN = math.sqrt(1.05 * 0.05) - 0.05  # luminance on which black and white are read equally well
@@ -23,7 +23,7 @@ def classes() -> str:
 
 
 def levels(level: int) -> tuple[float, float, float]:
-    red, green, blue, _ = colormaps[COLOURS](level / LEVELS)
+    red, green, blue, _ = colormaps[SHADES](level / LEVELS)
     return float(red), float(green), float(blue)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from ropelab.reporting.perplexity_figure import COLOURS
+from ropelab.reporting.charts.perplexity import COLOURS
 
 ZOOM = 12  # whole distances of the last panel
 

@@ -3,14 +3,14 @@
 import os
 from pathlib import Path
 
+from ropelab.reporting.charts.lines import draw_part
+from ropelab.reporting.charts.perplexity import render
 from ropelab.reporting.files import write
 from ropelab.reporting.page import Chart, Heat, Page, Part, Table
 from ropelab.reporting.page_data import as_csv, as_parquet, libraries
-from ropelab.reporting.page_figures import figure
 from ropelab.reporting.page_html import html
 from ropelab.reporting.page_markdown import markdown
 from ropelab.reporting.page_outline import outline
-from ropelab.reporting.perplexity_figure import image
 
 
 def write_page(page: Page, folder: Path, *, name: str = "report") -> list[Path]:
@@ -38,7 +38,7 @@ def write_markdown(page: Page, path: Path, figures: Path) -> list[Path]:
     images: dict[str, Path] = {}
     for slug, part in outline(page).parts():
         if isinstance(part, Chart | Heat):
-            images[slug] = write(figures / f"{slug}.png", image(figure(part), "png"))
+            images[slug] = write(figures / f"{slug}.png", render(draw_part(part), "png"))
     links = {slug: Path(os.path.relpath(target, path.parent)).as_posix() for slug, target in images.items()}
     return [write(path, markdown(page, links)), *images.values()]
 
@@ -47,8 +47,8 @@ def write_part(part: Part, slug: str, folder: Path) -> list[Path]:
     """The figure of a part, if it has one, and its data."""
     made: list[Path] = []
     if isinstance(part, Chart | Heat):
-        drawing = figure(part)
-        made += [write(folder / "figures" / f"{slug}.{kind}", image(drawing, kind)) for kind in ("png", "pdf")]
+        drawing = draw_part(part)
+        made += [write(folder / "figures" / f"{slug}.{kind}", render(drawing, kind)) for kind in ("png", "pdf")]
     if isinstance(part, Table | Chart | Heat):
         made.append(write(folder / "data" / f"{slug}.csv", as_csv(part)))
         made.append(write(folder / "data" / f"{slug}.parquet", as_parquet(part)))

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ropelab.reporting import intervals
-from ropelab.reporting.perplexity_figure import COLOURS, mark
+from ropelab.reporting.charts.perplexity import COLOURS, mark_length
 from ropelab.reporting.runs import markdown
 
 Record = Mapping[str, Any]
@@ -119,7 +119,7 @@ def resolution_figure(measured: Curves, expected: Curves, trained: int, protocol
     panels[1].set(title="expected with q = k = 1, less its value at 0")
     for axes in panels:
         axes.set_xlabel("distance (tokens)")
-        mark(axes, trained)
+        mark_length(axes, trained)
     parts[0].legend(*panels[0].get_legend_handles_labels(), loc="outside lower left", ncols=5, frameon=False)
     parts[1].text(0.01, 0.5, "\n".join(textwrap.wrap(protocol, 170)), fontsize=7, va="center", color="#666666")
     return figure

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from ropelab.reporting import grid
+from ropelab.reporting.charts.perplexity import average_windows
 from ropelab.reporting.numbers import perplexity
 from ropelab.reporting.page import Cell, Chart, Part, Point, Section, Series, Table, code
-from ropelab.reporting.perplexity_figure import averaged
 from ropelab.reporting.readings import Number, Readings
 from ropelab.reporting.schema import REMEDY, read_arrays, read_csv, read_receipts
 from ropelab.reporting.swap_report import verdict
@@ -108,7 +108,7 @@ def position_chart(roots: Sequence[Path], arms: Sequence[str]) -> Chart:
     for name, values in nll.items():
         arm, _, length = name.rpartition(" @ ")
         if int(length) == longest:
-            points = [Point(float(x), float(y)) for x, y in zip(*averaged(values, window), strict=True)]
+            points = [Point(float(x), float(y)) for x, y in zip(*average_windows(values, window), strict=True)]
             series.append(Series(code(arm), points))
     trained = trained_length(roots[0])
     marks = ((trained, f"trained on {trained}"),) if trained and trained < longest else ()

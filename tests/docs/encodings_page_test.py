@@ -10,9 +10,9 @@ from experiments import pages
 from experiments.described import entry, explained, families
 from ropelab import attention
 from ropelab.encodings import ALL, NoPE, RoPE, YaRN, parse
-from ropelab.reporting.encoding_figure import encoding_figure
+from ropelab.reporting.charts.gallery import draw_encodings
+from ropelab.reporting.charts.perplexity import render
 from ropelab.reporting.encoding_page import marked_down
-from ropelab.reporting.perplexity_figure import image
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -82,4 +82,4 @@ def test_curves_are_drawn_without_a_complaint():
         warnings.simplefilter("error")
         # matplotlib calls old names of a newer pyparsing
         warnings.filterwarnings("ignore", category=DeprecationWarning, module="matplotlib|pyparsing")
-        assert image(encoding_figure(drawn, drawn[1], trained_length=512), "png").startswith(b"\x89PNG")
+        assert render(draw_encodings(drawn, drawn[1], trained_length=512), "png").startswith(b"\x89PNG")

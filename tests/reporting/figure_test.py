@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from ropelab.reporting.perplexity_figure import averaged, image, perplexity_figure
+from ropelab.reporting.charts.perplexity import average_windows, draw_perplexity, render
 from tests.reporting.samples import ARMS, PROTOCOL
 
 NLL = {arm: np.full((2, 479), level, np.float32) for arm, level in zip(ARMS, (9.0, 2.5, 2.4), strict=True)}
 
 
 def drawn(trained_length: int = 32, **nll: np.ndarray) -> Figure:
-    return perplexity_figure(nll or NLL, trained_length=trained_length, title="tiny on noise", protocol=PROTOCOL)
+    return draw_perplexity(nll or NLL, trained_length=trained_length, title="tiny on noise", protocol=PROTOCOL)
 
 
 def test_every_arm_is_a_line_at_its_perplexity() -> None:
@@ -47,20 +47,20 @@ def test_the_trained_length_is_marked_where_it_lies_within(trained_length: int, 
 def test_points_stand_in_the_middle_of_what_they_average() -> None:
     """Entry t is the loss of position t + 1: the first four are positions 1 to 4, their middle 3 in a cell each."""
     nll = np.log(np.asarray([[1, 1, 1, 1, 4, 4, 4, 4, 9], [1, 1, 1, 1, 1, 1, 1, 1, 9]], np.float64))
-    positions, perplexity = averaged(nll, 4)
+    positions, perplexity = average_windows(nll, 4)
     np.testing.assert_allclose(positions, [3, 7])
     np.testing.assert_allclose(perplexity, [1, 2])
 
 
 def test_a_text_shorter_than_a_window_is_one_point() -> None:
-    positions, perplexity = averaged(np.zeros((1, 5)), 512)
+    positions, perplexity = average_windows(np.zeros((1, 5)), 512)
     np.testing.assert_allclose((positions, perplexity), ([3.5], [1.0]))
     assert drawn(short=np.zeros((1, 1), np.float32)).axes
 
 
 def test_pictures_are_pictures() -> None:
     figure = drawn()
-    png, pdf = image(figure, "png"), image(figure, "pdf")
+    png, pdf = render(figure, "png"), render(figure, "pdf")
     assert png.startswith(b"\x89PNG\r\n\x1a\n")
     assert png.rstrip().endswith(b"IEND\xaeB`\x82")
     width, height = (int.from_bytes(png[at : at + 4], "big") for at in (16, 20))
@@ -70,7 +70,7 @@ def test_pictures_are_pictures() -> None:
 
 def test_a_long_title_is_not_cut_off():
     title = "smollm2 = SmolLM2-135M-Instruct, Q4_1 GGUF, computed in float32 on python-reference, 12288 tokens"
-    figure = perplexity_figure({"unchanged": np.ones((1, 64))}, trained_length=32, title=title, protocol="p")
+    figure = draw_perplexity({"unchanged": np.ones((1, 64))}, trained_length=32, title=title, protocol="p")
     figure.canvas.draw()
     text = next(axes.title if axes.title.get_text() else axes._left_title for axes in figure.axes)
     assert text.get_text().replace("\n", " ") == title

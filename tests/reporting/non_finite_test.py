@@ -10,11 +10,11 @@ from rich.console import Console
 from experiments import train
 from experiments.sweeps import live
 from ropelab.reporting import files, grid
+from ropelab.reporting.charts.perplexity import draw_perplexity, render
 from ropelab.reporting.claims import Claim, below, judged
 from ropelab.reporting.numbers import log_ratio, number, perplexity
 from ropelab.reporting.page import Chart, Table
 from ropelab.reporting.page_files import write_page
-from ropelab.reporting.perplexity_figure import image, perplexity_figure
 from ropelab.reporting.readings import Number
 from ropelab.reporting.report import report
 from ropelab.reporting.runs import read_rows, rows
@@ -82,8 +82,8 @@ def test_an_evaluation_of_such_a_model(tmp_path):
 def test_the_figure_of_a_swap(values):
     nll = {"a": np.full((1, 63), values), "b": np.ones((1, 63))}
     for shown in (nll, {"a": nll["a"]}):
-        figure = perplexity_figure(shown, trained_length=8, title="T", protocol="")
-        assert image(figure, "png").startswith(b"\x89PNG")
+        figure = draw_perplexity(shown, trained_length=8, title="T", protocol="")
+        assert render(figure, "png").startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize("values", [(NAN, 2.0), (INF, 2.0), (1.0, NAN), (INF, INF)])

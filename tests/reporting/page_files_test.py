@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from ropelab.reporting.charts.lines import draw_chart, draw_heat, draw_part
 from ropelab.reporting.page import Chart, Facts, Heat, Page, Point, Section, Series
-from ropelab.reporting.page_figures import chart_figure, figure, heat_figure
 from ropelab.reporting.page_files import write_markdown, write_page
 from ropelab.reporting.page_outline import outline
 from tests.reporting.html_tree import parsed
@@ -55,7 +55,7 @@ def test_a_name_is_short_and_says_where_it_lies():
 
 
 def test_a_figure_has_the_lines_axes_and_note_of_its_chart():
-    drawn = chart_figure(positions())
+    drawn = draw_chart(positions())
     (axes,) = drawn.axes
     assert [line.get_label() for line in axes.get_lines()[:4]] == [line.name for line in positions().series]
     assert axes.get_title(loc="left") == "Perplexity by position"
@@ -67,13 +67,13 @@ def test_a_figure_has_the_lines_axes_and_note_of_its_chart():
 
 
 def test_a_figure_has_the_band_of_each_line():
-    (axes,) = chart_figure(bands()).axes
+    (axes,) = draw_chart(bands()).axes
     assert len(axes.collections) == 6
     assert [line.get_linestyle() for line in axes.get_lines()[:6]] == ["-", "-", "--", "-", "-", "--"]
 
 
 def test_a_heat_map_has_its_values_and_a_scale():
-    axes, bar = heat_figure(heat()).axes
+    axes, bar = draw_heat(heat()).axes
     assert [text.get_text() for text in axes.texts][12:15] == ["0.55", "0.31", "–"]
     assert bar.get_ylim() == (0, 1)
 
@@ -89,4 +89,4 @@ EMPTY = [
 
 @pytest.mark.parametrize("part", [*EMPTY, hostile(bands()), hostile(heat())], ids=lambda part: type(part).__name__)
 def test_what_is_empty_or_hostile_is_drawn_too(part, tmp_path):
-    figure(part).savefig(tmp_path / "figure.png")
+    draw_part(part).savefig(tmp_path / "figure.png")

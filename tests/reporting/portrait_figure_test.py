@@ -7,8 +7,8 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ropelab.reporting.perplexity_figure import image
-from ropelab.reporting.portrait_figure import ARMS, MOST_HEADS, alike, look, named_heads, portrait_figure
+from ropelab.reporting.charts.overview import ARMS, MOST_HEADS, draw_overview, group_heads_alike, line_style, name_heads
+from ropelab.reporting.charts.perplexity import render
 from ropelab.reporting.resolution_table import layout
 
 COUNTS = np.tril(np.ones((4, 6, 6), int))
@@ -32,7 +32,7 @@ def drawn(**changes: Any) -> Figure:
         "length": 32,
         "protocol": PROTOCOL,
     }
-    return portrait_figure(**(given | changes))
+    return draw_overview(**(given | changes))
 
 
 def titled(figure: Figure) -> dict[str, Axes]:
@@ -40,7 +40,7 @@ def titled(figure: Figure) -> dict[str, Axes]:
 
 
 def test_heads_that_see_the_same_share_a_square() -> None:
-    assert alike(COUNTS) == [(0, 2), (1, 3)]
+    assert group_heads_alike(COUNTS) == [(0, 2), (1, 3)]
     axes = titled(drawn())
     for name, head in (("heads 0, 2", 0), ("heads 1, 3", 1)):
         (picture,) = axes[name].images
@@ -60,7 +60,7 @@ def test_what_is_seen_more_often_is_darker() -> None:
     [((3,), 4, "head 3"), ((0, 1), 2, "all 2 heads"), (tuple(range(0, 14, 2)), 14, "heads 0, 2, 4, 6, 8, …")],
 )
 def test_heads_are_named(heads: tuple[int, ...], of: int, said: str) -> None:
-    assert named_heads(heads, of) == said
+    assert name_heads(heads, of) == said
 
 
 def test_too_many_kinds_of_head_say_so() -> None:
@@ -101,7 +101,7 @@ def test_an_encoding_has_one_colour_everywhere() -> None:
     assert colours == {"near": ARMS[0], "far": ARMS[1]}
     (measured,) = titled(figure)["D  Measured score, mean of layers and heads"].get_lines()
     assert measured.get_color() == ARMS[1]
-    assert len({tuple(look(n).values()) for n in range(18)}) == 18
+    assert len({tuple(line_style(n).values()) for n in range(18)}) == 18
 
 
 def test_scores_stand_at_their_distance() -> None:
@@ -142,8 +142,8 @@ def test_the_protocol_and_the_title_are_part_of_the_picture() -> None:
     figure = drawn()
     assert PROTOCOL in written(figure)
     assert figure.get_suptitle() == "a pattern"
-    assert image(figure, "png").startswith(b"\x89PNG")
-    assert image(figure, "pdf").startswith(b"%PDF-")
+    assert render(figure, "png").startswith(b"\x89PNG")
+    assert render(figure, "pdf").startswith(b"%PDF-")
 
 
 def test_the_table_has_a_row_for_an_encoding_and_a_column_for_a_length() -> None:

@@ -1,21 +1,23 @@
 """One picture for a family of encodings: the score against distance, and below it what turns or sharpens."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
-from ropelab.reporting.portrait_figure import NO_WEIGHT, QUIET, plain
+from ropelab.reporting.charts.overview import NO_WEIGHT, QUIET, draw_square, group_heads_alike, name_heads, style_axes
 
-COLUMNS = 4
+ENCODING_COLUMNS = 4
 WIDTH, SCORES, BELOW = 3.0, 2.1, 1.75  # inches of a panel
 COLOUR, GREY = "#0072b2", "#b8b8b8"
 
 
-class Curves(NamedTuple):
+class EncodingCurves(NamedTuple):
     """One encoding.
 
     Attributes:
@@ -31,7 +33,7 @@ class Curves(NamedTuple):
     factors_T: np.ndarray | None = None
 
 
-def encoding_figure(drawn: Sequence[Curves], rope: Curves, *, trained_length: int) -> Figure:
+def draw_encodings(drawn: Sequence[EncodingCurves], rope: EncodingCurves, *, trained_length: int) -> Figure:
     """A panel for each encoding, RoPE in grey behind it if any of the family rotates.
 
     Below stand the factors on queries where there are some, else wavelengths, if any are not RoPE's.
@@ -39,8 +41,8 @@ def encoding_figure(drawn: Sequence[Curves], rope: Curves, *, trained_length: in
     Args:
         trained_length: a dotted line in every panel.
     """
-    columns, rotates = min(COLUMNS, len(drawn)), any(one.wavelengths_R is not None for one in drawn)
-    below = has_below(drawn, rope)
+    columns, rotates = min(ENCODING_COLUMNS, len(drawn)), any(one.wavelengths_R is not None for one in drawn)
+    below = _has_second_row(drawn, rope)
     heights = ([SCORES, BELOW] if below else [SCORES]) * -(-len(drawn) // columns)
     figure = Figure(figsize=(WIDTH * columns, sum(heights)), layout="constrained")
     panels: Any = figure.subplots(len(heights), columns, squeeze=False, height_ratios=heights)
@@ -48,33 +50,33 @@ def encoding_figure(drawn: Sequence[Curves], rope: Curves, *, trained_length: in
         axes.set_axis_off()
     for n, one in enumerate(drawn):
         row, column = (2 if below else 1) * (n // columns), n % columns
-        draw_scores(panels[row, column], one, rope if rotates else None, trained_length)
+        _draw_encoding_scores(panels[row, column], one, rope if rotates else None, trained_length)
         if below and one.factors_T is not None:
-            draw_factors(panels[row + 1, column], one.factors_T, trained_length)
+            _draw_factors(panels[row + 1, column], one.factors_T, trained_length)
         elif below and one.wavelengths_R is not None and rope.wavelengths_R is not None:
-            draw_wavelengths(panels[row + 1, column], one.wavelengths_R, rope.wavelengths_R, trained_length)
+            _draw_encoding_wavelengths(panels[row + 1, column], one.wavelengths_R, rope.wavelengths_R, trained_length)
     return figure
 
 
-def has_below(drawn: Sequence[Curves], rope: Curves) -> bool:
+def _has_second_row(drawn: Sequence[EncodingCurves], rope: EncodingCurves) -> bool:
     """Whether there is anything to see below: a factor, RoPE's own wavelengths by themselves, or any others."""
     turning = [one for one in drawn if one.wavelengths_R is not None]
-    others = any(one.title == rope.title or not same(one.wavelengths_R, rope.wavelengths_R) for one in turning)
+    others = any(one.title == rope.title or not _is_same(one.wavelengths_R, rope.wavelengths_R) for one in turning)
     return others or any(one.factors_T is not None for one in drawn)
 
 
-def same(own_R: np.ndarray | None, rope_R: np.ndarray | None) -> bool:
+def _is_same(own_R: np.ndarray | None, rope_R: np.ndarray | None) -> bool:
     return own_R is not None and rope_R is not None and own_R.shape == rope_R.shape and bool(np.allclose(own_R, rope_R))
 
 
-def draw_scores(axes: Axes, one: Curves, rope: Curves | None, trained_length: int) -> None:
+def _draw_encoding_scores(axes: Axes, one: EncodingCurves, rope: EncodingCurves | None, trained_length: int) -> None:
     """Every row of the scores, what is too low to matter cut off."""
-    begin(axes, "distance (tokens)", "score")
+    _start_panel(axes, "distance (tokens)", "score")
     behind = [rope.scores_Mn[0]] if rope is not None and rope.title != one.title else []
     for s_n in behind:
         axes.plot(s_n, color=GREY, linewidth=0.5)
     rows = len(one.scores_Mn)
-    for s_n, colour in zip(one.scores_Mn, shades(rows), strict=True):
+    for s_n, colour in zip(one.scores_Mn, _shades(rows), strict=True):
         axes.plot(s_n, color=colour, linewidth=0.6 if rows == 1 else 1.1)
     every = np.concatenate([one.scores_Mn.ravel(), *behind])
     if every.min() < every.max() - NO_WEIGHT:
@@ -84,14 +86,14 @@ def draw_scores(axes: Axes, one: Curves, rope: Curves | None, trained_length: in
     axes.set_title(one.title, loc="left", fontsize=9)
 
 
-def shades(rows: int) -> list[Any]:
+def _shades(rows: int) -> list[Any]:
     """One blue, or light to dark for several rows."""
     return [COLOUR] if rows == 1 else [colormaps["Blues"](x) for x in np.linspace(0.4, 1.0, rows)]
 
 
-def draw_wavelengths(axes: Axes, own_R: np.ndarray, rope_R: np.ndarray, trained_length: int) -> None:
+def _draw_encoding_wavelengths(axes: Axes, own_R: np.ndarray, rope_R: np.ndarray, trained_length: int) -> None:
     """Beside RoPE's; pairs at rest stand on the upper edge."""
-    begin(axes, "rotary pair, fastest to slowest", "tokens to a turn")
+    _start_panel(axes, "rotary pair, fastest to slowest", "tokens to a turn")
     place_R, rest_R = np.linspace(0, 1, len(own_R)), ~np.isfinite(own_R)
     top = 20 * max(rope_R.max(), own_R[~rest_R].max())
     axes.plot(np.linspace(0, 1, len(rope_R)), rope_R, "o", color=GREY, markersize=2.5)
@@ -104,16 +106,52 @@ def draw_wavelengths(axes: Axes, own_R: np.ndarray, rope_R: np.ndarray, trained_
     axes.set_xticks([])
 
 
-def draw_factors(axes: Axes, factors_T: np.ndarray, trained_length: int) -> None:
+def _draw_factors(axes: Axes, factors_T: np.ndarray, trained_length: int) -> None:
     """What each query is multiplied by."""
-    begin(axes, "position of the query", "factor on the query")
+    _start_panel(axes, "position of the query", "factor on the query")
     axes.plot(factors_T, color=COLOUR, linewidth=1.2)
     axes.axvline(trained_length, color=QUIET, linewidth=0.8, linestyle=":")
     axes.set_xlim(0, len(factors_T))
 
 
-def begin(axes: Axes, across: str, up: str) -> None:
+def _start_panel(axes: Axes, across: str, up: str) -> None:
     axes.set_axis_on()
     axes.set_xlabel(across, fontsize=7)
     axes.set_ylabel(up, fontsize=7)
-    plain(axes)
+    style_axes(axes)
+
+
+# All patterns in one picture: a square for each kind of head, how often a query sees a key.
+
+COLUMNS, SIDE = 5, 2.4  # squares in a row, and inches of one
+
+
+def draw_patterns(counts: Mapping[str, np.ndarray]) -> Figure:
+    """A square for each kind of head of each pattern.
+
+    Args:
+        counts: n_NTT of each pattern, by the spec that stands above its squares.
+    """
+    squares = [(spec, heads, n_NTT) for spec, n_NTT in counts.items() for heads in group_heads_alike(n_NTT)]
+    most = max(int(n_NTT.max()) for n_NTT in counts.values())
+    colours = ListedColormap(["#ffffff", *(colormaps["Blues"](x) for x in np.linspace(0.45, 1.0, most))])
+    rows = len(squares) // COLUMNS + 1  # the last place is the legend's
+    figure = Figure(figsize=(SIDE * COLUMNS, (SIDE + 0.5) * rows), layout="constrained")
+    panels: Any = figure.subplots(rows, COLUMNS, squeeze=False)
+    for axes, (spec, heads, n_NTT) in zip(panels.flat, squares, strict=False):
+        draw_square(axes, n_NTT[heads[0]], colours, 0, most)
+        axes.set_title(pattern_title(spec, heads, len(n_NTT)), fontsize=8, loc="left")
+        axes.set(xlabel="key", ylabel="query")
+    for axes in panels.flat[len(squares) :]:
+        axes.set_axis_off()
+    names = ["seen once", "twice", *(f"{n} times" for n in range(3, most + 1))][:most]
+    patches = [Patch(color=colours(n), label=name) for n, name in enumerate(names, 1)]
+    panels.flat[-1].legend(handles=patches, loc="center", frameon=False, fontsize=9)
+    return figure
+
+
+def pattern_title(spec: str, heads: Sequence[int], num_heads: int) -> str:
+    """The name of a pattern, its fields below, and which heads where they differ."""
+    name, _, fields = spec.partition("(")
+    which = "" if len(heads) == num_heads else f", {name_heads(heads, num_heads)}"
+    return f"{name}{which}\n{fields.removesuffix(')')}"

@@ -10,9 +10,9 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
 from ropelab.reporting.axis import Axis, labels
 from ropelab.reporting.chart_lines import Style, axes, marked, runs, styles
-from ropelab.reporting.heat_map import COLOURS as SHADES
+from ropelab.reporting.charts.heat_maps import SHADES as SHADES
+from ropelab.reporting.charts.perplexity import COLOURS
 from ropelab.reporting.page import Chart, Heat, Series, uncoded
-from ropelab.reporting.perplexity_figure import COLOURS
 
 LINES = (*COLOURS[2:], *COLOURS[:2])
 WIDTH = 8.0  # inches
@@ -21,12 +21,12 @@ BRIGHT = 0.45  # of 1, from which a shade is written on in black
 WRITTEN = 16  # columns up to which the values are written into a heat map
 
 
-def figure(part: Chart | Heat) -> Figure:
+def draw_part(part: Chart | Heat) -> Figure:
     """The part with its title above it and its note underneath."""
-    return chart_figure(part) if isinstance(part, Chart) else heat_figure(part)
+    return draw_chart(part) if isinstance(part, Chart) else draw_heat(part)
 
 
-def chart_figure(chart: Chart) -> Figure:
+def draw_chart(chart: Chart) -> Figure:
     names = [wrapped(line.name, 56, most=3) for line in chart.series]
     deepest = max((name.count("\n") + 1 for name in names), default=0)
     drawing, plot = framed(chart.title, chart.note, 4.6 + 0.17 * deepest * ((len(names) + 1) // 2))
@@ -103,7 +103,7 @@ def mark(plot: Axes, at: float, what: str, row: int, *, before: bool) -> None:
     plot.annotate(text, place, xycoords=("data", "axes fraction"), va="top", ha=side, fontsize=8, color=GREY)
 
 
-def heat_figure(heat: Heat) -> Figure:
+def draw_heat(heat: Heat) -> Figure:
     values = np.asarray([[np.nan if v is None else v for v in row] for row in heat.values], np.float64)
     values = values.reshape(len(heat.rows), len(heat.columns))
     drawing, plot = framed(heat.title, heat.note, 1.4 + 0.32 * max(len(heat.rows), 3))

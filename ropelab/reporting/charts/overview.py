@@ -3,6 +3,7 @@
 import math
 import textwrap
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,8 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MultipleLocator
 
-from ropelab.reporting.perplexity_figure import COLOURS
+from ropelab.reporting import files
+from ropelab.reporting.charts.perplexity import COLOURS
 
 ARMS = COLOURS[2:]  # black and grey are the unchanged model's elsewhere
 STYLES = ("-", "--", ":")
@@ -24,7 +26,7 @@ NO_WEIGHT = 16  # a key whose score is so far below another's gets e^-16, a ten-
 Curves = Mapping[str, np.ndarray]
 
 
-def portrait_figure(
+def draw_overview(
     counts_NTT: np.ndarray,
     reach_TT: np.ndarray,
     layers: int,
@@ -47,7 +49,7 @@ def portrait_figure(
         wavelengths: of the rotary pairs of each encoding, in tokens.
         length: a line among the wavelengths, with its name; 0 for none.
     """
-    taller = 4 if len(alike(counts_NTT)) > MOST_IN_A_ROW else 0
+    taller = 4 if len(group_heads_alike(counts_NTT)) > MOST_IN_A_ROW else 0
     figure = Figure(figsize=(12, 8 + 0.36 * taller), layout="constrained")
     parts: Any = figure.subfigures(3, 1, height_ratios=(11 + taller, 10, 1.3), hspace=0.02)
     above, below, foot = parts
@@ -61,7 +63,7 @@ def portrait_figure(
     return figure
 
 
-def alike(counts_NTT: np.ndarray) -> list[tuple[int, ...]]:
+def group_heads_alike(counts_NTT: np.ndarray) -> list[tuple[int, ...]]:
     """The heads that see the same, together."""
     groups: dict[bytes, list[int]] = {}
     for head, counts_TT in enumerate(counts_NTT):
@@ -71,15 +73,15 @@ def alike(counts_NTT: np.ndarray) -> list[tuple[int, ...]]:
 
 def draw_counts(part: SubFigure, counts_NTT: np.ndarray) -> None:
     """One square for each kind of head."""
-    kinds = alike(counts_NTT)
+    kinds = group_heads_alike(counts_NTT)
     shown = kinds[:MOST_HEADS]
     rows = 1 if len(shown) <= MOST_IN_A_ROW else 2
     squares: Any = part.subplots(rows, -(-len(shown) // rows), squeeze=False, sharex=True, sharey=True)
     most = int(counts_NTT.max(initial=1))
     colours = ListedColormap(["#ffffff", *(colormaps["Blues"](x) for x in np.linspace(0.35, 1.0, most))])
     for axes, heads in zip(squares.flat, shown, strict=False):
-        square(axes, counts_NTT[heads[0]], colours, 0, most)
-        axes.set_title(named_heads(heads, len(counts_NTT)), fontsize=8)
+        draw_square(axes, counts_NTT[heads[0]], colours, 0, most)
+        axes.set_title(name_heads(heads, len(counts_NTT)), fontsize=8)
         axes.label_outer()
     for axes in squares.flat[len(shown) :]:
         axes.set_axis_off()
@@ -90,14 +92,14 @@ def draw_counts(part: SubFigure, counts_NTT: np.ndarray) -> None:
     part.legend(handles=patches, loc="outside lower center", ncols=min(most, 6), frameon=False, fontsize=8)
 
 
-def named_heads(heads: Sequence[int], num_heads: int) -> str:
+def name_heads(heads: Sequence[int], num_heads: int) -> str:
     if len(heads) == num_heads:
         return f"all {num_heads} heads"
     word = "head" if len(heads) == 1 else "heads"
     return f"{word} {', '.join(map(str, heads[:5]))}{', …' if len(heads) > 5 else ''}"
 
 
-def square(axes: Axes, values_TT: np.ndarray, colours: ListedColormap, low: int, high: int) -> None:
+def draw_square(axes: Axes, values_TT: np.ndarray, colours: ListedColormap, low: int, high: int) -> None:
     """Whole numbers, queries from top to bottom and keys from left to right."""
     norm = BoundaryNorm(np.arange(low, high + 2) - 0.5, colours.N)
     # cells smaller than a pixel are blended: picked one by one they make patterns that are not there
@@ -115,7 +117,7 @@ def draw_reach(part: SubFigure, reach_TT: np.ndarray, layers: int) -> None:
     colours = ListedColormap(["#ffffff", "#222222", *shades])
     both: Any = part.subplots(1, 2)
     matrix, growth = both
-    square(matrix, reach_TT, colours, -1, layers)
+    draw_square(matrix, reach_TT, colours, -1, layers)
     matrix.set_xlabel("token (position)", fontsize=8)
     for layer in range(layers, 0, -1):  # the fewest layers last and thinnest, so that equal lines both show
         reached_T = ((reach_TT >= 0) & (reach_TT <= layer)).sum(axis=1)
@@ -125,7 +127,7 @@ def draw_reach(part: SubFigure, reach_TT: np.ndarray, layers: int) -> None:
     growth.set_ylabel("tokens that can reach it", fontsize=8)
     growth.set_box_aspect(1)
     growth.set_anchor("N")
-    plain(growth)
+    style_axes(growth)
     part.suptitle("B  Receptive field over layers, all heads together", x=0.01, ha="left", fontsize=10)
     names = ["itself", *(f"{n} layer{'s' if n > 1 else ''}" for n in range(1, layers + 1))]
     patches = [Patch(color=colours(n), label=name) for n, name in enumerate(names, 1)]
@@ -147,13 +149,13 @@ def draw_lines(
     if measured:
         draw_scores(panels[1], measured, colours, "D  Measured score, mean of layers and heads")
     draw_wavelengths(panels[-1], wavelengths, colours, length, length_name, "E" if measured else "D")
-    handles = [panels[0].plot([], [], **look(n), label=name)[0] for name, n in colours.items()]
+    handles = [panels[0].plot([], [], **line_style(n), label=name)[0] for name, n in colours.items()]
     part.legend(handles=handles, loc="outside lower left", ncols=2, frameon=False, fontsize=8)
 
 
 def draw_scores(axes: Axes, curves: Curves, colours: Mapping[str, int], title: str) -> None:
     for name, s in curves.items():
-        axes.plot(np.arange(len(s)), s, **look(colours[name]), linewidth=1.1)
+        axes.plot(np.arange(len(s)), s, **line_style(colours[name]), linewidth=1.1)
     axes.set_xlim(0, max([1, *(len(s) for s in curves.values())]))
     top = max([-np.inf, *(s.max() for s in curves.values())])
     if min([np.inf, *(s.min() for s in curves.values())]) < top - NO_WEIGHT:
@@ -162,7 +164,7 @@ def draw_scores(axes: Axes, curves: Curves, colours: Mapping[str, int], title: s
     axes.set_title(title, loc="left", fontsize=10)
     axes.set_xlabel("distance of query and key (tokens)", fontsize=8)
     axes.set_ylabel("scaled score q·k/√H", fontsize=8)
-    plain(axes)
+    style_axes(axes)
 
 
 def draw_wavelengths(
@@ -174,7 +176,7 @@ def draw_wavelengths(
     axes.set_ylabel("tokens to a turn", fontsize=8)
     axes.set_yscale("log")
     for n, (name, tokens_R) in enumerate(wavelengths.items()):
-        colour, size = look(colours[name])["color"], max(6.5 - 1.8 * n, 2.0)  # smaller ones on top of equal ones
+        colour, size = line_style(colours[name])["color"], max(6.5 - 1.8 * n, 2.0)  # smaller ones on top of equal ones
         for turns, face in ((tokens_R <= length, colour), (tokens_R > length, "white")):
             axes.plot(np.flatnonzero(turns), tokens_R[turns], "o", markersize=size, mfc=face, mec=colour)
     if not wavelengths:
@@ -185,15 +187,64 @@ def draw_wavelengths(
         axes.annotate(f"{length_name} {length}", place, xycoords=("axes fraction", "data"), va="bottom", fontsize=8)
         says = "filled: at least one turn within it, hollow: none"
         axes.text(0.99, 0.02, says, transform=axes.transAxes, ha="right", fontsize=7)
-    plain(axes)
+    style_axes(axes)
 
 
-def look(number: int) -> dict[str, Any]:
+def line_style(number: int) -> dict[str, Any]:
     """Colour and stroke of the n-th encoding."""
     return {"color": ARMS[number % len(ARMS)], "linestyle": STYLES[number // len(ARMS) % len(STYLES)]}
 
 
-def plain(axes: Axes) -> None:
+def style_axes(axes: Axes) -> None:
     axes.tick_params(labelsize=7)
     axes.grid(True, which="major", linewidth=0.3)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+# The numbers of a portrait as CSV, one file for each thing that is drawn or printed.
+
+DATA_FILES = ("resolution.csv", "scores.csv", "counts.csv", "reach.csv", "wavelengths.csv")
+CurvesByLength = Mapping[str, Mapping[int, np.ndarray]]  # by encoding and length of text
+
+
+def write_overview_data(
+    folder: Path,
+    counts_NTT: np.ndarray,
+    reach_TT: np.ndarray,
+    scores: Mapping[str, CurvesByLength],
+    wavelengths: Mapping[str, np.ndarray],
+    resolutions: Sequence[Mapping[str, Any]],
+) -> None:
+    """Write those of `NUMBERS` that have anything in them.
+
+    Args:
+        counts_NTT, reach_TT: as in `portrait_figure`; only pairs that are seen, or reached, are written.
+        scores: the curves by how they were got.
+        wavelengths: in tokens, by encoding.
+        resolutions: records.
+    """
+    tables: dict[str, Sequence[Mapping[str, Any]]] = {
+        "resolution.csv": resolutions,
+        "scores.csv": [
+            {"encoding": name, "scores": way, "length": T, "distance": n, "score": s}
+            for way, curves in scores.items()
+            for name, by_length in curves.items()
+            for T, mean in by_length.items()
+            for n, s in enumerate(mean.tolist())
+        ],
+        "counts.csv": [
+            {"head": h, "query": i, "key": j, "count": int(counts_NTT[h, i, j])}
+            for h, i, j in np.argwhere(counts_NTT > 0).tolist()
+        ],
+        "reach.csv": [
+            {"query": i, "token": j, "layers": int(reach_TT[i, j])} for i, j in np.argwhere(reach_TT >= 0).tolist()
+        ],
+        "wavelengths.csv": [
+            {"encoding": name, "pair": i, "tokens": tokens}
+            for name, turns in wavelengths.items()
+            for i, tokens in enumerate(turns.tolist())
+        ],
+    }
+    for name, rows in tables.items():
+        if rows:
+            files.write_csv(folder / name, rows)
