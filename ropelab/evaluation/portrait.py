@@ -5,7 +5,7 @@
     s[n]       the expected score at distance n, and the measured one if there is a model
     lambda_i   2 pi / inv_freq_i, the tokens in which rotary pair i turns once
 
-`portrait_figure(**portrait(...)._asdict())` of `ropelab.reporting.charts.overview` draws them.
+`draw_overview(**portrait(...)._asdict())` of `ropelab.reporting.charts.overview` draws them.
 """
 
 from collections.abc import Callable, Mapping, Sequence
