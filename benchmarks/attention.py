@@ -25,7 +25,7 @@ from jax import Array
 from benchmarks.forward import THREADS
 from experiments.runtime import fastest
 from ropelab.attention import Causal, Dilated, Pattern, attend
-from ropelab.attention.kernels import Kernel
+from ropelab.attention.registry import Kernel
 from ropelab.encodings import ALiBi, Encoding, NoPE
 
 N, H = 8, 64

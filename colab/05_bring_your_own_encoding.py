@@ -85,7 +85,7 @@ from jax import Array
 
 from ropelab.encodings import Context, RoPE
 from ropelab.encodings.base import Params
-from ropelab.encodings.specs import spec
+from ropelab.spec import spec
 
 
 @spec

@@ -18,8 +18,8 @@ from tqdm import tqdm
 
 from experiments import launch
 from experiments.launch import Config
+from ropelab import spec as specs
 from ropelab.data.text import read_text
-from ropelab.encodings import specs
 from ropelab.evaluation.perplexity import documents
 from ropelab.evaluation.protocol import versions
 from ropelab.lab import Lab, load, tokens_of

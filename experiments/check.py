@@ -21,7 +21,7 @@ from tqdm import tqdm
 from experiments import launch
 from ropelab.contract import PROPERTIES, Verdict, broken_hook, ready, verdict
 from ropelab.encodings import ALL, Encoding, RoPE
-from ropelab.encodings.outside import divided, examples, parse_from
+from ropelab.encodings.user_module import divided, examples, parse_from
 from ropelab.reporting import files
 from ropelab.reporting.contract_table import markdown, print_matrix, print_verdicts
 

@@ -19,7 +19,7 @@ from typing import Any
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from ropelab.encodings.specs import nearest
+from ropelab.spec import nearest
 
 FLAG = re.compile(r"--?config(=(?P<path>.*))?$", re.DOTALL)
 FIELD = re.compile(r"--?(no)?config\.(?P<name>[^=]+)(=(?P<value>.*))?$", re.DOTALL)

@@ -28,10 +28,10 @@ from ropelab.attention import Pattern
 from ropelab.contract import ready
 from ropelab.contract.crossing import errors
 from ropelab.encodings import ALL, Encoding, RoPE
-from ropelab.encodings.outside import parse_from
-from ropelab.encodings.specs import nearest, split
+from ropelab.encodings.user_module import parse_from
 from ropelab.reporting import cross_table, files
 from ropelab.reporting.cross_table import BOUNDS, Crossing
+from ropelab.spec import nearest, split
 
 
 class Combination(NamedTuple):

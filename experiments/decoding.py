@@ -19,10 +19,10 @@ from tqdm import tqdm
 from experiments import launch
 from experiments.launch import Config
 from experiments.swap import PART
-from ropelab import encodings
+from ropelab import encodings, spec
 from ropelab.data.text import read_text
-from ropelab.encodings import Encoding, specs
-from ropelab.encodings.outside import parse_from
+from ropelab.encodings import Encoding
+from ropelab.encodings.user_module import parse_from
 from ropelab.evaluation.arms import UNCHANGED, Arm
 from ropelab.evaluation.decoded import Key, both_ways, records
 from ropelab.evaluation.perplexity import documents
@@ -44,7 +44,7 @@ FIELDS = {
 
 
 def main(config: Config, workdir: Path, command: str) -> None:
-    wanted = [length_dependent(text) for text in specs.split(config.encodings, ";")]
+    wanted = [length_dependent(text) for text in spec.split(config.encodings, ";")]
     if not 1 < config.first < config.length:
         raise ValueError(f"config.first={config.first} must lie between 2 and config.length={config.length}")
     launch.warn_if_slow(config.dtype)

@@ -7,7 +7,8 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from ropelab.encodings import ALL, Encoding, Rotary, listing, members, parse, specs
+from ropelab import spec
+from ropelab.encodings import ALL, Encoding, Rotary, listing, parse, registry
 from ropelab.reporting.encoding_page import Class, Entry, Family, Field
 
 
@@ -32,7 +33,7 @@ def families(drawn: Mapping[str, str], folder: str) -> list[Family]:
 def entry(name: str, drawn: Mapping[str, str]) -> Entry:
     """What one file says."""
     module = sys.modules[name]
-    own = [cls for cls in members.classes(module).values() if hasattr(listing, cls.__name__)]
+    own = [cls for cls in registry.classes(module).values() if hasattr(listing, cls.__name__)]
     shown = {title: spec for title, spec in drawn.items() if type(parse(spec)) in own}
     shown = shown or {type(e).__name__: repr(e) for e in ALL if type(e) in own}
     return Entry(
@@ -50,7 +51,7 @@ def fields(cls: type[Encoding]) -> Iterator[Field]:
     for field in dataclasses.fields(cls):
         if field.name not in shared or cls is Rotary:
             default = "" if field.default is dataclasses.MISSING else repr(field.default)
-            kind = specs.describe(specs.field_types(cls)[field.name])
+            kind = spec.describe(spec.field_types(cls)[field.name])
             yield Field(field.name, kind, default, explained(cls).get(field.name, ""))
 
 

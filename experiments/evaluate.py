@@ -22,9 +22,8 @@ from tqdm import tqdm
 
 from experiments import devices, launch
 from experiments.swap import ANY_LENGTH, labelled, parse_arm
-from ropelab import attention
+from ropelab import attention, spec
 from ropelab.data.text import read_text
-from ropelab.encodings import specs
 from ropelab.evaluation import campaign
 from ropelab.evaluation.arms import UNCHANGED, Arm
 from ropelab.evaluation.effective import BASE_LENGTH, k_max, nolima_length, ruler_length, yarn_length
@@ -109,8 +108,8 @@ def act(values: flags.FlagValues, words: list[str], command: str) -> int:
 
 def arms_asked_for(encodings: str, patterns: str, trained_length: int = ANY_LENGTH) -> dict[str, tuple[Any, Any]]:
     """Encoding and pattern of every arm but the first, by name; None is the model's own."""
-    asked = {name: parse_arm(spec, trained_length) for name, spec in labelled(specs.split(encodings, ";")).items()}
-    also = {name: attention.parse(spec) for name, spec in labelled(specs.split(patterns, ";")).items()}
+    asked = {name: parse_arm(spec, trained_length) for name, spec in labelled(spec.split(encodings, ";")).items()}
+    also = {name: attention.parse(spec) for name, spec in labelled(spec.split(patterns, ";")).items()}
     for name, pattern in also.items():
         asked |= {f"{n} + {name}": (encoding, pattern) for n, (encoding, own) in list(asked.items()) if own is None}
     return {name: (None, pattern) for name, pattern in also.items()} | asked

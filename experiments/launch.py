@@ -20,7 +20,7 @@ from typing import Any, cast
 from absl import flags
 
 from experiments import configuration
-from ropelab.encodings.specs import nearest
+from ropelab.spec import nearest
 
 ROOT = Path(__file__).parents[1]
 Config = Any  # a ConfigDict, whose fields hold anything

@@ -20,7 +20,6 @@ from typing import Any
 from absl import flags
 
 from experiments import devices, launch
-from ropelab.encodings.specs import nearest
 from ropelab.evaluation import everyday
 from ropelab.evaluation.protocol import versions
 from ropelab.lab import Lab, load
@@ -28,6 +27,7 @@ from ropelab.models.parameters import fingerprint
 from ropelab.reporting import files
 from ropelab.reporting.runs import markdown
 from ropelab.reporting.swap_report import receipt_table
+from ropelab.spec import nearest
 
 HELP = {
     "model": "smollm2, a .gguf file, a Hugging Face directory or hub id, or the folder of a training.",

@@ -19,7 +19,7 @@ from experiments import launch
 from experiments.described import families, fields
 from ropelab import attention
 from ropelab.encodings import Context, Encoding, Rotary, parse
-from ropelab.encodings.wrapping import Sharpened
+from ropelab.encodings.query_scaling import Sharpened
 from ropelab.evaluation.portrait import by_kind, counts_by_head, rotary_wavelengths
 from ropelab.evaluation.resolution import expected_scores
 from ropelab.reporting import files

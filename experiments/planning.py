@@ -7,11 +7,11 @@ from typing import Any, Literal, get_origin
 from ml_collections import config_dict
 
 from experiments.described import explained
+from ropelab import spec
 from ropelab.attention import patterns
 from ropelab.data import positions
 from ropelab.data.settings import DataSettings
-from ropelab.encodings import specs
-from ropelab.encodings.outside import parse_from
+from ropelab.encodings.user_module import parse_from
 from ropelab.training import adaptation, plan
 from ropelab.training.plan import Plan
 
@@ -29,7 +29,7 @@ READ: dict[str, Callable[[str], Any]] = {  # fields that are text in a configura
     "pattern": patterns.parse,
     "phases": plan.phases,
     "adaptation": adaptation.parse,
-    "held.patterns": lambda text: tuple(patterns.parse(one) for one in specs.split(text, ";")),
+    "held.patterns": lambda text: tuple(patterns.parse(one) for one in spec.split(text, ";")),
     "data.positions": positions.parse,
 }
 LEFT_OUT = {
@@ -72,7 +72,7 @@ def words() -> dict[str, str]:
 
 
 def fields_of(made: Any, path: str) -> dict[str, Any]:
-    kinds, found = specs.field_types(made), {}
+    kinds, found = spec.field_types(made), {}
     for field in dataclasses.fields(made):
         kind = str if get_origin(kinds[field.name]) is Literal else kinds[field.name]
         empty = field.default is dataclasses.MISSING and kind in (str, int, float)
@@ -99,7 +99,7 @@ def section(name: str, made: Any, fields: dict[str, Any]) -> Any:
         if path + key in READ:
             given[key] = read(path + key, value)
     try:
-        return specs.call(made, given, "")
+        return spec.call(made, given, "")
     except ValueError as error:
         said = str(error).removeprefix("'': ").removeprefix(f"{made.__name__}: ").removeprefix("Stage: ")
         raise ValueError(f"config{'.' if name else ''}{name}: {said}") from None

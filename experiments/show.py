@@ -22,11 +22,11 @@ from tqdm import tqdm
 
 from experiments import launch
 from experiments.swap import labelled
-from ropelab import attention
+from ropelab import attention, spec
 from ropelab.attention import Pattern
 from ropelab.data.text import read_text
-from ropelab.encodings import Encoding, specs
-from ropelab.encodings.outside import parse_from
+from ropelab.encodings import Encoding
+from ropelab.encodings.user_module import parse_from
 from ropelab.evaluation.perplexity import documents
 from ropelab.evaluation.portrait import (
     EXPECTED,
@@ -132,7 +132,7 @@ def checked(values: flags.FlagValues) -> Asked:
     if values.length > MOST_TOKENS:
         raise ValueError(f"--length={values.length} is more than a picture shows; give {MOST_TOKENS} at most")
     lengths = launch.lengths(values.lengths)
-    texts = [text.strip() for text in specs.split(values.encoding or "", ";")] if values.encoding else []
+    texts = [text.strip() for text in spec.split(values.encoding or "", ";")] if values.encoding else []
     if len(set(texts)) < len(texts):
         raise ValueError(f"--encoding={values.encoding!r} names the same encoding twice; leave one out")
     encodings = {name: parse_from(spec) for name, spec in labelled(texts).items()}

@@ -26,12 +26,12 @@ from tqdm import tqdm
 from experiments import launch, workdirs
 from experiments.launch import Config
 from ropelab import attention
-from ropelab.attention import kernels
+from ropelab import spec as specs
+from ropelab.attention import registry
 from ropelab.attention.exchange import Exchange
 from ropelab.attention.patterns import CLASSES
 from ropelab.data.text import Text, read_text
-from ropelab.encodings import specs
-from ropelab.encodings.outside import parse_from
+from ropelab.encodings.user_module import parse_from
 from ropelab.evaluation.arms import UNCHANGED, Arm, baselines
 from ropelab.evaluation.memory import check_memory
 from ropelab.evaluation.perplexity import documents
@@ -77,7 +77,7 @@ def measure_variants(config: Config, workdir: Path, command: str) -> None:
     asked = labelled(specs.split(config.encodings, ";"))
     for spec in asked.values():
         parse_arm(spec)  # bad input is answered before the model is loaded
-    if isinstance(kernels.parse(config.kernel), Exchange):
+    if isinstance(registry.parse(config.kernel), Exchange):
         raise ValueError(f"config.kernel={config.kernel!r} needs a mesh of devices; use auto, or swap in Python")
     text = read_text(config.text)
     launch.warn_if_slow(config.dtype)

@@ -19,8 +19,8 @@ from absl import flags
 from experiments import launch
 from experiments.sweeps import live, manifest, one
 from experiments.sweeps.executors import EXECUTORS, Options, run_all
-from ropelab.encodings.specs import nearest
 from ropelab.reporting import files
+from ropelab.spec import nearest
 
 HELP = {
     "sweep": "File with a function get_sweep, a variant after a colon.",

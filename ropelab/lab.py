@@ -23,8 +23,7 @@ from ropelab.checkpoints.prompts import Written, prompt_ids
 from ropelab.checkpoints.tokenizer import Tokenizer
 from ropelab.data.text import probe_tokens
 from ropelab.encodings.base import Encoding
-from ropelab.encodings.outside import parse_from
-from ropelab.encodings.specs import nearest
+from ropelab.encodings.user_module import parse_from
 from ropelab.evaluation.memory import check_memory
 from ropelab.evaluation.receipt import PROBE_TOKENS, Receipt, receipt
 from ropelab.models import generation
@@ -32,6 +31,8 @@ from ropelab.models.config import Wiring
 from ropelab.models.family import Config
 from ropelab.models.finite import check_finite
 from ropelab.models.module import Model, Parameters, Tokens, is_ragged
+from ropelab.spec import nearest
+from ropelab.training import folder, runs
 from ropelab.training.adaptation import LoRA
 from ropelab.training.objective import computed_in
 
@@ -276,7 +277,6 @@ def load(source: str | os.PathLike[str], *, dtype: Any = "float32", mesh: Mesh |
         CheckpointError: if there is no such checkpoint, or it cannot be read as a Llama.
         ValueError: for a dtype that no model here computes in, or a training that has saved nothing.
     """
-    from ropelab.training import folder
 
     known = ("float32", "bfloat16", "float16", *(("float64",) if jax.config.read("jax_enable_x64") else ()))
     if getattr(dtype, "__name__", str(dtype)) not in known:
@@ -291,7 +291,6 @@ def load(source: str | os.PathLike[str], *, dtype: Any = "float32", mesh: Mesh |
 
 def of_run(folder: str | os.PathLike[str], dtype: Any, mesh: Mesh | None) -> Lab:
     """What a training has made, on the bench."""
-    from ropelab.training import runs
 
     run = runs.open_run(folder, mesh=mesh)
     params = computed_in(runs.merged(run), dtype)

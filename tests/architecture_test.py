@@ -36,8 +36,8 @@ WITHOUT: dict[str, set[str]] = {"reporting": {"jax", "flax"}}
 
 NEVER_IMPORTED = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve", "torch", "tensorflow"}
 NEVER_CALLED = {"eval", "exec", "yaml.load", "yaml.unsafe_load", "os.system"}
-IMPORTS_A_FILE = {f"ropelab.encodings.outside.{n}" for n in ("parse_from", "examples", "load")} | {
-    "ropelab.encodings.outside"
+IMPORTS_A_FILE = {f"ropelab.encodings.user_module.{n}" for n in ("parse_from", "examples", "load")} | {
+    "ropelab.encodings.user_module"
 }
 NEVER_SAID = {"trust_remote_code", "allow_pickle"}
 

@@ -8,9 +8,9 @@ from jax import Array
 from ropelab.attention.blocks import Formula, Operands, Tokens
 from ropelab.attention.dense import dense
 from ropelab.attention.exchange import Exchange
-from ropelab.attention.kernels import FUSED, Kernel, by_fact, parse
 from ropelab.attention.pattern import Pattern
 from ropelab.attention.patterns.causal import Causal
+from ropelab.attention.registry import FUSED, Kernel, by_fact, parse
 from ropelab.encodings.base import Context, Encoding, Params
 from ropelab.encodings.positions import context_length, normalize_positions, normalize_segments
 from ropelab.encodings.scoring import at_layer, check_params, context, key_side, one_program, query_side, require_type

@@ -27,7 +27,7 @@ from ropelab.attention.patterns.dilated import Dilated
 from ropelab.attention.patterns.shifted_sparse import Grouped
 from ropelab.attention.ring import around
 from ropelab.encodings.base import Encoding
-from ropelab.encodings.specs import Spec, require, spec
+from ropelab.spec import Spec, require, spec
 
 
 @spec

@@ -15,7 +15,7 @@ from ropelab.attention.low_rank import FARTHEST, bias_dimensions
 from ropelab.attention.patterns.causal import Bidirectional, Causal
 from ropelab.attention.patterns.windows import SlidingWindow
 from ropelab.encodings.base import Encoding
-from ropelab.encodings.wrapping import Sharpened
+from ropelab.encodings.query_scaling import Sharpened
 
 PLATFORM = {"cudnn": "gpu", "splash": "tpu"}
 INSTEAD = 'kernel="blockwise" takes it'

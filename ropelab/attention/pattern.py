@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import jax.numpy as jnp
 from jax import Array
 
-from ropelab.encodings.specs import Spec, spec
+from ropelab.spec import Spec, spec
 
 if TYPE_CHECKING:
     from ropelab.attention.blocks import Formula, Operands

@@ -4,13 +4,13 @@ from collections.abc import Callable
 
 from jax import Array
 
+from ropelab import spec
 from ropelab.attention.blocks import Formula, Operands
 from ropelab.attention.blockwise import blockwise
 from ropelab.attention.dense import dense
 from ropelab.attention.exchange import EXCHANGES, Exchange
 from ropelab.attention.fused import cudnn
 from ropelab.attention.splash import splash
-from ropelab.encodings import specs
 from ropelab.encodings.base import Encoding
 
 Kernel = Callable[[Formula, Operands], tuple[Array, Array]]
@@ -31,7 +31,7 @@ def parse(kernel: str | Exchange) -> str | Exchange:
     if isinstance(kernel, Exchange) or kernel in (*KERNELS, *FUSED, "auto"):
         return kernel
     if kernel.split("(")[0].strip() in EXCHANGES:
-        return specs.parse(kernel, EXCHANGES, kind="exchange")
+        return spec.parse(kernel, EXCHANGES, kind="exchange")
     names = ", ".join((*KERNELS, *FUSED, *(f"{name}()" for name in EXCHANGES)))
     raise ValueError(f"unknown kernel {kernel!r}; there are {names} and auto")
 

@@ -18,7 +18,7 @@ from ropelab.checkpoints.errors import CheckpointError
 from ropelab.checkpoints.hugging_face import open_weights, read_json
 from ropelab.checkpoints.knobs.setting import real, whole
 from ropelab.checkpoints.llama_names import LAYER_NAMES, TOP_NAMES
-from ropelab.encodings import catalogue
+from ropelab.encodings import registry
 from ropelab.encodings.base import Encoding
 from ropelab.models import low_rank
 from ropelab.models.family import Config, Tree
@@ -94,7 +94,7 @@ def trained_encoding(directory: str | os.PathLike[str], spec: str) -> Encoding:
         CheckpointError: for anything but the spec of an encoding of the catalogue.
     """
     try:
-        return catalogue.parse(spec)
+        return registry.parse(spec)
     except ValueError as error:
         raise CheckpointError(
             f"{Path(directory) / BESIDE}: {error}. If this is an encoding of your own, plug it in first: "

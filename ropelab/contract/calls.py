@@ -10,7 +10,7 @@ from jax import Array
 from ropelab.attention import Pattern, attend
 from ropelab.attention.blockwise import blockwise
 from ropelab.attention.dense import dense
-from ropelab.attention.kernels import Kernel
+from ropelab.attention.registry import Kernel
 from ropelab.contract.samples import N, Numbers
 from ropelab.encodings import Encoding
 from ropelab.encodings.base import Params

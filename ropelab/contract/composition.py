@@ -13,7 +13,7 @@ from jax import Array
 from ropelab.contract.samples import N, Numbers, assert_same, sample, tables
 from ropelab.encodings import Encoding, Layers, LogN, NoPE, ScalableSoftmax, Temperature, scoring
 from ropelab.encodings.base import Params
-from ropelab.encodings.wrapping import Sharpened
+from ropelab.encodings.query_scaling import Sharpened
 
 START = 7  # the first position: from here on each wrapper's factor differs from 1
 WRAPPERS = (

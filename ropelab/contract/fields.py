@@ -11,7 +11,7 @@ import numpy as np
 
 from ropelab.contract.samples import H, N, Numbers, T, sample, spread, tables
 from ropelab.encodings import PI, Encoding, NoPE, RoPE, scores
-from ropelab.encodings.specs import choices, field_types
+from ropelab.spec import choices, field_types
 
 REFUSED = 1e6  # in place of NaN, with which a learned table answers for a position that it does not have
 VISIBLE = 1e-3  # of the largest score: a changed field changes some score by more than this

@@ -12,7 +12,7 @@ import numpy as np
 from ropelab.attention import Causal, SlidingWindow
 from ropelab.encodings import Encoding
 from ropelab.encodings.base import Params
-from ropelab.encodings.specs import parts
+from ropelab.spec import parts
 
 Numbers = Any  # numpy where jax is expected, because its indexing compiles nothing
 NAMED_LENGTHS = ("original_length", "window", "chunk", "interval")  # fields up to which an encoding may do nothing

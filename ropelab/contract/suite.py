@@ -20,7 +20,7 @@ from ropelab.contract.samples import B, H, N, T, sample
 from ropelab.contract.samples import tables as tables_of
 from ropelab.encodings import Encoding
 from ropelab.encodings.scoring import at_layer, context
-from ropelab.encodings.specs import parts
+from ropelab.spec import parts
 
 HOOKS = "its_hooks_can_be_called"
 Property = Callable[[Encoding], str | None]  # returns nothing, or the reason why it has nothing to say

@@ -6,19 +6,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ropelab import encodings
+from ropelab import encodings, spec
 from ropelab.attention import Causal
 from ropelab.contract.calls import KERNELS, Placement, call, quickly
 from ropelab.contract.samples import N, assert_same, sample, spread, tables, trained_length
-from ropelab.encodings import Encoding, specs
+from ropelab.encodings import Encoding
 from ropelab.encodings.scoring import at_layer, context
 
 
 def the_print_is_the_spec(encoding: Encoding) -> None:
     """`parse(repr(e)) == e`, so that flags, configurations, records and checkpoints can name it."""
-    text, named = repr(encoding), [type(part) for part in specs.parts(encoding)]
+    text, named = repr(encoding), [type(part) for part in spec.parts(encoding)]
     catalogue = [type(e) for e in encodings.ALL]
-    read = specs.parse(text, {cls.__name__: cls for cls in (*catalogue, *named)}, kind="encoding")
+    read = spec.parse(text, {cls.__name__: cls for cls in (*catalogue, *named)}, kind="encoding")
     assert read == encoding, f"{text} reads as {read}"
     assert repr(read) == text, f"{text} prints again as {read!r}"
     if set(named) <= set(catalogue):

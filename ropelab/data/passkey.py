@@ -13,7 +13,7 @@ import numpy as np
 
 from ropelab.data.tasks import Example, Task
 from ropelab.data.tokens import BYTE_VOCABULARY, Coder
-from ropelab.encodings.specs import at_least, require, spec
+from ropelab.spec import at_least, require, spec
 
 TASK = (
     "There is an important info hidden inside a lot of irrelevant text. Find it and memorize them. I will quiz you "

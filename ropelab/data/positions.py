@@ -16,8 +16,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ropelab.encodings import specs
-from ropelab.encodings.specs import Spec, at_least, require, spec
+from ropelab import spec as specs
+from ropelab.spec import Spec, at_least, require, spec
 
 Generators = Callable[[int], np.random.Generator]
 

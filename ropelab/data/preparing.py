@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from ropelab.encodings.specs import nearest
+from ropelab.spec import nearest
 
 # TFDS finds its older datasets by importing these after others, and stops at the first that wants TensorFlow:
 # gov_report, wikipedia and 80 more would not be found.

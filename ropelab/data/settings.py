@@ -5,9 +5,9 @@
 
 from typing import Literal
 
+from ropelab import spec as specs
 from ropelab.data.positions import SAMPLERS, Consecutive, Positions
-from ropelab.encodings import specs
-from ropelab.encodings.specs import Spec, at_least, spec
+from ropelab.spec import Spec, at_least, spec
 
 CONCATENATE, FIRST_FIT = "concatenate", "first_fit"
 BYTES, MODEL = "bytes", "model"

@@ -16,7 +16,7 @@ import numpy as np
 
 from ropelab.data.tasks import END, FIRST, SIGN, Example, Task
 from ropelab.data.tokens import Coder
-from ropelab.encodings.specs import at_least, require, spec
+from ropelab.spec import at_least, require, spec
 
 SET, ADD, ASK = range(3)
 

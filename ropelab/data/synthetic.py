@@ -7,6 +7,7 @@ import re
 
 import numpy as np
 
+from ropelab import spec
 from ropelab.data.batch import Batch, from_windows
 from ropelab.data.more_symbols import Addition, Index, Needle, Parity, Sort
 from ropelab.data.passkey import Passkey
@@ -16,7 +17,6 @@ from ropelab.data.settings import DataSettings
 from ropelab.data.symbols import AssociativeRecall, Copy, Counting, Reverse
 from ropelab.data.tasks import Task
 from ropelab.data.tokens import Coder
-from ropelab.encodings import specs
 
 TASKS: dict[str, type[Task]] = {
     kind.__name__: kind
@@ -33,7 +33,7 @@ def task_of(source: str) -> Task | None:
     Raises:
         ValueError: for a task or a field that is not known, with the nearest that is, or a refused value.
     """
-    return specs.parse(source, TASKS, kind="task") if WRITTEN_AS_ONE.fullmatch(source) else None
+    return spec.parse(source, TASKS, kind="task") if WRITTEN_AS_ONE.fullmatch(source) else None
 
 
 class TaskStream(Resumable):

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ropelab.data.tokens import Coder
-from ropelab.encodings.specs import Spec, require, spec
+from ropelab.spec import Spec, require, spec
 
 END, SIGN, FIRST = 0, 1, 2  # the end, the one sign that a task has, and its first symbol
 

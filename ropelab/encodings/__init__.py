@@ -2,8 +2,8 @@
 
 from ropelab.encodings.base import Context as Context
 from ropelab.encodings.base import Encoding as Encoding
-from ropelab.encodings.catalogue import ALL as ALL
-from ropelab.encodings.catalogue import parse as parse
 from ropelab.encodings.listing import *
+from ropelab.encodings.registry import ALL as ALL
+from ropelab.encodings.registry import parse as parse
 from ropelab.encodings.rotary import Rotary as Rotary
 from ropelab.encodings.scoring import scores as scores

@@ -12,7 +12,7 @@ import numpy as np
 from jax import Array
 
 from ropelab.encodings.base import Context, Encoding, Params
-from ropelab.encodings.specs import require, spec
+from ropelab.spec import require, spec
 
 __all__ = ["ALiBi", "alibi_slopes"]
 

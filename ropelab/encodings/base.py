@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from ropelab.encodings.specs import Spec, spec
+from ropelab.spec import Spec, spec
 
 Params = Mapping[str, Any]
 
@@ -184,3 +184,16 @@ def init_kinds(kinds: tuple[Encoding, ...], key: Array, *, num_heads: int, head_
         str(n): kind.init(k, num_heads=num_heads, head_dim=head_dim)
         for n, (k, kind) in enumerate(zip(keys, kinds, strict=True))
     }
+
+
+# Distances between queries and keys, for biases that are functions of them.
+
+
+def offsets(q_pos_BT: Array, k_pos_BS: Array) -> Array:
+    """i - j as i32[B, 1, T, S]: positive for keys before the query."""
+    return (jnp.asarray(q_pos_BT)[:, :, None] - jnp.asarray(k_pos_BS)[:, None, :])[:, None]
+
+
+def by_head(values_N: Array, ctx_heads: Array, dtype: jnp.dtype) -> Array:
+    """One number for each head present, as [N, 1, 1]."""
+    return jnp.asarray(values_N)[ctx_heads].astype(dtype)[:, None, None]

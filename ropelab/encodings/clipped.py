@@ -10,7 +10,7 @@ import numpy as np
 from jax import Array
 
 from ropelab.encodings.rotary import Rotary, plain_frequencies
-from ropelab.encodings.specs import at_least, require, spec
+from ropelab.spec import at_least, require, spec
 
 __all__ = ["ClippedRoPE", "clipped_frequencies"]
 

@@ -15,8 +15,8 @@ import jax.numpy as jnp
 from jax import Array
 
 from ropelab.encodings.base import Context, Encoding, Params
-from ropelab.encodings.specs import at_least, spec
 from ropelab.precision import einsum
+from ropelab.spec import at_least, spec
 
 __all__ = ["CoPE"]
 

@@ -16,7 +16,7 @@ from jax import Array
 
 from ropelab.encodings.base import Context, Params
 from ropelab.encodings.rope import RoPE
-from ropelab.encodings.specs import at_least, require, spec
+from ropelab.spec import at_least, require, spec
 
 __all__ = ["DualChunk"]
 

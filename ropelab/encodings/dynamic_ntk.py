@@ -13,11 +13,10 @@ from typing import ClassVar
 import numpy as np
 from jax import Array
 
-from ropelab.encodings.growing import Growing, times_longer
+from ropelab.encodings.length_dependent import Growing, times_longer
 from ropelab.encodings.ntk import ntk_frequencies
-from ropelab.encodings.rotary import Frequencies, plain_frequencies
-from ropelab.encodings.specs import at_least, spec
-from ropelab.encodings.wide import float64
+from ropelab.encodings.rotary import Frequencies, float64, plain_frequencies
+from ropelab.spec import at_least, spec
 
 __all__ = ["DynamicNTK", "dynamic_ntk_frequencies"]
 

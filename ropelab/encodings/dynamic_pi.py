@@ -7,10 +7,9 @@ Source: jquesnelle/yarn 995db5b, `LlamaDynamicScaledRotaryEmbedding` without its
 
 from jax import Array
 
-from ropelab.encodings.growing import Growing, times_longer
-from ropelab.encodings.rotary import Frequencies, plain_frequencies
-from ropelab.encodings.specs import spec
-from ropelab.encodings.wide import float64
+from ropelab.encodings.length_dependent import Growing, times_longer
+from ropelab.encodings.rotary import Frequencies, float64, plain_frequencies
+from ropelab.spec import spec
 
 __all__ = ["DynamicPI", "dynamic_pi_frequencies"]
 

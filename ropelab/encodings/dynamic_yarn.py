@@ -11,11 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from ropelab.encodings.growing import Growing, times_longer
-from ropelab.encodings.rotary import Frequencies, plain_frequencies
-from ropelab.encodings.specs import require, spec
-from ropelab.encodings.wide import float64
+from ropelab.encodings.length_dependent import Growing, times_longer
+from ropelab.encodings.rotary import Frequencies, float64, plain_frequencies
 from ropelab.encodings.yarn import Ramp, ramp_kept, yarn_attention_factor
+from ropelab.spec import require, spec
 
 __all__ = ["DynamicYaRN", "dynamic_yarn_frequencies"]
 

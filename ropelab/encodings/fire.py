@@ -12,10 +12,9 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from ropelab.encodings.base import Context, Encoding, Params
-from ropelab.encodings.distance import offsets
-from ropelab.encodings.specs import at_least, require, spec
+from ropelab.encodings.base import Context, Encoding, Params, offsets
 from ropelab.precision import einsum
+from ropelab.spec import at_least, require, spec
 
 __all__ = ["FIRE"]
 

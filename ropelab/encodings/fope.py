@@ -17,8 +17,8 @@ from jax import Array
 from ropelab.encodings.base import Context, Params
 from ropelab.encodings.hope import hope_frequencies
 from ropelab.encodings.rotary import Rotary, angles, join_pairs, split_pairs
-from ropelab.encodings.specs import at_least, require, spec
 from ropelab.precision import matmul
+from ropelab.spec import at_least, require, spec
 
 __all__ = ["FoPE"]
 

@@ -13,9 +13,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from ropelab.encodings.base import Context, Encoding, Params
-from ropelab.encodings.distance import by_head, offsets
-from ropelab.encodings.specs import spec
+from ropelab.encodings.base import Context, Encoding, Params, by_head, offsets
+from ropelab.spec import spec
 
 __all__ = ["KERPLE"]
 

@@ -14,7 +14,7 @@ from jax import Array
 from ropelab.encodings.base import Encoding, Params, init_kinds
 from ropelab.encodings.nope import NoPE
 from ropelab.encodings.rope import RoPE
-from ropelab.encodings.specs import require, spec
+from ropelab.spec import require, spec
 
 __all__ = ["Layers"]
 

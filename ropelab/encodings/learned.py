@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from ropelab.encodings.base import Encoding, Params
-from ropelab.encodings.specs import at_least, require, spec
+from ropelab.spec import at_least, require, spec
 
 __all__ = ["LearnedAbsolute"]
 

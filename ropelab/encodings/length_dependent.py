@@ -18,9 +18,8 @@ import numpy as np
 from jax import Array
 
 from ropelab.encodings.base import Context
-from ropelab.encodings.rotary import Rotary
-from ropelab.encodings.specs import at_least, require, spec
-from ropelab.encodings.wide import float64
+from ropelab.encodings.rotary import Rotary, float64
+from ropelab.spec import at_least, require, spec
 
 
 @spec

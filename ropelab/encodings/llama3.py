@@ -11,8 +11,8 @@ import numpy as np
 from jax import Array
 
 from ropelab.encodings.rotary import Rotary
-from ropelab.encodings.specs import at_least, require, spec
 from ropelab.encodings.yarn import yarn_frequencies
+from ropelab.spec import at_least, require, spec
 
 __all__ = ["Llama3RoPE"]
 

@@ -11,9 +11,9 @@ import jax.numpy as jnp
 from jax import Array
 
 from ropelab.encodings.base import Context, Params
+from ropelab.encodings.query_scaling import Sharpened
 from ropelab.encodings.rope import RoPE
-from ropelab.encodings.specs import at_least, spec
-from ropelab.encodings.wrapping import Sharpened
+from ropelab.spec import at_least, spec
 
 __all__ = ["LogN"]
 

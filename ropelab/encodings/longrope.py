@@ -16,10 +16,9 @@ import numpy as np
 from jax import Array
 
 from ropelab.encodings.base import Context
-from ropelab.encodings.growing import Growing
-from ropelab.encodings.rotary import Frequencies, plain_frequencies
-from ropelab.encodings.specs import at_least, require, spec
-from ropelab.encodings.wide import float64
+from ropelab.encodings.length_dependent import Growing
+from ropelab.encodings.rotary import Frequencies, float64, plain_frequencies
+from ropelab.spec import at_least, require, spec
 
 __all__ = ["LongRoPE", "longrope_frequencies"]
 

@@ -4,7 +4,7 @@ Source: Kazemnejad et al., "The Impact of Positional Encoding on Length Generali
 """
 
 from ropelab.encodings.base import Encoding
-from ropelab.encodings.specs import spec
+from ropelab.spec import spec
 
 __all__ = ["NoPE"]
 

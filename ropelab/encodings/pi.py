@@ -10,7 +10,7 @@ import numpy as np
 from jax import Array
 
 from ropelab.encodings.rotary import Rotary, plain_frequencies
-from ropelab.encodings.specs import at_least, spec
+from ropelab.spec import at_least, spec
 
 __all__ = ["PI", "pi_frequencies"]
 

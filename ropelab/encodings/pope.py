@@ -15,7 +15,7 @@ from jax import Array
 
 from ropelab.encodings.base import Context, Encoding, Params
 from ropelab.encodings.rotary import Rotary, angles
-from ropelab.encodings.specs import require, spec
+from ropelab.spec import require, spec
 
 __all__ = ["PoPE"]
 

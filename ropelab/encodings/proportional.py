@@ -10,7 +10,7 @@ import numpy as np
 from jax import Array
 
 from ropelab.encodings.rotary import Rotary, plain_frequencies
-from ropelab.encodings.specs import require, spec
+from ropelab.spec import require, spec
 
 __all__ = ["ProportionalRoPE", "proportional_frequencies"]
 

@@ -12,7 +12,7 @@ import numpy as np
 from jax import Array
 
 from ropelab.encodings.base import Context, Encoding, Params, init_kinds
-from ropelab.encodings.specs import parts, require, spec
+from ropelab.spec import parts, require, spec
 
 
 @spec

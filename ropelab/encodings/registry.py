@@ -1,9 +1,13 @@
 """The encodings that a module defines, and examples of them: the same for a user's file and for one of ropelab."""
 
 import inspect
+import sys
 import types
+from collections.abc import Mapping
+from typing import Any
 
-from ropelab.encodings import specs
+from ropelab import spec
+from ropelab.encodings import listing
 from ropelab.encodings.base import Encoding
 
 
@@ -36,9 +40,34 @@ def examples(module: types.ModuleType, named: str) -> tuple[Encoding, ...]:
     for value in given:
         if not isinstance(value, Encoding):
             raise ValueError(f"EXAMPLES of {named} holds {value!r}, which is no encoding")
-    shown = {type(part) for value in given for part in specs.parts(value)}
+    shown = {type(part) for value in given for part in spec.parts(value)}
     final = [cls for cls in own.values() if not any(issubclass(c, cls) for c in own.values() if c is not cls)]
     missing = [cls for cls in final if cls not in shown]
     if not (given or missing):
         raise ValueError(f"{named} defines no encoding: no class in it is derived from ropelab.encodings.Encoding")
-    return (*given, *(specs.call(cls, {}, f"{named}, without EXAMPLES") for cls in missing))
+    return (*given, *(spec.call(cls, {}, f"{named}, without EXAMPLES") for cls in missing))
+
+
+# The encodings of `listing` by name, examples of them, and the spec strings that mean them.
+
+CLASSES: dict[str, type[Encoding]] = {
+    name: value for name, value in vars(listing).items() if isinstance(value, type) and issubclass(value, Encoding)
+}
+
+ALL: tuple[Encoding, ...] = tuple(
+    example
+    for module in dict.fromkeys(cls.__module__ for cls in CLASSES.values())
+    for example in examples(sys.modules[module], module)
+)
+
+
+def parse(text: str, inherited: Mapping[str, Any] | None = None) -> Encoding:
+    """The encoding a spec string names: `parse(repr(e)) == e`.
+
+    Args:
+        inherited: values of fields that have no default and are left out, such as `original_length` from a checkpoint.
+
+    Raises:
+        ValueError: for an unknown encoding or field, with the nearest right name, or a refused value.
+    """
+    return spec.parse(text, CLASSES, kind="encoding", inherited=inherited)

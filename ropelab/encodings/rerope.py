@@ -12,11 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from ropelab.encodings.base import Context, Params
-from ropelab.encodings.distance import offsets
+from ropelab.encodings.base import Context, Params, offsets
 from ropelab.encodings.rope import RoPE
 from ropelab.encodings.rotary import angles, rotate
-from ropelab.encodings.specs import at_least, require, spec
+from ropelab.spec import at_least, require, spec
 
 __all__ = ["LeakyReRoPE", "ReRoPE"]
 

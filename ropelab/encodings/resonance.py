@@ -15,9 +15,8 @@ from jax import Array
 
 from ropelab.encodings.base import Context, Encoding
 from ropelab.encodings.pi import PI
-from ropelab.encodings.rotary import Frequencies, Pairing, Rotary
-from ropelab.encodings.specs import require, spec
-from ropelab.encodings.wide import float64
+from ropelab.encodings.rotary import Frequencies, Pairing, Rotary, float64
+from ropelab.spec import require, spec
 
 __all__ = ["ResonanceRoPE", "resonance_frequencies"]
 

@@ -10,7 +10,7 @@ import numpy as np
 from jax import Array
 
 from ropelab.encodings.rotary import Rotary, plain_frequencies
-from ropelab.encodings.specs import spec
+from ropelab.spec import spec
 
 __all__ = ["RoPE", "rope_frequencies"]
 

@@ -10,10 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from ropelab.encodings.base import Context, Encoding, Params
-from ropelab.encodings.distance import offsets
+from ropelab.encodings.base import Context, Encoding, Params, offsets
 from ropelab.encodings.rotary import angles
-from ropelab.encodings.specs import require, spec
+from ropelab.spec import require, spec
 
 __all__ = ["Sandwich", "sandwich_frequencies"]
 

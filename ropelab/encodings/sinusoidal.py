@@ -21,7 +21,7 @@ from jax import Array
 
 from ropelab.encodings.base import Encoding, Params
 from ropelab.encodings.rotary import angles
-from ropelab.encodings.specs import require, spec
+from ropelab.spec import require, spec
 
 __all__ = ["Sinusoidal", "sinusoidal_frequencies"]
 

@@ -14,9 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from ropelab.encodings.base import Context, Encoding, Params
-from ropelab.encodings.distance import offsets
-from ropelab.encodings.specs import at_least, require, spec
+from ropelab.encodings.base import Context, Encoding, Params, offsets
+from ropelab.spec import at_least, require, spec
 
 __all__ = ["T5Bias", "t5_boundaries"]
 

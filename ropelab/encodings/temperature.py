@@ -12,8 +12,8 @@ from jax import Array
 
 from ropelab.encodings.base import Context, Params
 from ropelab.encodings.nope import NoPE
-from ropelab.encodings.specs import at_least, require, spec
-from ropelab.encodings.wrapping import Sharpened
+from ropelab.encodings.query_scaling import Sharpened
+from ropelab.spec import at_least, require, spec
 
 __all__ = ["Temperature"]
 

@@ -16,7 +16,8 @@ from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from typing import Any
 
-from ropelab.encodings import catalogue, members, specs
+from ropelab import spec as specs
+from ropelab.encodings import registry
 from ropelab.encodings.base import Encoding
 
 LOADED: set[str] = set()  # names of the modules that were imported here, each with the hash of its text
@@ -33,11 +34,11 @@ def parse_from(text: str, inherited: Mapping[str, Any] | None = None) -> Encodin
     """
     path, spec = divided(text)
     if not path:
-        return catalogue.parse(text, inherited)
-    known = members.classes(load(path))
+        return registry.parse(text, inherited)
+    known = registry.classes(load(path))
     if not spec:
         raise ValueError(f"{path} is a file; say which encoding of it, {path}:Name(field=value): {', '.join(known)}")
-    return specs.parse(spec, catalogue.CLASSES | known, kind="encoding", inherited=inherited)
+    return specs.parse(spec, registry.CLASSES | known, kind="encoding", inherited=inherited)
 
 
 def divided(text: str) -> tuple[str, str]:
@@ -54,7 +55,7 @@ def examples(path: str) -> tuple[Encoding, ...]:
     Raises:
         ValueError: as `load` and `members.examples`.
     """
-    return members.examples(load(path), path)
+    return registry.examples(load(path), path)
 
 
 def load(path: str) -> types.ModuleType:

@@ -16,7 +16,7 @@ from jax import Array
 
 from ropelab.encodings.base import Context, Params
 from ropelab.encodings.rotary import Rotary, join_pairs, plain_frequencies
-from ropelab.encodings.specs import at_least, require, spec
+from ropelab.spec import at_least, require, spec
 
 __all__ = ["XPos", "xpos_decay"]
 

@@ -18,8 +18,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from ropelab.encodings.specs import at_least, require, spec
 from ropelab.evaluation.taps import Block, Tap
+from ropelab.spec import at_least, require, spec
 
 
 @spec

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ropelab.encodings.outside import written_in
+from ropelab.encodings.user_module import written_in
 from ropelab.evaluation.arms import Arm
 from ropelab.evaluation.asking import Speaks, beginning
 from ropelab.evaluation.evals.base import Bench, Evaluation, Unit, recorded

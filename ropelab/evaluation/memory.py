@@ -5,7 +5,7 @@ import numpy as np
 import psutil
 
 from ropelab.attention.blockwise import block_shape
-from ropelab.attention.kernels import choose
+from ropelab.attention.registry import choose
 from ropelab.models.chunks import CPU_CHUNK
 from ropelab.models.config import Wiring
 from ropelab.models.head import TOKENS, WORDS

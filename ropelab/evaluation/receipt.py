@@ -15,8 +15,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ropelab.attention.kernels import choose
 from ropelab.attention.pattern import Pattern
+from ropelab.attention.registry import choose
 from ropelab.encodings.base import Context, Encoding
 from ropelab.encodings.rotary import Rotary, join_pairs, split_pairs
 from ropelab.encodings.scoring import context

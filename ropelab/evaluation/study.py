@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ropelab.encodings.outside import written_in
+from ropelab.encodings.user_module import written_in
 from ropelab.evaluation.arms import Arm, passes
 from ropelab.evaluation.perplexity import Score, bands, nll_of_document, score
 from ropelab.evaluation.protocol import Protocol

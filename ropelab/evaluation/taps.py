@@ -27,7 +27,6 @@ from ropelab.attention.cutting import cut_operands
 from ropelab.attention.exchange import Exchange
 from ropelab.attention.frames import over_frames
 from ropelab.encodings.scoring import context, key_side, query_side
-from ropelab.encodings.specs import Spec
 from ropelab.models.chunks import by_tokens
 from ropelab.models.compiled import placed
 from ropelab.models.config import Wiring
@@ -36,6 +35,7 @@ from ropelab.models.module import Model
 from ropelab.models.module import Tokens as TokenIds
 from ropelab.models.stack import Placed, mix
 from ropelab.models.tables import LayerTables, divided, embedded, kinds_of_layers
+from ropelab.spec import Spec
 
 BLOCK = 256
 

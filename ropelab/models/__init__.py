@@ -1,6 +1,6 @@
 """Flax models: parameters in a thin container, everything else pure functions."""
 
-from ropelab.encodings import specs
+from ropelab import spec
 from ropelab.models.config import Wiring
 from ropelab.models.family import Config, Family
 from ropelab.models.llama import LlamaConfig
@@ -30,4 +30,4 @@ def parse(text: str) -> Config:
     Raises:
         ValueError: for an unknown family or field, with the nearest right name, or a refused value.
     """
-    return specs.parse(text, CLASSES, kind="model")
+    return spec.parse(text, CLASSES, kind="model")

@@ -12,10 +12,10 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from ropelab.encodings.specs import Spec, at_least, require, spec
 from ropelab.models.family import Family, Layer, Tree
 from ropelab.models.layer_parts import completed, from_heads, joined_heads, rms_norm, to_heads
 from ropelab.models.product import product
+from ropelab.spec import Spec, at_least, require, spec
 
 
 @spec

@@ -18,10 +18,10 @@ import jax.numpy as jnp
 from jax import Array
 
 from ropelab.attention.patterns.dilated import Dilated
-from ropelab.encodings.specs import Spec, at_least, spec
 from ropelab.models.family import Family, Layer, Tree
 from ropelab.models.layer_parts import completed, from_heads, joined_heads, layer_norm, to_heads
 from ropelab.models.product import product
+from ropelab.spec import Spec, at_least, spec
 
 
 @spec

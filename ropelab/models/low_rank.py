@@ -15,8 +15,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from ropelab.encodings.specs import Spec, at_least, require, spec
 from ropelab.models.family import Tree
+from ropelab.spec import Spec, at_least, require, spec
 
 PROJECTIONS = ("q", "k", "v", "o", "gate", "up", "down")
 READS = {"o": 2}  # axes of its input, where they are not one

@@ -10,8 +10,8 @@ from flax import nnx
 from jax import Array
 
 from ropelab.attention.exchange import Exchange
-from ropelab.attention.kernels import parse
 from ropelab.attention.pattern import Pattern
+from ropelab.attention.registry import parse
 from ropelab.encodings.base import Encoding
 from ropelab.encodings.positions import context_length, normalize_positions, normalize_segments
 from ropelab.models import compiled

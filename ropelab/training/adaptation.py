@@ -12,10 +12,10 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from ropelab.encodings import specs
-from ropelab.encodings.specs import Spec, require, spec
+from ropelab import spec as specs
 from ropelab.models import low_rank
 from ropelab.models.family import Tree
+from ropelab.spec import Spec, require, spec
 
 
 @spec

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array
 
-from ropelab.encodings.specs import Spec, at_least, require, spec
+from ropelab.spec import Spec, at_least, require, spec
 
 MEMORY = 50  # batches that the mean norm remembers, and that pass before a spike is one
 

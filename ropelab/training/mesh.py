@@ -19,8 +19,8 @@ from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from ropelab.data.batch import Batch
-from ropelab.encodings.specs import Spec, require, spec
 from ropelab.models.sharding import partition_spec
+from ropelab.spec import Spec, require, spec
 
 ROWS = ("data", "fsdp")
 

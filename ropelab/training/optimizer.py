@@ -14,7 +14,7 @@ from typing import Any, Literal
 import jax
 import optax
 
-from ropelab.encodings.specs import Spec, at_least, require, spec
+from ropelab.spec import Spec, at_least, require, spec
 
 Tree = dict[str, Any]
 UNDECAYED = ("norm", "bias", "sink_logits", "slopes")

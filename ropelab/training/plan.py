@@ -7,15 +7,16 @@ there when the run goes on.
 import dataclasses
 from typing import Any, Literal
 
-from ropelab.attention import kernels, patterns
+from ropelab import spec as specs
+from ropelab.attention import patterns, registry
 from ropelab.attention.exchange import Exchange
 from ropelab.attention.pattern import Pattern
 from ropelab.data import settings as data_settings
 from ropelab.data.settings import DataSettings
-from ropelab.encodings import catalogue, specs
+from ropelab.encodings import registry
 from ropelab.encodings.base import Encoding
-from ropelab.encodings.specs import Spec, at_least, require, spec
 from ropelab.models.remat import POLICIES
+from ropelab.spec import Spec, at_least, require, spec
 from ropelab.training import adaptation
 from ropelab.training.adaptation import Adaptation
 from ropelab.training.guard import Guard
@@ -46,7 +47,7 @@ class Compute(Spec):
         super().__post_init__()
         at_least(1, self, "accumulate")
         require(self.remat in POLICIES, self, f"remat={self.remat!r} is not one of {', '.join(POLICIES)}")
-        kernels.parse(self.kernel)
+        registry.parse(self.kernel)
 
 
 @spec
@@ -157,7 +158,7 @@ class Plan(Spec):
         return tuple(found)
 
     def kernel(self) -> str | Exchange:
-        return kernels.parse(self.compute.kernel)
+        return registry.parse(self.compute.kernel)
 
 
 def settings_of(plan: Plan) -> dict[str, Any]:
@@ -174,7 +175,7 @@ def settings_of(plan: Plan) -> dict[str, Any]:
 
 PARTS = (Compute, Held, Phase, Plan, Guard, MeshShape, Optimizer, Saving)
 KNOWN: dict[str, Any] = (
-    catalogue.CLASSES
+    registry.CLASSES
     | patterns.CLASSES
     | data_settings.KNOWN
     | adaptation.KNOWN

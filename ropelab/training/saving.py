@@ -20,7 +20,7 @@ import orbax.checkpoint as ocp
 from etils import epath
 from jax.experimental import multihost_utils
 
-from ropelab.encodings.specs import Spec, at_least, spec
+from ropelab.spec import Spec, at_least, spec
 from ropelab.training import manifest
 from ropelab.training.manifest import DamagedError
 from ropelab.training.step_folders import absolute, find_unfinished, is_link, sealed_steps, unused_path

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from ropelab.attention import Causal, Pattern, SlidingWindow, attend
-from ropelab.attention.kernels import KERNELS as NAMED
-from ropelab.attention.kernels import choose
+from ropelab.attention.registry import KERNELS as NAMED
+from ropelab.attention.registry import choose
 from ropelab.contract.calls import KERNELS, Placement, compiled, differentiated, forward, placed
 from ropelab.contract.kernels import cotangents
 from ropelab.contract.samples import B, H, K, N, T, assert_same, sample
 from ropelab.encodings import ALiBi, NoPE, RoPE, YaRN, scores
-from ropelab.encodings.specs import spec
+from ropelab.spec import spec
 from tests.encodings import frozen
 
 IN_ONE_BLOCK = KERNELS | {"blockwise, one block": NAMED["blockwise"]}

@@ -10,7 +10,7 @@ import pytest
 import ropelab
 from experiments import check
 from ropelab import contract, lab
-from ropelab.encodings import Rotary, outside
+from ropelab.encodings import Rotary, user_module
 from tests.experiments import tiny_run
 from tests.models import tiny
 
@@ -56,7 +56,7 @@ def test_the_fault_that_the_page_plants_is_caught_where_it_says(folder: Path):
     faulty = FILE.replace("k_pos_BS[:, None, :])", "jnp.arange(k_pos_BS.shape[1]))")
     assert faulty != FILE
     (folder / "faulty.py").write_text(faulty)
-    (encoding,) = outside.examples("faulty.py")
+    (encoding,) = user_module.examples("faulty.py")
     (excerpt,) = re.findall(r"```text\n(.*?)```", PAGE, re.DOTALL)
     lines = excerpt.splitlines()
     for name, words in zip(lines[::2], lines[1::2], strict=True):
@@ -96,7 +96,7 @@ def test_the_experiment_measures_it(folder: Path):
 
 def test_a_rotary_encoding_is_as_short_as_the_page_says(folder: Path):
     (folder / "slowed.py").write_text(ROTARY)
-    (encoding,) = outside.examples("slowed.py")
+    (encoding,) = user_module.examples("slowed.py")
     assert [v for v in contract.examine(encoding) if v.result == "FAIL"] == []
 
 

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ropelab.attention import Causal
-from ropelab.attention.kernels import Kernel
+from ropelab.attention.registry import Kernel
 from ropelab.contract.calls import Placement, call
 from ropelab.encodings import (
     NTK,

@@ -10,9 +10,8 @@ from jax import Array, lax
 from ropelab.attention.blocks import Formula, Operands
 from ropelab.attention.blockwise import blockwise
 from ropelab.encodings import KERPLE, Context, CoPE, DynamicNTK, LearnedAbsolute, ScalableSoftmax, XPos, t5_boundaries
-from ropelab.encodings.base import Params
-from ropelab.encodings.distance import by_head, offsets
-from ropelab.encodings.specs import spec
+from ropelab.encodings.base import Params, by_head, offsets
+from ropelab.spec import spec
 
 
 def counted(pos_BT: Array) -> Array:

@@ -17,8 +17,8 @@ from ropelab.contract.samples import B, N, T
 from ropelab.encodings import ALiBi, Context, DynamicNTK, Encoding, NoPE, RoPE, YaRN, rope_frequencies
 from ropelab.encodings.base import Params
 from ropelab.encodings.scoring import context
-from ropelab.encodings.specs import spec
 from ropelab.encodings.yarn import ramp_bounds
+from ropelab.spec import spec
 from tests.encodings.user_encoding import LeakyReRoPE
 
 

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from ropelab.encodings import ALL, LogN, RoPE, parse
-from ropelab.encodings.outside import examples, parse_from, written_in
+from ropelab.encodings.user_module import examples, parse_from, written_in
 from tests.models import tiny
 
 MINE = """
 from ropelab.encodings import RoPE
-from ropelab.encodings.specs import spec
+from ropelab.spec import spec
 
 
 @spec

@@ -5,8 +5,9 @@ import dataclasses
 import pytest
 
 from ropelab import attention, encodings
-from ropelab.encodings import ALiBi, Llama3RoPE, RoPE, YaRN, specs
-from ropelab.encodings.specs import Spec, spec
+from ropelab import spec as specs
+from ropelab.encodings import ALiBi, Llama3RoPE, RoPE, YaRN
+from ropelab.spec import Spec, spec
 
 
 @spec

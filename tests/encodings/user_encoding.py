@@ -14,7 +14,7 @@ from jax import Array
 
 from ropelab.encodings import Context, RoPE
 from ropelab.encodings.base import Params
-from ropelab.encodings.specs import at_least, spec
+from ropelab.spec import at_least, spec
 
 
 @spec

@@ -7,8 +7,8 @@ import pytest
 from ropelab.contract import composition
 from ropelab.encodings import ALiBi, Encoding, Layers, LogN, NoPE, RoPE, ScalableSoftmax, T5Bias, parse, scores
 from ropelab.encodings.base import Encoding as Base
-from ropelab.encodings.specs import spec
-from ropelab.encodings.wrapping import Sharpened
+from ropelab.encodings.query_scaling import Sharpened
+from ropelab.spec import spec
 
 ROPE = RoPE(base=1e4)
 

@@ -6,10 +6,10 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from ropelab.encodings.specs import spec
 from ropelab.evaluation.asking import Answer, ask, beginning, common, continued
 from ropelab.evaluation.questions.base import Question, Questions
 from ropelab.models import generation
+from ropelab.spec import spec
 from tests.models import tiny
 
 LAB = tiny.lab(tokenizer=True)

@@ -8,11 +8,12 @@ import pytest
 from jax import Array
 
 from ropelab import encodings
+from ropelab import spec as specs
 from ropelab.attention import Pattern
-from ropelab.encodings import Encoding, LogN, RoPE, Rotary, specs
-from ropelab.encodings.specs import spec
+from ropelab.encodings import Encoding, LogN, RoPE, Rotary
 from ropelab.evaluation.receipt import NothingAppliedError, Receipt, frequency_facts
 from ropelab.lab import Lab
+from ropelab.spec import spec
 from tests.models import tiny
 
 ROTARY_FACTS = ("inv_freq_first", "inv_freq_last", "inv_freq_hash", "amplitude", "dimensions_beyond_trained_length")

@@ -6,7 +6,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ropelab.encodings.specs import spec
 from ropelab.evaluation.attention_taps import (
     Entropy,
     MassByDistance,
@@ -17,6 +16,7 @@ from ropelab.evaluation.attention_taps import (
 )
 from ropelab.evaluation.taps import Block, Tap, record
 from ropelab.models.module import Model, Parameters
+from ropelab.spec import spec
 from tests.evaluation.squares import squares
 from tests.models import tiny
 

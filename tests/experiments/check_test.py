@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 CHEAP = ("the_print_is_the_spec", "every_field_changes_the_scores", "rotations_equal_a_float64_loop")
 SOUND = """
 from ropelab.encodings import RoPE
-from ropelab.encodings.specs import spec
+from ropelab.spec import spec
 
 
 @spec

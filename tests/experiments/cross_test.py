@@ -9,8 +9,8 @@ from experiments import cross
 from ropelab import attention
 from ropelab.attention import Grouped, ShiftedSparse
 from ropelab.encodings import ALL, ALiBi
-from ropelab.encodings.specs import spec
 from ropelab.reporting import cross_table
+from ropelab.spec import spec
 
 
 @spec

@@ -10,7 +10,7 @@ from tests.experiments.tiny_run import arguments, per_token, place, results, run
 
 MINE = """
 from ropelab.encodings import RoPE
-from ropelab.encodings.specs import spec
+from ropelab.spec import spec
 
 
 @spec

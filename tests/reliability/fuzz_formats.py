@@ -17,7 +17,13 @@ from typing import Any
 import numpy as np
 
 import ropelab
+from experiments.sweeps import manifest
+from ropelab.attention import patterns as known
 from ropelab.checkpoints.errors import CheckpointError
+from ropelab.encodings import registry
+from ropelab.evaluation import receipt
+from ropelab.training import folder as folders
+from ropelab.training import plan, runs
 from ropelab.training.manifest import DamagedError
 from tests.checkpoints.frozen_export import ADAPTERS, EXPORTS
 from tests.checkpoints.frozen_export import GOLDEN as FROZEN
@@ -34,6 +40,7 @@ from tests.reliability.fuzz_mutations import (
     spec_edited,
     strange,
 )
+from tests.reporting import report_test, samples
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 TEXT = "Hello 12 " + "a" * 40 + "! é🤖\n<end>"
@@ -181,7 +188,6 @@ class Settings(Weights):
 
 def inspect(lab: ropelab.Lab) -> None:
     """The numbers of a receipt that need no logits."""
-    from ropelab.evaluation import receipt
 
     receipt.frequency_facts(lab.model, lab.config.trained_length or 32)
     receipt.longest_known(lab.model)
@@ -611,7 +617,7 @@ class Adapter(Format):
 
 
 def encodings() -> list[str]:
-    from ropelab.encodings.catalogue import ALL
+    from ropelab.encodings.registry import ALL
 
     return [repr(one) for one in ALL]
 
@@ -638,15 +644,13 @@ class Specs(Format):
         return {kind: text.replace(HERE, here).encode("utf-8", "surrogatepass")}
 
     def use(self, folder: Path) -> None:
-        from ropelab.attention import patterns as known
-        from ropelab.encodings import RoPE, catalogue
+        from ropelab.encodings import RoPE
         from ropelab.evaluation.receipt import rotary_part
-        from ropelab.training import plan
 
         ((kind, raw),) = ((p.name, p.read_bytes()) for p in folder.iterdir() if p.suffix != ".py")
         text = raw.decode("utf-8", "surrogatepass")
         if kind == "encoding":
-            encoding = catalogue.parse(text).inherit(RoPE(base=10000.0, pairing="half"))
+            encoding = registry.parse(text).inherit(RoPE(base=10000.0, pairing="half"))
             repr(encoding)
             for one in encoding.kinds():
                 rotary = rotary_part(one)
@@ -711,8 +715,6 @@ class Plans(Run):
     def use(self, folder: Path) -> None:
         from etils import epath
 
-        from ropelab.training import folder as folders
-        from ropelab.training import runs
         from tests.training.tiny import tiny_plan
 
         read, error = (runs.outline, runs.plan_of), None
@@ -770,7 +772,6 @@ class Records(Format):
     documented = (ValueError,)
 
     def prepare(self) -> None:
-        from tests.reporting import report_test, samples
         from tests.reporting.runs_on_disk import by_length, training
 
         place = self.pristine
@@ -827,7 +828,6 @@ class Records(Format):
     def use(self, folder: Path) -> None:
         from etils import epath
 
-        from experiments.sweeps import manifest
         from ropelab.reporting.page import Facts
         from ropelab.reporting.page_data import as_csv, as_parquet
         from ropelab.reporting.page_html import html

@@ -1,5 +1,6 @@
 """The patterns there are, one idea a file, and the spec strings that mean them."""
 
+from ropelab import spec
 from ropelab.attention.pattern import Pattern
 from ropelab.attention.patterns import blockwise_causal, causal, dilated, fixed_sparse, shifted_sparse, windows
 from ropelab.attention.patterns.blockwise_causal import BlockwiseCausal
@@ -8,7 +9,6 @@ from ropelab.attention.patterns.dilated import Dilated
 from ropelab.attention.patterns.fixed_sparse import FixedSparse
 from ropelab.attention.patterns.shifted_sparse import Grouped, ShiftedSparse
 from ropelab.attention.patterns.windows import LambdaMask, Sinks, SlidingWindow
-from ropelab.encodings import specs
 
 __all__ = [
     "ALL",
@@ -44,4 +44,4 @@ def parse(text: str) -> Pattern:
     Raises:
         ValueError: for an unknown pattern or field, with the nearest right name, or a refused value.
     """
-    return specs.parse(text, CLASSES, kind="pattern")
+    return spec.parse(text, CLASSES, kind="pattern")

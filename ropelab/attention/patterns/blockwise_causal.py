@@ -13,7 +13,7 @@ than a block to half blocks. Its incremental decoder keeps the last `block` keys
 from jax import Array
 
 from ropelab.attention.pattern import Interval
-from ropelab.encodings.specs import at_least, require, spec
+from ropelab.spec import at_least, require, spec
 
 
 @spec

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from ropelab.attention.pattern import Pattern
-from ropelab.encodings.specs import spec
+from ropelab.spec import spec
 
 
 @spec

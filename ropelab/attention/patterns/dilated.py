@@ -35,7 +35,7 @@ from ropelab.attention.arranging import (
 from ropelab.attention.blocks import Formula, Operands, Result
 from ropelab.attention.pattern import Evaluate, Pattern
 from ropelab.attention.patterns.shifted_sparse import Grouped
-from ropelab.encodings.specs import require, spec
+from ropelab.spec import require, spec
 
 
 @spec

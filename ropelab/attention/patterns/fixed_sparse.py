@@ -21,7 +21,7 @@ from ropelab.attention.blocks import Formula, Operands, Result
 from ropelab.attention.pattern import Evaluate, Pattern
 from ropelab.attention.patterns.causal import Causal
 from ropelab.attention.patterns.shifted_sparse import Grouped
-from ropelab.encodings.specs import at_least, require, spec
+from ropelab.spec import at_least, require, spec
 
 
 @spec

@@ -16,7 +16,7 @@ from jax import Array
 from ropelab.attention.arranging import OfHeads, side_by_side, with_heads
 from ropelab.attention.blocks import Formula, Operands
 from ropelab.attention.pattern import Evaluate, Interval
-from ropelab.encodings.specs import at_least, require, spec
+from ropelab.spec import at_least, require, spec
 
 
 @spec

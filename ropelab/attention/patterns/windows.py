@@ -17,7 +17,7 @@ numbers tokens within its cache, so that only the sinks come closer.
 from jax import Array
 
 from ropelab.attention.pattern import Interval, Pattern
-from ropelab.encodings.specs import at_least, spec
+from ropelab.spec import at_least, spec
 
 
 @spec

@@ -13,7 +13,7 @@ from ropelab.checkpoints.knobs.setting import whole
 from ropelab.encodings.base import Encoding
 from ropelab.encodings.layers import Layers
 from ropelab.encodings.nope import NoPE
-from ropelab.encodings.specs import nearest
+from ropelab.spec import nearest
 
 TYPES, ROTATED, DEPTH = "layer_types", "no_rope_layers", "num_hidden_layers"
 INTERVALS = {"smollm3": 4}  # every fourth layer of SmolLM3 is without rotation unless its file says otherwise

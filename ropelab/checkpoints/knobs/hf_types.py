@@ -15,8 +15,8 @@ from ropelab.encodings.pi import PI
 from ropelab.encodings.proportional import ProportionalRoPE
 from ropelab.encodings.rope import RoPE
 from ropelab.encodings.rotary import Rotary
-from ropelab.encodings.specs import nearest
 from ropelab.encodings.yarn import YaRN
+from ropelab.spec import nearest
 
 L0, LENGTH = "original_max_position_embeddings", "max_position_embeddings"
 PARTIAL = "partial_rotary_factor"

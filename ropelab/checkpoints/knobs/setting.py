@@ -16,8 +16,8 @@ from ropelab.encodings.pi import PI
 from ropelab.encodings.proportional import ProportionalRoPE
 from ropelab.encodings.rope import RoPE
 from ropelab.encodings.rotary import Rotary
-from ropelab.encodings.specs import is_default, nearest
 from ropelab.encodings.yarn import YaRN
+from ropelab.spec import is_default, nearest
 
 WORDED = {RoPE, PI, NTK, NTKByParts, DynamicNTK, YaRN, Llama3RoPE, LongRoPE, ProportionalRoPE}
 LARGEST = 2**31 - 1  # of positions, and so of lengths and sizes

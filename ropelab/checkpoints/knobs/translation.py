@@ -17,9 +17,9 @@ from ropelab.checkpoints.errors import CheckpointError
 from ropelab.checkpoints.knobs import exllama, gguf, hf_read, llama_cpp, maxtext, words
 from ropelab.checkpoints.knobs.hf_write import to_hf
 from ropelab.checkpoints.knobs.setting import Setting, assignments, check_head, whole
-from ropelab.encodings import catalogue
+from ropelab.encodings import registry
 from ropelab.encodings.rope import RoPE
-from ropelab.encodings.specs import nearest
+from ropelab.spec import nearest
 
 CONFIG = {"model_type", "rope_parameters", "rope_scaling"}  # beside the rope object of transformers
 FLAT = {key for key in maxtext.DEFAULTS if key.startswith(("rope_", "local_", "global_", "nope_"))} - {"rope_type"}
@@ -59,7 +59,7 @@ def recognised(text: str, head_dim: int, base: float | None) -> tuple[str, Setti
         if set(pairs) & (set(maxtext.DEFAULTS) | maxtext.OUTSIDE):
             return "maxtext", maxtext.read({key: literal(value) for key, value in pairs.items()})
         return "exllama", exllama.read(text, head_dim=head_dim, base=base)
-    return "spec", Setting(catalogue.parse(text))
+    return "spec", Setting(registry.parse(text))
 
 
 def file_of(text: str) -> Path | None:

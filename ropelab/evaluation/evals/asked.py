@@ -5,12 +5,12 @@ from typing import Literal
 
 import numpy as np
 
-from ropelab.encodings.specs import at_least, require, spec
 from ropelab.evaluation.asking import ask, beginning
 from ropelab.evaluation.effective import distances_to_ask
 from ropelab.evaluation.evals.base import Bench, Evaluation, Found, Unit
 from ropelab.evaluation.questions.base import Questions, fitted
 from ropelab.evaluation.spread import deviation
+from ropelab.spec import at_least, require, spec
 
 
 @spec

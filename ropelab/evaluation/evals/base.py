@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ropelab.encodings.specs import Spec
 from ropelab.evaluation.asking import Speaks
 from ropelab.evaluation.spread import together
 from ropelab.models.module import Model
+from ropelab.spec import Spec
 
 
 class Bench(NamedTuple):

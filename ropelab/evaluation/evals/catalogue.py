@@ -3,8 +3,8 @@
 import re
 from collections.abc import Callable
 
+from ropelab import spec
 from ropelab.data import synthetic
-from ropelab.encodings import specs
 from ropelab.evaluation.evals.asked import Asked
 from ropelab.evaluation.evals.base import Evaluation
 from ropelab.evaluation.evals.of_attention import Attention, Heads, Resolution
@@ -34,7 +34,7 @@ def parse(text: str) -> dict[str, Evaluation]:
         ValueError: for a name or a field that is not known, with the nearest that is, or one named twice.
     """
     found: dict[str, Evaluation] = {}
-    for part in specs.split(text, ","):
+    for part in spec.split(text, ","):
         for name, evaluation in named(part).items():
             if name in found:
                 raise ValueError(f"the evaluation {name!r} is named twice; leave one out")
@@ -59,13 +59,13 @@ def named(text: str) -> dict[str, Evaluation]:
     if name in questions.NAMED or name in questions.GROUPS:
         return {one: asked(family, fields, one) for one, family in questions.parse(name).items()}
     if name in TASKS:
-        return {text.strip(): Solved(task=specs.parse(text, TASKS, kind="task"))}
+        return {text.strip(): Solved(task=spec.parse(text, TASKS, kind="task"))}
     if name == SOLVED:
-        made = specs.parse(f"Solved({fields})", {"Solved": Solved, **TASKS}, kind="evaluation")
+        made = spec.parse(f"Solved({fields})", {"Solved": Solved, **TASKS}, kind="evaluation")
         return {f"{SOLVED} {made.task!r}": made}
     if name in questions.CLASSES:
         return {text: asked(next(iter(questions.parse(text).values())), "", name)}
-    raise ValueError(f"no evaluation {name!r}.{specs.nearest(name, KNOWN)} There are: {', '.join(KNOWN)}")
+    raise ValueError(f"no evaluation {name!r}.{spec.nearest(name, KNOWN)} There are: {', '.join(KNOWN)}")
 
 
 def asked(family: object, fields: str, name: str) -> Evaluation:
@@ -79,4 +79,4 @@ def asked(family: object, fields: str, name: str) -> Evaluation:
 
 def written(made: Callable[..., Evaluation], name: str, fields: str) -> Evaluation:
     """An evaluation from its fields as they are written."""
-    return specs.parse(f"{name}({fields})", {name: made, **questions.CLASSES}, kind="evaluation")
+    return spec.parse(f"{name}({fields})", {name: made, **questions.CLASSES}, kind="evaluation")

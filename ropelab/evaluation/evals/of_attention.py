@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
-from ropelab.encodings.specs import require, spec
 from ropelab.evaluation.attention_taps import Entropy, ScoreByDistance, SinkMass
 from ropelab.evaluation.evals.base import Bench, Found, Unit
 from ropelab.evaluation.evals.of_text import OfText
@@ -15,6 +14,7 @@ from ropelab.evaluation.head_scores import head_scores
 from ropelab.evaluation.resolution import attention_resolution
 from ropelab.evaluation.spread import deviation, jackknife
 from ropelab.evaluation.taps import record
+from ropelab.spec import require, spec
 
 
 @spec

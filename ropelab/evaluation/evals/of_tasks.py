@@ -15,9 +15,9 @@ from ropelab.data.positions import Consecutive
 from ropelab.data.synthetic import TEST, examples
 from ropelab.data.tasks import Task
 from ropelab.data.tokens import END_OF_BYTES, Coder, byte_ids
-from ropelab.encodings.specs import at_least, require, spec
 from ropelab.evaluation.effective import distances_to_ask
 from ropelab.evaluation.evals.base import Bench, Evaluation, Found, Unit
+from ropelab.spec import at_least, require, spec
 
 TOGETHER = 8192  # tokens of examples that are read at once
 

@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from ropelab.encodings.specs import at_least, require, spec
 from ropelab.evaluation.evals.base import Bench, Evaluation, Found, Unit
 from ropelab.evaluation.long_perplexity import long_perplexity
 from ropelab.evaluation.spread import deviation
 from ropelab.evaluation.windows import slide
+from ropelab.spec import at_least, require, spec
 
 
 @spec

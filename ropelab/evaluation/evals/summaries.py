@@ -14,12 +14,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ropelab.encodings.specs import at_least, require, spec
+from ropelab.data import preparing
 from ropelab.evaluation.asking import Speaks, beginning, continued
 from ropelab.evaluation.evals.base import Bench, Evaluation, Found, Unit
 from ropelab.evaluation.likelihood import batches
 from ropelab.evaluation.spread import deviation
 from ropelab.models import generation
+from ropelab.spec import at_least, require, spec
 
 BEFORE, AFTER = "Report:\n", "\n\nSummary of the report in a few sentences:\n"
 REPORTS, SUMMARIES = ("report", "document", "article", "text"), ("summary", "highlights", "abstract")
@@ -128,7 +129,6 @@ def pairs(source: str, split: str, count: int) -> list[Pair]:
             raise ValueError(f"no reports at {source!r}; give a file of JSON lines, or a dataset's name as gov_report")
         lines = path.read_text(encoding="utf-8").splitlines()[:count]
         return [pair(json.loads(line), f"{source}, line {n + 1}") for n, line in enumerate(lines)]
-    from ropelab.data import preparing
 
     builder = preparing.prepared(preparing.by_name(source, None, ()), quiet=False)
     records = preparing.records(builder, split)

@@ -9,8 +9,8 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from ropelab.encodings.specs import Spec
 from ropelab.evaluation.questions.scoring import share_contained
+from ropelab.spec import Spec
 
 CountTokens = Callable[[str], int]
 

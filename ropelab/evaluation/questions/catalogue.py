@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from ropelab.encodings import specs
+from ropelab import spec
 from ropelab.evaluation.questions.base import Questions
 from ropelab.evaluation.questions.frequent import CommonWords, FrequentWords
 from ropelab.evaluation.questions.json_kv import JsonKV
@@ -45,7 +45,7 @@ def parse(text: str) -> dict[str, Questions]:
     if text in NAMED:
         return {text: NAMED[text]}
     if text.split("(")[0] in CLASSES:
-        family = specs.parse(text, CLASSES, kind="family of questions")
+        family = spec.parse(text, CLASSES, kind="family of questions")
         return {repr(family): family}
     known = (*NAMED, *GROUPS)
-    raise ValueError(f"no questions {text!r}.{specs.nearest(text, known)} There are: {', '.join(known)}")
+    raise ValueError(f"no questions {text!r}.{spec.nearest(text, known)} There are: {', '.join(known)}")

@@ -15,9 +15,9 @@ from typing import ClassVar
 import numpy as np
 from scipy.special import zeta
 
-from ropelab.encodings.specs import require, spec
 from ropelab.evaluation.questions.base import Question, Questions
 from ropelab.evaluation.questions.words import words
+from ropelab.spec import require, spec
 
 COMMON = 10  # words asked for
 SHORT = 4096  # tokens below which RULER's lists are sparser

@@ -8,9 +8,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from ropelab.encodings.specs import spec
 from ropelab.evaluation.questions.base import Question, Questions, place
 from ropelab.evaluation.questions.words import uuid4
+from ropelab.spec import spec
 
 TASK = "Extract the value corresponding to the specified key in the JSON object below.\n\nJSON data:\n"
 QUESTION = '\n\nKey: "{}"\nCorresponding value:'

@@ -12,10 +12,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from ropelab.encodings.specs import spec
 from ropelab.evaluation.questions.base import Question, Questions, place
 from ropelab.evaluation.questions.scoring import last_integer
 from ropelab.evaluation.questions.words import word_pairs
+from ropelab.spec import spec
 
 HEADER = (
     "Below is a record of lines I want you to remember. Each line begins with 'line <line index>' and contains a "

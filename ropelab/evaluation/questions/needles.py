@@ -14,9 +14,9 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from ropelab.encodings.specs import spec
 from ropelab.evaluation.questions.base import Question, Questions, place
 from ropelab.evaluation.questions.words import number, uuid4, word_pair
+from ropelab.spec import spec
 
 NOISE = "The grass is green. The sky is blue. The sun is yellow. Here we go. There and back again."
 NEEDLE = "One of the special magic {}s for {} is: {}."

@@ -13,10 +13,10 @@ from typing import ClassVar
 import numpy as np
 
 from ropelab.data.passkey import FILLER, QUESTION, TASK, TOLD
-from ropelab.encodings.specs import at_least, require, spec
 from ropelab.evaluation.questions.base import Question, Questions, place
 from ropelab.evaluation.questions.scoring import first_integer
 from ropelab.evaluation.questions.words import number
+from ropelab.spec import at_least, require, spec
 
 
 @spec

@@ -10,9 +10,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from ropelab.encodings.specs import spec
 from ropelab.evaluation.questions.base import Question, Questions
 from ropelab.evaluation.questions.scoring import contains_topic
+from ropelab.spec import spec
 
 HEADER = (
     "Below is a record of our previous conversation on {} different topics. You are the ASSISTANT, and I am the USER. "

@@ -13,9 +13,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from ropelab.encodings.specs import at_least, spec
 from ropelab.evaluation.questions.base import Question, Questions
 from ropelab.evaluation.questions.needles import NOISE
+from ropelab.spec import at_least, spec
 
 TASK = "Memorize and track the chain(s) of variable assignment hidden in the following text.\n\n"
 QUESTION = "\nQuestion: Find all variables that are assigned the value {} in the text above."

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from ropelab import spec
 from ropelab.checkpoints import CheckpointError
 from ropelab.encodings import (
     ALL,
@@ -24,7 +25,6 @@ from ropelab.encodings import (
     RoPE,
     XPos,
     YaRN,
-    specs,
 )
 from tests.checkpoints.knobs.dialects import NAMES, PAIRS, same_frequencies
 
@@ -162,7 +162,7 @@ def attempt(call: Callable[[], Any]) -> tuple[Any, str]:
         return None, str(error)
 
 
-@specs.spec
+@spec.spec
 class Mine(YaRN):
     """A user's own, which turns otherwise."""
 
