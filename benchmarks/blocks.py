@@ -19,8 +19,8 @@ from jax import Array
 
 from benchmarks.attention import H, N, fastest, program
 from ropelab.attention import Causal
-from ropelab.attention.blockwise import blockwise
-from ropelab.attention.blockwise_gradient import product_to_differentiate
+from ropelab.attention.kernels.blockwise import blockwise
+from ropelab.attention.kernels.blockwise_gradient import product_to_differentiate
 from ropelab.encodings import ALiBi
 from ropelab.encodings.scoring import product
 

@@ -28,7 +28,7 @@ from experiments.launch import Config
 from ropelab import attention
 from ropelab import spec as specs
 from ropelab.attention import registry
-from ropelab.attention.exchange import Exchange
+from ropelab.attention.exchanges import Exchange
 from ropelab.attention.patterns import CLASSES
 from ropelab.data.text import Text, read_text
 from ropelab.encodings.user_module import parse_from

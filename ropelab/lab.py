@@ -13,7 +13,7 @@ from jax import Array
 from jax.sharding import Mesh
 
 from ropelab.attention import patterns
-from ropelab.attention.exchange import Exchange
+from ropelab.attention.exchanges import Exchange
 from ropelab.attention.patterns import Causal, Pattern
 from ropelab.checkpoints.adapter_reading import read_adapter, trained_encoding
 from ropelab.checkpoints.assemble import assemble

@@ -1,7 +1,7 @@
 """Patterns as counts, kernels that evaluate the one formula, and `attend`, which joins them."""
 
-from ropelab.attention.dispatch import attend
-from ropelab.attention.exchange import AllGather, Ring, SparseGather
+from ropelab.attention.api import attend, attend_sharded
+from ropelab.attention.exchanges import AllGather, Ring, SparseGather
 from ropelab.attention.patterns import (
     ALL,
     Bidirectional,
@@ -17,7 +17,6 @@ from ropelab.attention.patterns import (
     SlidingWindow,
     parse,
 )
-from ropelab.attention.sharded import attend_sharded
 
 __all__ = [
     "ALL",

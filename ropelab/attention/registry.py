@@ -5,12 +5,11 @@ from collections.abc import Callable
 from jax import Array
 
 from ropelab import spec
-from ropelab.attention.blocks import Formula, Operands
-from ropelab.attention.blockwise import blockwise
-from ropelab.attention.dense import dense
-from ropelab.attention.exchange import EXCHANGES, Exchange
-from ropelab.attention.fused import cudnn
-from ropelab.attention.splash import splash
+from ropelab.attention.exchanges import EXCHANGES, Exchange
+from ropelab.attention.formula import Formula, Operands
+from ropelab.attention.kernels.blockwise import blockwise
+from ropelab.attention.kernels.dense import dense
+from ropelab.attention.kernels.fused import cudnn, splash
 from ropelab.encodings.base import Encoding
 
 Kernel = Callable[[Formula, Operands], tuple[Array, Array]]

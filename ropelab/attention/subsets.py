@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from ropelab.attention.blocks import Operands, Result, Tokens
+from ropelab.attention.formula import Operands, Result, Tokens
 
 Picked = slice | np.ndarray
 

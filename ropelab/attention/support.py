@@ -10,8 +10,8 @@ import inspect
 import jax
 import jax.numpy as jnp
 
-from ropelab.attention.blocks import Formula, Operands
-from ropelab.attention.low_rank import FARTHEST, bias_dimensions
+from ropelab.attention.formula import Formula, Operands
+from ropelab.attention.kernels.low_rank import FARTHEST, bias_dimensions
 from ropelab.attention.patterns.causal import Bidirectional, Causal
 from ropelab.attention.patterns.windows import SlidingWindow
 from ropelab.encodings.base import Encoding

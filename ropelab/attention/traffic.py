@@ -11,8 +11,8 @@ import math
 import re
 from collections import Counter
 
-from ropelab.attention.exchange import Exchange, SparseGather
-from ropelab.attention.pattern import Pattern
+from ropelab.attention.exchanges import Exchange, SparseGather
+from ropelab.attention.formula import Pattern
 from ropelab.attention.patterns.dilated import Dilated
 
 BYTES = {"f64": 8, "s64": 8, "f32": 4, "s32": 4, "u32": 4, "bf16": 2, "f16": 2, "pred": 1}

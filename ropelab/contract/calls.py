@@ -8,8 +8,8 @@ import numpy as np
 from jax import Array
 
 from ropelab.attention import Pattern, attend
-from ropelab.attention.blockwise import blockwise
-from ropelab.attention.dense import dense
+from ropelab.attention.kernels.blockwise import blockwise
+from ropelab.attention.kernels.dense import dense
 from ropelab.attention.registry import Kernel
 from ropelab.contract.samples import N, Numbers
 from ropelab.encodings import Encoding

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import psutil
 
-from ropelab.attention.blockwise import block_shape
+from ropelab.attention.kernels.blockwise import block_shape
 from ropelab.attention.registry import choose
 from ropelab.models.chunks import CPU_CHUNK
 from ropelab.models.config import Wiring

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from ropelab.attention.pattern import Pattern
+from ropelab.attention.formula import Pattern
 from ropelab.encodings.base import Encoding
 from ropelab.evaluation.receipt import rotary_part
 from ropelab.evaluation.resolution import ByDistance, attention_resolution, expected_scores

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ropelab.attention.pattern import Pattern
+from ropelab.attention.formula import Pattern
 from ropelab.attention.registry import choose
 from ropelab.encodings.base import Context, Encoding
 from ropelab.encodings.rotary import Rotary, join_pairs, split_pairs

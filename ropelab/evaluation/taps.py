@@ -21,11 +21,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from ropelab.attention.blocks import Formula, Operands, Tokens, block_counts, block_scores, weighted
-from ropelab.attention.blockwise import ROW_SCORES
-from ropelab.attention.cutting import cut_operands
-from ropelab.attention.exchange import Exchange
-from ropelab.attention.frames import over_frames
+from ropelab.attention.exchanges import Exchange
+from ropelab.attention.formula import Formula, Operands, Tokens, block_counts, block_scores, weighted
+from ropelab.attention.kernels.blocking import cut_operands, over_frames
+from ropelab.attention.kernels.blockwise import ROW_SCORES
 from ropelab.encodings.scoring import context, key_side, query_side
 from ropelab.models.chunks import by_tokens
 from ropelab.models.compiled import placed

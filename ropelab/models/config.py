@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
-from ropelab.attention.exchange import Exchange
-from ropelab.attention.pattern import Pattern
+from ropelab.attention.exchanges import Exchange
+from ropelab.attention.formula import Pattern
 from ropelab.encodings.base import Encoding
 from ropelab.models.family import Config
 

@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from ropelab.attention.blocks import Tokens
-from ropelab.attention.dispatch import attend_encoded
+from ropelab.attention.api import attend_encoded
+from ropelab.attention.formula import Tokens
 from ropelab.encodings.base import Context, Encoding, Params
 from ropelab.encodings.scoring import Views, context, key_views, query_side
 from ropelab.models import head

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from ropelab.attention.exchange import Exchange
+from ropelab.attention.exchanges import Exchange
 from ropelab.models.config import Wiring
 from ropelab.models.stack import Placed, mix
 from ropelab.models.tables import LayerTables, divided, embedded

@@ -9,8 +9,8 @@ import numpy as np
 from flax import nnx
 from jax import Array
 
-from ropelab.attention.exchange import Exchange
-from ropelab.attention.pattern import Pattern
+from ropelab.attention.exchanges import Exchange
+from ropelab.attention.formula import Pattern
 from ropelab.attention.registry import parse
 from ropelab.encodings.base import Encoding
 from ropelab.encodings.positions import context_length, normalize_positions, normalize_segments

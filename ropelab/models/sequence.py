@@ -12,8 +12,8 @@ import numpy as np
 from jax import Array
 from jax.sharding import PartitionSpec as P
 
-from ropelab.attention.exchange import Exchange
-from ropelab.attention.sharded import check, reordered
+from ropelab.attention.api import check, reordered
+from ropelab.attention.exchanges import Exchange
 from ropelab.models.config import Wiring
 from ropelab.models.stack import Placed, hidden_states
 

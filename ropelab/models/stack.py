@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jax import Array, lax
 
-from ropelab.attention.dispatch import attend
-from ropelab.attention.exchange import Exchange
+from ropelab.attention.api import attend
+from ropelab.attention.exchanges import Exchange
 from ropelab.models.chunks import by_tokens
 from ropelab.models.config import Wiring
 from ropelab.models.family import Layer

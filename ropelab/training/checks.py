@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.numpy as jnp
 
-from ropelab.attention.exchange import Exchange
-from ropelab.attention.pattern import Pattern
+from ropelab.attention.api import check as check_exchange
+from ropelab.attention.exchanges import Exchange
+from ropelab.attention.formula import Pattern
 from ropelab.attention.patterns.shifted_sparse import Grouped, ShiftedSparse
-from ropelab.attention.sharded import check as check_exchange
 from ropelab.checkpoints.tokenizer import Tokenizer
 from ropelab.data.batch import Batch
 from ropelab.data.passkey import Passkey

@@ -17,7 +17,7 @@ from jax import Array, lax
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
-from ropelab.attention.pattern import Pattern
+from ropelab.attention.formula import Pattern
 from ropelab.data.batch import Batch, in_batches
 from ropelab.data.held_out import held_out
 from ropelab.data.positions import PerDocument

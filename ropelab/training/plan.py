@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from ropelab import spec as specs
 from ropelab.attention import patterns, registry
-from ropelab.attention.exchange import Exchange
-from ropelab.attention.pattern import Pattern
+from ropelab.attention.exchanges import Exchange
+from ropelab.attention.formula import Pattern
 from ropelab.data import settings as data_settings
 from ropelab.data.settings import DataSettings
 from ropelab.encodings import registry

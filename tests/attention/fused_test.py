@@ -13,12 +13,11 @@ import numpy as np
 import pytest
 
 from ropelab.attention import Bidirectional, Causal, Dilated, Pattern, Sinks, SlidingWindow, attend
-from ropelab.attention.blocks import Formula, Operands, Tokens
-from ropelab.attention.blockwise import blockwise
-from ropelab.attention.dense import dense
-from ropelab.attention.fused import by_jax_nn, cudnn, fused
-from ropelab.attention.legality import refusal
-from ropelab.attention.splash import by_splash, splash
+from ropelab.attention.formula import Formula, Operands, Tokens
+from ropelab.attention.kernels.blockwise import blockwise
+from ropelab.attention.kernels.dense import dense
+from ropelab.attention.kernels.fused import by_jax_nn, by_splash, cudnn, fused, splash
+from ropelab.attention.support import refusal
 from ropelab.contract.calls import quickly
 from ropelab.contract.samples import assert_same
 from ropelab.encodings import KERPLE, ALiBi, CoPE, LogN, NoPE, ReRoPE, RoPE, Sandwich, XPos

@@ -4,7 +4,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ropelab.attention.low_rank import FARTHEST, bias_dimensions, digits, row_pieces, slope_pieces, with_bias_dimensions
+from ropelab.attention.kernels.low_rank import (
+    FARTHEST,
+    bias_dimensions,
+    digits,
+    row_pieces,
+    slope_pieces,
+    with_bias_dimensions,
+)
 from ropelab.encodings import ALL, ALiBi
 from ropelab.encodings.alibi import alibi_slopes
 from ropelab.encodings.base import Context

@@ -22,7 +22,7 @@ from ropelab.attention import (
     attend,
     attend_sharded,
 )
-from ropelab.attention.exchange import zigzag
+from ropelab.attention.exchanges import zigzag
 from ropelab.attention.traffic import SHAPE, forward_bytes, received
 from ropelab.contract.calls import quickly
 from ropelab.contract.samples import assert_same

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from ropelab.attention.blocks import Formula, Operands
-from ropelab.attention.blockwise import blockwise
+from ropelab.attention.formula import Formula, Operands
+from ropelab.attention.kernels.blockwise import blockwise
 from ropelab.encodings import KERPLE, Context, CoPE, DynamicNTK, LearnedAbsolute, ScalableSoftmax, XPos, t5_boundaries
 from ropelab.encodings.base import Params, by_head, offsets
 from ropelab.spec import spec

@@ -10,9 +10,9 @@ import numpy as np
 from jax import Array
 
 from ropelab.attention import Causal, attend
-from ropelab.attention.blocks import Formula, Operands
-from ropelab.attention.blockwise import blockwise
-from ropelab.attention.dense import dense
+from ropelab.attention.formula import Formula, Operands
+from ropelab.attention.kernels.blockwise import blockwise
+from ropelab.attention.kernels.dense import dense
 from ropelab.contract.samples import B, N, T
 from ropelab.encodings import ALiBi, Context, DynamicNTK, Encoding, NoPE, RoPE, YaRN, rope_frequencies
 from ropelab.encodings.base import Params

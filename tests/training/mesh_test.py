@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from ropelab.attention.exchange import Ring
+from ropelab.attention.exchanges import Ring
 from ropelab.training import loop
 from ropelab.training.loop import Run, train
 from ropelab.training.manifest import array_sums

@@ -1,10 +1,13 @@
 """Cutting the tokens of an attention call into blocks, and judging which pairs of blocks matter."""
 
-import jax.numpy as jnp
-from jax import Array
+from collections.abc import Callable
+from typing import TypeVar
 
-from ropelab.attention.blocks import Operands, Tokens
-from ropelab.attention.pattern import Pattern
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+
+from ropelab.attention.formula import Operands, Pattern, Tokens
 
 HIDDEN, MIXED, WHOLE = 0, 1, 2  # no pair visible; look at the counts; every pair seen exactly once
 PAD_QUERY, PAD_KEY = -2, -1  # segments that match no document and not each other
@@ -63,3 +66,23 @@ def verdicts(pattern: Pattern, queries: Tokens, keys: Tokens) -> Array:
 def bounds(blocks: Array, axis: int) -> tuple[Array, Array]:
     """Smallest and largest entry of each block, with `axis` free for the other side's blocks."""
     return jnp.expand_dims(jnp.min(blocks, (1, 2)), axis), jnp.expand_dims(jnp.max(blocks, (1, 2)), axis)
+
+
+# Frames: groups of queries that read the keys in the same way, and the loop over those that a block holds.
+
+LAST = np.iinfo(np.int32).max  # no frame has this number
+Carry = TypeVar("Carry")
+
+
+def over_frames(frame_BT: Array, start: Carry, step: Callable[[Carry, Array, Array], Carry]) -> Carry:
+    """`step(carry, frame, here_B1T)` for each different frame among the queries, in ascending order.
+
+    Natural positions put one frame or two into a block; scattered ones cost a step for each that occurs.
+    """
+
+    def one(state: tuple[Array, Carry]) -> tuple[Array, Carry]:
+        frame, carry = state
+        following = jnp.min(jnp.where(frame_BT > frame, frame_BT, LAST))
+        return following, step(carry, frame, (frame_BT == frame)[:, None, :])
+
+    return lax.while_loop(lambda state: state[0] < LAST, one, (jnp.min(frame_BT), start))[1]

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from ropelab.attention.blocks import (
+from ropelab.attention.formula import (
     Formula,
     Operands,
     Result,
@@ -25,9 +25,8 @@ from ropelab.attention.blocks import (
     mean_of_values,
     weighted,
 )
-from ropelab.attention.blockwise_gradient import cotangents
-from ropelab.attention.cutting import MIXED, WHOLE, cut_operands, join, verdicts
-from ropelab.attention.frames import over_frames
+from ropelab.attention.kernels.blocking import MIXED, WHOLE, cut_operands, join, over_frames, verdicts
+from ropelab.attention.kernels.blockwise_gradient import cotangents
 
 ROW_SCORES = 2**18  # scores of a head held at once where a block takes all keys
 LOWEST = -1e30  # the running maximum before any key: finite, so that exp(m - m') is 1 and not NaN

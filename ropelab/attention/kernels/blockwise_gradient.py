@@ -19,9 +19,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from ropelab.attention.blocks import Formula, Operands, Result, Tokens, block_counts, block_scores, weighted
-from ropelab.attention.cutting import MIXED, WHOLE, cut, cut_operands, join, verdicts
-from ropelab.attention.frames import over_frames
+from ropelab.attention.formula import Formula, Operands, Result, Tokens, block_counts, block_scores, weighted
+from ropelab.attention.kernels.blocking import MIXED, WHOLE, cut, cut_operands, join, over_frames, verdicts
 from ropelab.encodings.base import Params
 from ropelab.encodings.scoring import product
 from ropelab.precision import einsum

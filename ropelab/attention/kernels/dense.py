@@ -9,7 +9,7 @@ Every other kernel is tested against this one. It holds B N T S scores: on a CPU
 import jax.numpy as jnp
 from jax import Array
 
-from ropelab.attention.blocks import Formula, Operands, Tokens, block_counts, block_scores, mean_of_values, weighted
+from ropelab.attention.formula import Formula, Operands, Tokens, block_counts, block_scores, mean_of_values, weighted
 from ropelab.encodings.scoring import query_by_query
 
 

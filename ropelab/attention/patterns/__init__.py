@@ -1,7 +1,7 @@
 """The patterns there are, one idea a file, and the spec strings that mean them."""
 
 from ropelab import spec
-from ropelab.attention.pattern import Pattern
+from ropelab.attention.formula import Pattern
 from ropelab.attention.patterns import blockwise_causal, causal, dilated, fixed_sparse, shifted_sparse, windows
 from ropelab.attention.patterns.blockwise_causal import BlockwiseCausal
 from ropelab.attention.patterns.causal import Bidirectional, Causal

@@ -12,7 +12,7 @@ than a block to half blocks. Its incremental decoder keeps the last `block` keys
 
 from jax import Array
 
-from ropelab.attention.pattern import Interval
+from ropelab.attention.formula import Interval
 from ropelab.spec import at_least, require, spec
 
 

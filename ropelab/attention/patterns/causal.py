@@ -6,7 +6,7 @@ Source: Vaswani et al., arXiv 1706.03762, section 3.2.3 (decoder and encoder sel
 import jax.numpy as jnp
 from jax import Array
 
-from ropelab.attention.pattern import Pattern
+from ropelab.attention.formula import Pattern
 from ropelab.spec import spec
 
 

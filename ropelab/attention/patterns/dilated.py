@@ -21,7 +21,9 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from ropelab.attention.arranging import (
+from ropelab.attention.formula import Evaluate, Formula, Operands, Pattern, Result
+from ropelab.attention.patterns.shifted_sparse import Grouped
+from ropelab.attention.subsets import (
     OfHeads,
     blind,
     every,
@@ -32,9 +34,6 @@ from ropelab.attention.arranging import (
     with_heads,
     zero_after,
 )
-from ropelab.attention.blocks import Formula, Operands, Result
-from ropelab.attention.pattern import Evaluate, Pattern
-from ropelab.attention.patterns.shifted_sparse import Grouped
 from ropelab.spec import require, spec
 
 

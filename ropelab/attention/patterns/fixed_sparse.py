@@ -16,11 +16,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from ropelab.attention.arranging import OfHeads, merged, side_by_side, with_heads, with_tokens
-from ropelab.attention.blocks import Formula, Operands, Result
-from ropelab.attention.pattern import Evaluate, Pattern
+from ropelab.attention.formula import Evaluate, Formula, Operands, Pattern, Result
 from ropelab.attention.patterns.causal import Causal
 from ropelab.attention.patterns.shifted_sparse import Grouped
+from ropelab.attention.subsets import OfHeads, merged, side_by_side, with_heads, with_tokens
 from ropelab.spec import at_least, require, spec
 
 

@@ -13,9 +13,8 @@ evaluates with full attention.
 import jax.numpy as jnp
 from jax import Array
 
-from ropelab.attention.arranging import OfHeads, side_by_side, with_heads
-from ropelab.attention.blocks import Formula, Operands
-from ropelab.attention.pattern import Evaluate, Interval
+from ropelab.attention.formula import Evaluate, Formula, Interval, Operands
+from ropelab.attention.subsets import OfHeads, side_by_side, with_heads
 from ropelab.spec import at_least, require, spec
 
 

@@ -16,7 +16,7 @@ numbers tokens within its cache, so that only the sinks come closer.
 
 from jax import Array
 
-from ropelab.attention.pattern import Interval, Pattern
+from ropelab.attention.formula import Interval, Pattern
 from ropelab.spec import at_least, spec
 
 
