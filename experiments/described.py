@@ -8,24 +8,24 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ropelab import spec
-from ropelab.encodings import ALL, Encoding, Rotary, listing, parse, registry
+from ropelab.encodings import ALL, Encoding, Rotary, parse, registry
 from ropelab.reporting.encoding_page import Class, Entry, Family, Field
 
 
 def families(drawn: Mapping[str, str], folder: str) -> list[Family]:
-    """The families of `listing`, in its order, each under the comment above its lines.
+    """The families of the registry, in its order, each under the comment above its lines.
 
     Args:
         drawn: the specs of curves, by their titles; the examples of a file of which there is none.
         folder: of the pictures, as the page names it.
     """
     found: list[Family] = []
-    for line in inspect.getsource(listing).splitlines():
+    for line in inspect.getsource(registry).splitlines():
         if line.startswith("# "):
             title = line.removeprefix("# ")
             picture = f"{folder}/{re.sub(r'[^a-z]+', '_', title.lower())}.png"
             found.append(Family(title[0].upper() + title[1:], picture, []))
-        elif line.startswith("from "):
+        elif line.endswith("import *"):
             found[-1].entries.append(entry(line.split()[1], drawn))
     return found
 
@@ -33,7 +33,7 @@ def families(drawn: Mapping[str, str], folder: str) -> list[Family]:
 def entry(name: str, drawn: Mapping[str, str]) -> Entry:
     """What one file says."""
     module = sys.modules[name]
-    own = [cls for cls in registry.classes(module).values() if hasattr(listing, cls.__name__)]
+    own = [cls for cls in registry.classes(module).values() if cls.__name__ in registry.CLASSES]
     shown = {title: spec for title, spec in drawn.items() if type(parse(spec)) in own}
     shown = shown or {type(e).__name__: repr(e) for e in ALL if type(e) in own}
     return Entry(

@@ -12,14 +12,15 @@ ANYTHING = None
 
 # package → the parts of ropelab it may import besides itself
 LAYERS: dict[str, set[str] | None] = {
-    "encodings": {"precision"},
-    "attention": {"encodings", "precision"},
-    "contract": {"encodings", "attention", "xla_flags"},
-    "models": {"encodings", "attention", "precision"},
-    "checkpoints": {"encodings", "attention", "models"},
-    "data": {"encodings"},
-    "training": {"encodings", "attention", "models", "checkpoints", "data"},
-    "evaluation": {"encodings", "attention", "models", "data", "miscompilation", "precision"},
+    "spec": set(),
+    "encodings": {"spec", "precision"},
+    "attention": {"spec", "encodings", "precision"},
+    "contract": {"spec", "encodings", "attention", "xla_flags"},
+    "models": {"spec", "encodings", "attention", "precision"},
+    "checkpoints": {"spec", "encodings", "attention", "models"},
+    "data": {"spec", "encodings"},
+    "training": {"spec", "encodings", "attention", "models", "checkpoints", "data"},
+    "evaluation": {"spec", "encodings", "attention", "models", "data", "miscompilation", "precision"},
     "reporting": set(),
     "xla_flags": set(),
     "precision": set(),
@@ -30,7 +31,8 @@ LAYERS: dict[str, set[str] | None] = {
 
 # package → all that it imports from outside besides the standard library, or what it must do without
 ONLY: dict[str, set[str]] = {name: {"jax", "numpy"} for name in ("encodings", "attention", "contract")} | {
-    "xla_flags": set()
+    "xla_flags": set(),
+    "spec": set(),
 }
 WITHOUT: dict[str, set[str]] = {"reporting": {"jax", "flax"}}
 

@@ -1,4 +1,4 @@
-"""The entry: arrays in the model's layout, positions as arrays, and a kernel chosen by fact."""
+"""Public `attend`: validates inputs, encodes q and k, selects a kernel; and `attend_sharded` over a mesh axis."""
 
 from collections.abc import Callable
 from functools import partial
@@ -168,9 +168,6 @@ def check_shapes(q_BTNH: Array, k_BSKH: Array, v_BSKH: Array) -> None:
         raise ValueError(f"shapes do not fit: q {q_BTNH.shape}, k {k_BSKH.shape}, v {v_BSKH.shape} as BTNH, BSKH, BSKH")
     if N % k_BSKH.shape[2]:
         raise ValueError(f"{N} query heads cannot share {k_BSKH.shape[2]} key heads evenly")
-
-
-# `attend` for a sequence that lies on several devices: the one formula, cut along the tokens of a mesh axis.
 
 
 def attend_sharded(

@@ -8,6 +8,10 @@ text, in whatever order its tokens lie on the devices; nothing counts from the s
     Ring          a shard of keys at a time, around: the same bytes, O(T / n) memory, merged by lse
     SparseGather  of `Dilated`, what each segment keeps, among the devices that share it: w / r tokens a branch
 
+Ring attention merges the results over the shards by their lse. In the backward pass lse and out of the whole are known,
+so each shard's share of every cotangent is one call of the blockwise backward pass; the cotangents of keys and values
+travel with them and return after a full turn. Forward and backward, a device holds O(T / n).
+
 Sources: all-gather and zigzag order as in MaxText (context_parallel_strategy); ring attention, Liu et al., arXiv
 2310.01889; LongNet, arXiv 2307.02486, section 3.3, whose published code drops a rank's own keys where it is causal.
 """
@@ -29,14 +33,6 @@ from ropelab.attention.patterns.shifted_sparse import Grouped
 from ropelab.attention.subsets import merged
 from ropelab.encodings.base import Encoding
 from ropelab.spec import Spec, require, spec
-
-# Ring attention: keys and values pass from device to device, and every shard of queries meets each once.
-#
-# Forward, results over the shards merge by their lse. Backward, the lse and out of the whole are known, so each shard's
-# share of every cotangent is one call of the blockwise backward pass; what belongs to keys and values travels with them
-# and comes home after a full turn. Both ways a device holds O(T / n).
-#
-# Source: Liu, Zaharia and Abbeel, arXiv 2310.01889, section 3.
 
 
 def passed_on(tree: Any, axis: str) -> Any:

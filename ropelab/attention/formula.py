@@ -1,8 +1,15 @@
-"""One block of queries against one block of keys: what every kernel is made of."""
+"""The one formula: patterns that count, the operands of a call, and the scores of one block of queries and keys.
+
+    out_i = sum_j n_ij exp(s_ij) v_j / sum_j n_ij exp(s_ij),   lse_i = log sum_j n_ij exp(s_ij)
+
+A pattern gives the count n_ij: how often query i sees key j, 0 if it is hidden. Counts are functions of positions and
+head numbers only, so the same pattern serves a full sequence, a cache, a shard and a packed batch. A key that is seen
+twice weighs twice in numerator and denominator.
+"""
 
 import dataclasses
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import jax.numpy as jnp
 from jax import Array
@@ -11,14 +18,6 @@ from ropelab.encodings.base import Context, Encoding, Params
 from ropelab.encodings.scoring import few, joined, key_views, product, query_views
 from ropelab.precision import einsum
 from ropelab.spec import Spec, spec
-
-# How often query i sees key j: the count n_ij of the one formula, 0 for hidden.
-#
-# Counts are functions of positions and head numbers alone, so the same pattern serves a full sequence, a
-# cache, a shard and a packed batch. A key seen twice weighs twice in numerator and denominator.
-
-if TYPE_CHECKING:
-    pass
 
 Evaluate = Callable[["Formula", "Operands"], tuple[Array, Array]]  # a kernel: (out_BNTH, lse_BNT) of a formula
 

@@ -186,9 +186,6 @@ def init_kinds(kinds: tuple[Encoding, ...], key: Array, *, num_heads: int, head_
     }
 
 
-# Distances between queries and keys, for biases that are functions of them.
-
-
 def offsets(q_pos_BT: Array, k_pos_BS: Array) -> Array:
     """i - j as i32[B, 1, T, S]: positive for keys before the query."""
     return (jnp.asarray(q_pos_BT)[:, :, None] - jnp.asarray(k_pos_BS)[:, None, :])[:, None]

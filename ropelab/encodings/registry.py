@@ -1,14 +1,68 @@
-"""The encodings that a module defines, and examples of them: the same for a user's file and for one of ropelab."""
+"""The encodings of the library, one file and one line each, by family; examples of them and the specs that name them.
+
+A new line here makes an encoding known everywhere: flags, configuration files and checkpoints find it by its class
+name, `ropelab.encodings` exports the `__all__` of its file, and every property of `ropelab.contract` runs on its
+`EXAMPLES`.
+"""
 
 import inspect
 import sys
 import types
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ropelab import spec
-from ropelab.encodings import listing
 from ropelab.encodings.base import Encoding
+
+# none, and plain rotation
+from ropelab.encodings.nope import *
+from ropelab.encodings.rope import *
+
+# rotary, stretched to longer contexts
+from ropelab.encodings.pi import *
+from ropelab.encodings.ntk import *
+from ropelab.encodings.ntk_by_parts import *
+from ropelab.encodings.ntk_mixed import *
+from ropelab.encodings.yarn import *
+from ropelab.encodings.llama3 import *
+from ropelab.encodings.dynamic_pi import *
+from ropelab.encodings.dynamic_ntk import *
+from ropelab.encodings.dynamic_yarn import *
+from ropelab.encodings.longrope import *
+
+# rotary, with other frequencies or amplitudes
+from ropelab.encodings.proportional import *
+from ropelab.encodings.resonance import *
+from ropelab.encodings.clipped import *
+from ropelab.encodings.hope import *
+from ropelab.encodings.fope import *
+from ropelab.encodings.xpos import *
+from ropelab.encodings.pope import *
+
+# added to scores
+from ropelab.encodings.alibi import *
+from ropelab.encodings.t5 import *
+from ropelab.encodings.kerple import *
+from ropelab.encodings.sandwich import *
+from ropelab.encodings.fire import *
+from ropelab.encodings.cope import *
+
+# remapped distances
+from ropelab.encodings.rerope import *
+from ropelab.encodings.self_extend import *
+from ropelab.encodings.dual_chunk import *
+
+# temperatures
+from ropelab.encodings.logn import *
+from ropelab.encodings.scalable_softmax import *
+from ropelab.encodings.temperature import *
+
+# added to the input
+from ropelab.encodings.sinusoidal import *
+from ropelab.encodings.learned import *
+
+# schedules over layers
+from ropelab.encodings.layers import *
 
 
 def classes(module: types.ModuleType) -> dict[str, type[Encoding]]:
@@ -48,17 +102,18 @@ def examples(module: types.ModuleType, named: str) -> tuple[Encoding, ...]:
     return (*given, *(spec.call(cls, {}, f"{named}, without EXAMPLES") for cls in missing))
 
 
-# The encodings of `listing` by name, examples of them, and the spec strings that mean them.
-
 CLASSES: dict[str, type[Encoding]] = {
-    name: value for name, value in vars(listing).items() if isinstance(value, type) and issubclass(value, Encoding)
+    name: value
+    for name, value in list(globals().items())
+    if isinstance(value, type) and issubclass(value, Encoding) and value is not Encoding
 }
 
-ALL: tuple[Encoding, ...] = tuple(
-    example
-    for module in dict.fromkeys(cls.__module__ for cls in CLASSES.values())
-    for example in examples(sys.modules[module], module)
-)
+_MODULES = [sys.modules[name] for name in dict.fromkeys(cls.__module__ for cls in CLASSES.values())]
+
+if not TYPE_CHECKING:  # what `from ropelab.encodings.registry import *` takes: the encodings and their pure functions
+    __all__ = [name for module in _MODULES for name in module.__all__]
+
+ALL: tuple[Encoding, ...] = tuple(example for module in _MODULES for example in examples(module, module.__name__))
 
 
 def parse(text: str, inherited: Mapping[str, Any] | None = None) -> Encoding:

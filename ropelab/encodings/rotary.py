@@ -17,15 +17,14 @@ from jax import Array, lax
 from ropelab.encodings.base import Context, Encoding, Params
 from ropelab.spec import require, spec
 
-# Float64 inside float32 programs: for the few numbers per token from which angles are made.
-#
-# A frequency that is rounded to float32 puts the angle off by up to 0.004 rad at position 131072. Frequencies that are
-# known when compiling come from numpy; those of a traced length are computed within `float64()`, which every backend
-# has (TPUs emulate it), whatever precision the program around runs in.
-
 
 def float64() -> AbstractContextManager[object]:
-    """While this is entered, jax keeps 64 bits; arrays that leave it must be cast to 32."""
+    """Return a context in which jax computes in 64 bits; cast arrays that leave it to 32.
+
+    A frequency rounded to float32 shifts the angle by up to 0.004 rad at position 131072. Frequencies known at compile
+    time come from numpy; those of a traced length are computed in this context, which every backend supports (TPUs
+    emulate float64), whatever the precision of the surrounding program.
+    """
     if hasattr(jax, "enable_x64"):
         return jax.enable_x64(True)
     from jax import experimental

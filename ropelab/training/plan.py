@@ -8,7 +8,8 @@ import dataclasses
 from typing import Any, Literal
 
 from ropelab import spec as specs
-from ropelab.attention import patterns, registry
+from ropelab.attention import patterns
+from ropelab.attention import registry as kernels
 from ropelab.attention.exchanges import Exchange
 from ropelab.attention.formula import Pattern
 from ropelab.data import settings as data_settings
@@ -47,7 +48,7 @@ class Compute(Spec):
         super().__post_init__()
         at_least(1, self, "accumulate")
         require(self.remat in POLICIES, self, f"remat={self.remat!r} is not one of {', '.join(POLICIES)}")
-        registry.parse(self.kernel)
+        kernels.parse(self.kernel)
 
 
 @spec
@@ -158,7 +159,7 @@ class Plan(Spec):
         return tuple(found)
 
     def kernel(self) -> str | Exchange:
-        return registry.parse(self.compute.kernel)
+        return kernels.parse(self.compute.kernel)
 
 
 def settings_of(plan: Plan) -> dict[str, Any]:

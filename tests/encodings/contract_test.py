@@ -1,4 +1,4 @@
-"""The contract of every encoding in the catalogue: one line in `listing.py` inherits all of it.
+"""The contract of every encoding in the catalogue: one line in `registry.py` inherits all of it.
 
 What compiles kernels is tried once for each code: encodings that differ in `frequencies` alone (PI from RoPE, say) run
 the same functions on other numbers, and the first of them stands for all. Lengths per query take longest, and are one

@@ -1,4 +1,4 @@
-"""Cutting the tokens of an attention call into blocks, and judging which pairs of blocks matter."""
+"""How blockwise kernels cut tokens into blocks, classify pairs of blocks, and loop over the key groups of a block."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -67,8 +67,6 @@ def bounds(blocks: Array, axis: int) -> tuple[Array, Array]:
     """Smallest and largest entry of each block, with `axis` free for the other side's blocks."""
     return jnp.expand_dims(jnp.min(blocks, (1, 2)), axis), jnp.expand_dims(jnp.max(blocks, (1, 2)), axis)
 
-
-# Frames: groups of queries that read the keys in the same way, and the loop over those that a block holds.
 
 LAST = np.iinfo(np.int32).max  # no frame has this number
 Carry = TypeVar("Carry")

@@ -138,18 +138,15 @@ differentiable.defvjp(forward, backward, symbolic_zeros=True)
 fused = cast(Callable[[Run, Formula, Operands], Result], differentiable)
 
 
-# Splash attention, the TPU kernel of jax's Pallas, as a kernel of the formula.
-#
-# Blocks that a mask hides are left out, and masks are functions of token numbers, so nothing is [T, T]. Its lse is
-# float32 and comes from a call that saves residuals, which has no gradient; out comes from one that has. `fused` finds
-# the lse in that one's pull-back too and prefers it, and the other call is dead code then and does not run.
-#
-# Run on CPUs in interpret mode at 128 and 256 tokens only, and lowered for a TPU at head dimensions 64 and 128 with and
-# without ALiBi's eight more; block sizes are guesses that no TPU has judged.
-
-
 def splash(formula: Formula, operands: Operands, *, in_order: bool = False) -> Result:
-    """Splash attention; never run yet where it is at home.
+    """Evaluate the formula by splash attention, jax's Pallas kernel for TPUs; it has not run on a TPU yet.
+
+    Masks are functions of token numbers, so nothing is [T, T], and fully masked blocks are skipped. Its float32 lse
+    comes from a call that saves residuals, which has no gradient; out comes from one that has. `kept_by` finds the lse
+    in the pull-back of the second and prefers it; the first is dead code then and does not run.
+
+    Tested on CPUs in interpret mode at 128 and 256 tokens, and lowered for a TPU at head dimensions 64 and 128 with and
+    without ALiBi's eight more. The block sizes have not been tuned on a TPU.
 
     Args:
         in_order: see `refusal`, whose reasons are the errors.
