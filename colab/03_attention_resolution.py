@@ -73,14 +73,14 @@ workdir = "runs/colab/resolution"
 
 # %%
 from ropelab.encodings import ALiBi, NoPE, RoPE, XPos
-from ropelab.evaluation.portrait import expected_at, resolutions
+from ropelab.evaluation.overview import expected_curves, resolution_records
 from ropelab.evaluation.protocol import versions
 from ropelab.reporting.resolution_table import print_resolutions
 
 encodings = {"NoPE": NoPE(), "RoPE": RoPE(base=1e4), "ALiBi": ALiBi(), "xPos": XPos(base=1e4)}
-expected = expected_at(encodings, lengths, head_dim=64, num_heads=9)
+expected = expected_curves(encodings, lengths, head_dim=64, num_heads=9)
 protocol = f"q = k = 1 in 64 dimensions, last query of each length, mean of 9 heads; {versions()}"
-print_resolutions(resolutions(expected, {}, protocol), protocol)
+print_resolutions(resolution_records(expected, {}, protocol), protocol)
 
 # %% [markdown]
 # ## RoPE against xPos
@@ -93,13 +93,13 @@ print_resolutions(resolutions(expected, {}, protocol), protocol)
 from IPython.display import Image, display
 
 from ropelab.attention import BlockwiseCausal, Causal
-from ropelab.evaluation.portrait import portrait, rotary_wavelengths
+from ropelab.evaluation.overview import rotary_wavelengths
 from ropelab.reporting.charts.overview import draw_overview
 from ropelab.reporting.charts.perplexity import render
 
 curves = {name: expected[name] for name in ("RoPE", "xPos")}
 turns = rotary_wavelengths({name: encodings[name] for name in curves}, 64, lengths[-1])
-drawn = portrait(Causal(), curves, {}, turns, num_heads=9, tokens=32, layers=3)
+drawn = make_overview(Causal(), curves, {}, turns, num_heads=9, tokens=32, layers=3)
 figure = draw_overview(**drawn._asdict(), title="Causal()", length=lengths[-1], length_name="length")
 display(Image(render(figure, "png"), width=1000))
 
@@ -139,7 +139,7 @@ display(Image(f"{workdir}/portrait.png", width=1000))
 # text. Panel A has blocks of 8 tokens; panel B shows what lies further back: it arrives through more layers.
 
 # %%
-drawn = portrait(BlockwiseCausal(block=8), curves, {}, turns, num_heads=9, tokens=32, layers=3)
+drawn = make_overview(BlockwiseCausal(block=8), curves, {}, turns, num_heads=9, tokens=32, layers=3)
 figure = draw_overview(**drawn._asdict(), title="BlockwiseCausal(block=8)", length=lengths[-1], length_name="length")
 display(Image(render(figure, "png"), width=1000))
 

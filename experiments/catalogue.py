@@ -20,7 +20,7 @@ from experiments import launch
 from experiments.launch import Config
 from ropelab import spec as specs
 from ropelab.data.text import read_text
-from ropelab.evaluation.perplexity import documents
+from ropelab.evaluation.perplexity import split_documents
 from ropelab.evaluation.protocol import versions
 from ropelab.lab import Lab, load, tokens_of
 from ropelab.models.parameters import fingerprint
@@ -41,7 +41,7 @@ FIELDS = {
 def main(config: Config, workdir: Path, command: str) -> None:
     launch.warn_if_slow(config.dtype)
     text, lab = read_text(config.text), load(config.model, dtype=config.dtype)
-    tokens_1T = documents(tokens_of(lab, text.content), config.length, 1)
+    tokens_1T = split_documents(tokens_of(lab, text.content), config.length, 1)
     wanted = specs.split(config.encodings, ";")
     labs = {spec: lab.swap(spec, kernel=config.kernel) for spec in wanted}
     files.write_json(workdir / "config.json", config.to_dict())

@@ -22,7 +22,7 @@ from tqdm import tqdm
 from experiments import launch
 from ropelab.attention.patterns import Causal, Pattern, ShiftedSparse
 from ropelab.data.batch import Batch
-from ropelab.evaluation.evals.base import Found, Unit, recorded
+from ropelab.evaluation.evals.base import Case, Measurement, recorded
 from ropelab.evaluation.protocol import versions
 from ropelab.lab import load
 from ropelab.reporting import files
@@ -83,8 +83,8 @@ def measured(model: Any, name: str, lengths: Sequence[int], remat: str) -> Itera
     for length in lengths:
         for arm, (adaptation, pattern) in ways(length).items():
             gib, gflop = compiled(model, adaptation, pattern, length, remat)
-            for found in (Found("gib", gib, 1), Found("gflop", gflop, 1)):
-                yield recorded(found, arm, "costs", Unit(length, None, 1), seed=0, protocol=protocol)
+            for found in (Measurement("gib", gib, 1), Measurement("gflop", gflop, 1)):
+                yield recorded(found, arm, "costs", Case(length, None, 1), seed=0, protocol=protocol)
 
 
 def compiled(model: Any, adaptation: Adaptation, pattern: Pattern, length: int, remat: str) -> tuple[float, float]:

@@ -23,10 +23,10 @@ from ropelab import encodings, spec
 from ropelab.data.text import read_text
 from ropelab.encodings import Encoding
 from ropelab.encodings.user_module import parse_from
-from ropelab.evaluation.arms import UNCHANGED, Arm
 from ropelab.evaluation.decoded import Key, both_ways, records
-from ropelab.evaluation.perplexity import documents
+from ropelab.evaluation.perplexity import split_documents
 from ropelab.evaluation.protocol import Protocol
+from ropelab.evaluation.variants import UNCHANGED, Variant
 from ropelab.lab import load, tokens_of
 from ropelab.models.parameters import fingerprint
 from ropelab.reporting import files
@@ -62,12 +62,12 @@ def main(config: Config, workdir: Path, command: str) -> None:
         kernel=config.kernel,
         part=PART,
     )
-    tokens_T = documents(tokens_of(lab, text.content), config.length, 1)[0]
+    tokens_T = split_documents(tokens_of(lab, text.content), config.length, 1)[0]
     labs = {UNCHANGED: lab} | {repr(e): lab.swap(e, kernel=config.kernel) for pair in wanted for e in pair}
     files.write_json(workdir / "config.json", config.to_dict())
     receipts = {name: dataclasses.asdict(one.receipt()) for name, one in labs.items()}
     files.write_json(workdir / "receipts.json", receipts)
-    arms = [Arm(name, one.model) for name, one in labs.items()]
+    arms = [Variant(name, one.model) for name, one in labs.items()]
     found = with_progress(arms, tokens_T, config.first, protocol, workdir / "measurements")
     archive = io.BytesIO()
     per_token: dict[str, Any] = {f"{arm}, {way}": nll for (arm, way), nll in found.items()}
@@ -93,7 +93,7 @@ def length_dependent(text: str) -> tuple[Encoding, Encoding]:
 
 
 def with_progress(
-    arms: list[Arm], tokens_T: np.ndarray, first: int, protocol: Protocol, folder: Path
+    arms: list[Variant], tokens_T: np.ndarray, first: int, protocol: Protocol, folder: Path
 ) -> dict[Key, np.ndarray]:
     """`both_ways` under a bar that counts tokens."""
     total = len(arms) * (2 * len(tokens_T) - 1 - first)

@@ -24,11 +24,11 @@ from experiments import devices, launch
 from experiments.swap import ANY_LENGTH, labelled, parse_arm
 from ropelab import attention, spec
 from ropelab.data.text import read_text
-from ropelab.evaluation import campaign
-from ropelab.evaluation.arms import UNCHANGED, Arm
-from ropelab.evaluation.effective import BASE_LENGTH, k_max, nolima_length, ruler_length, yarn_length
-from ropelab.evaluation.evals import catalogue
+from ropelab.evaluation import runner
+from ropelab.evaluation.effective_context import BASE_LENGTH, k_max, nolima_length, ruler_length, yarn_length
+from ropelab.evaluation.evals import registry
 from ropelab.evaluation.evals.base import merged
+from ropelab.evaluation.variants import UNCHANGED, Variant
 from ropelab.lab import Lab, load, tokens_of
 from ropelab.models.parameters import fingerprint
 from ropelab.reporting import files
@@ -72,7 +72,7 @@ def act(values: flags.FlagValues, words: list[str], command: str) -> int:
     if not values.workdir:
         raise ValueError("--workdir is missing; name a folder for everything the run writes")
     workdir = Path(values.workdir).expanduser()
-    evaluations = catalogue.parse(values.evals)
+    evaluations = registry.parse(values.evals)
     arms_asked_for(values.encodings, values.patterns)  # bad input is answered before the model is loaded
     lengths = launch.lengths(values.lengths)
     text = read_text(values.text)
@@ -81,11 +81,11 @@ def act(values: flags.FlagValues, words: list[str], command: str) -> int:
     labs = swapped(lab, arms_asked_for(values.encodings, values.patterns, lab.config.trained_length))
     text_T = tokens_of(lab, text.content) if lab.tokenizer else np.zeros(0, np.int32)
     weights = fingerprint(lab.params)
-    setting = campaign.Setting(
+    setting = runner.RunSettings(
         *(lab.full_name, weights, lab.tokenizer, text.name, text.sha256, text_T, values.seed, values.dtype)
     )
-    work = campaign.pieces([Arm(name, one.model) for name, one in labs.items()], evaluations, lengths)
-    campaign.check(work, setting)
+    work = runner.make_jobs([Variant(name, one.model) for name, one in labs.items()], evaluations, lengths)
+    runner.check_jobs(work, setting)
     receipts = {name: dataclasses.asdict(one.receipt()) for name, one in labs.items()}
     files.write_json(
         workdir / "settings.json", {"command": command, "evals": {n: repr(e) for n, e in evaluations.items()}}
@@ -130,14 +130,14 @@ def swapped(lab: Lab, wanted: dict[str, tuple[Any, Any]]) -> dict[str, Lab]:
     return labs
 
 
-def measured(work: list[campaign.Piece], setting: campaign.Setting, folder: Path) -> list[dict[str, Any]]:
+def measured(work: list[runner.Job], setting: runner.RunSettings, folder: Path) -> list[dict[str, Any]]:
     """All records, under a bar that counts trials."""
     with tqdm(total=sum(piece.unit.trials for piece in work), unit="trial", dynamic_ncols=True) as bar:
 
-        def begin(piece: campaign.Piece) -> None:
+        def begin(piece: runner.Job) -> None:
             bar.set_description(f"{piece.arm.name}: {piece.name} @ {piece.unit.length}")
 
-        return merged(campaign.run(work, setting, folder, begin=begin, advance=bar.update))
+        return merged(runner.run_jobs(work, setting, folder, begin=begin, advance=bar.update))
 
 
 def drawn(workdir: Path, records: list[dict[str, Any]]) -> dict[str, str]:

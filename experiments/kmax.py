@@ -19,10 +19,10 @@ from tqdm import tqdm
 
 from experiments import launch
 from ropelab.data.synthetic import task_of
-from ropelab.evaluation import campaign
-from ropelab.evaluation.arms import Arm
-from ropelab.evaluation.effective import k_max
-from ropelab.evaluation.evals.of_tasks import Solved
+from ropelab.evaluation import runner
+from ropelab.evaluation.effective_context import k_max
+from ropelab.evaluation.evals.tasks import TaskEval
+from ropelab.evaluation.variants import Variant
 from ropelab.lab import Lab, load
 from ropelab.models.parameters import fingerprint
 from ropelab.reporting import files
@@ -41,7 +41,7 @@ class Stop(NamedTuple):
     step: int
     length: int
     lab: Lab
-    task: Solved
+    task: TaskEval
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -70,7 +70,7 @@ def act(values: flags.FlagValues, words: list[str], command: str) -> int:
     return 0
 
 
-def task_at_distances(name: str, plan: Plan, trials: int, distances: int) -> Solved:
+def task_at_distances(name: str, plan: Plan, trials: int, distances: int) -> TaskEval:
     """What a training is asked.
 
     Raises:
@@ -79,10 +79,10 @@ def task_at_distances(name: str, plan: Plan, trials: int, distances: int) -> Sol
     task = task_of(plan.data.source)
     if task is None or not hasattr(task, "distance"):
         raise ValueError(f"{name} was trained on {plan.data.source!r}, which asks at no distance")
-    return Solved(task=task, trials=trials, distances=distances)
+    return TaskEval(task=task, trials=trials, distances=distances)
 
 
-def stops(workdir: Path, plans: dict[str, Plan], asked: dict[str, Solved]) -> Iterator[Stop]:
+def stops(workdir: Path, plans: dict[str, Plan], asked: dict[str, TaskEval]) -> Iterator[Stop]:
     """Everything that is asked, a model read from disk when its turn comes."""
     lengths = sorted({plan.length for plan in plans.values()})
     for name, plan in plans.items():
@@ -100,13 +100,13 @@ def stops(workdir: Path, plans: dict[str, Plan], asked: dict[str, Solved]) -> It
 def measured(stop: Stop, folder: Path) -> list[dict[str, Any]]:
     """The records of one checkpoint at one length, their `arm` being <arm>-<seed>@<step>."""
     nothing = np.zeros(0, np.int32)
-    setting = campaign.Setting(
+    setting = runner.RunSettings(
         *(stop.lab.full_name, fingerprint(stop.lab.params), None, "none", "", nothing, stop.seed, "float32")
     )
-    arm = Arm(f"{stop.arm}-{stop.seed}@{stop.step}", stop.lab.model)
-    work = campaign.pieces([arm], {"kmax": stop.task}, [stop.length])
-    campaign.check(work, setting)
-    return list(campaign.run(work, setting, folder))
+    arm = Variant(f"{stop.arm}-{stop.seed}@{stop.step}", stop.lab.model)
+    work = runner.make_jobs([arm], {"kmax": stop.task}, [stop.length])
+    runner.check_jobs(work, setting)
+    return list(runner.run_jobs(work, setting, folder))
 
 
 def write(workdir: Path, records: list[dict[str, Any]], reach: Reach, trained: int, command: str) -> None:

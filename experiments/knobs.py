@@ -20,7 +20,7 @@ from experiments import launch
 from ropelab.checkpoints import knobs
 from ropelab.encodings import NTK, PI, RoPE
 from ropelab.encodings.rotary import Rotary
-from ropelab.evaluation.evals.base import Found, Unit, recorded
+from ropelab.evaluation.evals.base import Case, Measurement, recorded
 from ropelab.evaluation.protocol import versions
 from ropelab.reporting import files
 
@@ -54,11 +54,11 @@ def compared(head_dim: int) -> Iterator[dict[str, Any]]:
     protocol = (
         f"largest relative difference of angles a token, all pairs, factors {FACTORS}, base {BASE:g}; {versions()}"
     )
-    unit = Unit(head_dim, None, len(FACTORS))
+    unit = Case(head_dim, None, len(FACTORS))
     for arm, pairs in {"linear": linear(head_dim), "NTK": ntk(head_dim)}.items():
         for name, found in pairs.items():
             value = max(difference(ours, theirs, head_dim) for ours, theirs in found)
-            yield recorded(Found(name, value, len(found)), arm, "knobs", unit, seed=0, protocol=protocol)
+            yield recorded(Measurement(name, value, len(found)), arm, "knobs", unit, seed=0, protocol=protocol)
 
 
 Pairs = dict[str, list[tuple[Rotary, Any]]]

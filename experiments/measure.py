@@ -22,10 +22,10 @@ from tqdm import tqdm
 from experiments import launch
 from experiments.evaluate import arms_asked_for
 from ropelab.data.held_out import held_out
-from ropelab.evaluation import campaign
-from ropelab.evaluation.arms import Arm
-from ropelab.evaluation.evals import catalogue
+from ropelab.evaluation import runner
+from ropelab.evaluation.evals import registry
 from ropelab.evaluation.evals.base import Evaluation, merged
+from ropelab.evaluation.variants import Variant
 from ropelab.lab import Lab, load
 from ropelab.models.parameters import fingerprint
 from ropelab.reporting import files
@@ -60,7 +60,7 @@ def act(values: flags.FlagValues, words: list[str], command: str) -> int:
     if not values.workdir:
         raise ValueError("--workdir is missing; name a folder for everything the run writes")
     workdir, lengths = Path(values.workdir), launch.lengths(values.lengths)
-    evaluations = catalogue.parse(values.evals)
+    evaluations = registry.parse(values.evals)
     swaps: dict[str, tuple[Any, Any]] = ({"": (None, None)} if values.own else {}) | arms_asked_for(
         values.encodings, ""
     )
@@ -105,19 +105,19 @@ def measured(
     name, seed = (name, int(seed)) if seed.isdecimal() else (run.name, 0)
     labs = {f"{name} + {swap}" if swap else name: lab.swap(*what) for swap, what in swaps.items()}
     setting = setting_of(run, lab, tokens, seed)
-    work = campaign.pieces([Arm(arm, one.model) for arm, one in labs.items()], evaluations, lengths)
-    campaign.check(work, setting)
-    return merged(campaign.run(work, setting, folder))
+    work = runner.make_jobs([Variant(arm, one.model) for arm, one in labs.items()], evaluations, lengths)
+    runner.check_jobs(work, setting)
+    return merged(runner.run_jobs(work, setting, folder))
 
 
-def setting_of(run: Path, lab: Lab, tokens: int, seed: int) -> campaign.Setting:
+def setting_of(run: Path, lab: Lab, tokens: int, seed: int) -> runner.RunSettings:
     """What is read: the beginning of the test split of what the model was trained on."""
     data = plan_of(run).data
     text = held_out(data, length=tokens, tokens=tokens, tokenizer=lab.tokenizer)
     there = int(text.weights[0].sum())
     text_T = np.concatenate([text.tokens[0, :there], text.targets[0, there - 1 : there]]).astype(np.int32)
     digest = hashlib.sha256(text_T.tobytes()).hexdigest()
-    return campaign.Setting(
+    return runner.RunSettings(
         *(
             lab.full_name,
             fingerprint(lab.params),

@@ -20,7 +20,7 @@ from experiments.described import families, fields
 from ropelab import attention
 from ropelab.encodings import Context, Encoding, Rotary, parse
 from ropelab.encodings.query_scaling import Sharpened
-from ropelab.evaluation.portrait import by_kind, counts_by_head, rotary_wavelengths
+from ropelab.evaluation.overview import counts_by_head, rotary_wavelengths
 from ropelab.evaluation.resolution import expected_scores
 from ropelab.reporting import files
 from ropelab.reporting.charts.gallery import EncodingCurves, draw_encodings, draw_patterns
@@ -136,7 +136,7 @@ def curves(title: str, encoding: Encoding) -> EncodingCurves:
     """What there is to draw of an encoding."""
     if encoding.adds_to_input:
         return EncodingCurves(title, inner_products(encoding)[None])
-    kinds = by_kind({title: encoding}).values()
+    kinds = split_by_encoding({title: encoding}).values()
     distances = np.arange(LENGTH)
     each = [expected_scores(kind, HEAD_DIM, distances, length=LENGTH, num_heads=HEADS).each for kind in kinds]
     wavelengths = rotary_wavelengths({title: next(iter(kinds))}, HEAD_DIM, LENGTH)

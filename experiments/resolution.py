@@ -19,11 +19,11 @@ from tqdm import tqdm
 from experiments import launch
 from ropelab.data.held_out import held_out
 from ropelab.evaluation.attention_taps import SeenByDistance
-from ropelab.evaluation.evals.base import Found, Unit, recorded
-from ropelab.evaluation.evals.of_attention import resolution
+from ropelab.evaluation.capture import capture
+from ropelab.evaluation.evals.attention import measure_resolution
+from ropelab.evaluation.evals.base import Case, Measurement, recorded
 from ropelab.evaluation.protocol import versions
 from ropelab.evaluation.resolution import attention_resolution, expected_scores
-from ropelab.evaluation.taps import record
 from ropelab.lab import Lab, load
 from ropelab.reporting import files
 from ropelab.reporting.charts.perplexity import render
@@ -87,13 +87,16 @@ def of_arm(lab: Lab, plan: Plan, arm: tuple[str, int], lengths: Sequence[int], t
     records, scores, expected = [], np.zeros(0), None
     for length in lengths:
         text = held_out(plan.data, length=length, tokens=texts * length, block=length, tokenizer=lab.tokenizer)
-        s_LBNn = record(lab.model, text.tokens[:texts], {"s": SeenByDistance(sinks=sinks)})["s"]
+        s_LBNn = capture(lab.model, text.tokens[:texts], {"s": SeenByDistance(sinks=sinks)})["s"]
         s_LBNn = s_LBNn[..., : farthest(s_LBNn) + 1]
         expected, scores = expected_curve(lab, s_LBNn.shape[-1], length), s_LBNn.mean(axis=(0, 1, 2))
         each = [attention_resolution(s_n) for s_n in s_LBNn.mean(axis=1).reshape(-1, s_LBNn.shape[-1])]
-        rows = [resolution("", s_LBNn.mean(axis=(0, 2))), Found("per_head", float(np.mean(each)), s_LBNn.shape[1])]
-        rows += [] if expected is None else [Found("expected", attention_resolution(expected), 1)]
-        unit = Unit(length, None, texts)
+        rows = [
+            measure_resolution("", s_LBNn.mean(axis=(0, 2))),
+            Measurement("per_head", float(np.mean(each)), s_LBNn.shape[1]),
+        ]
+        rows += [] if expected is None else [Measurement("expected", attention_resolution(expected), 1)]
+        unit = Case(length, None, texts)
         records += [recorded(row, arm[0], "resolution", unit, seed=arm[1], protocol=protocol) for row in rows]
     return Measured(records, scores, expected)
 

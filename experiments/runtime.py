@@ -22,7 +22,7 @@ from tqdm import tqdm
 from experiments import launch
 from ropelab.attention import Causal, Dilated, Pattern, attend
 from ropelab.encodings import NoPE
-from ropelab.evaluation.evals.base import Found, Unit, recorded
+from ropelab.evaluation.evals.base import Case, Measurement, recorded
 from ropelab.evaluation.protocol import versions
 from ropelab.reporting import files
 
@@ -59,8 +59,8 @@ def act(values: flags.FlagValues, words: list[str], command: str) -> int:
         patterns = {"dense": Causal(), "dilated": geometric(length, values.first)}
         runs = {arm: program(p, length, values.heads) for arm, p in patterns.items() if length in asked[arm]}
         for arm, seconds in fastest(runs, values.repeats).items():
-            found = Found("seconds", seconds, values.repeats)
-            records.append(recorded(found, arm, "runtime", Unit(length, None, 1), seed=0, protocol=protocol))
+            found = Measurement("seconds", seconds, values.repeats)
+            records.append(recorded(found, arm, "runtime", Case(length, None, 1), seed=0, protocol=protocol))
             tqdm.write(f"{length:7d} tokens, {arm}: {seconds:.4f} s")
     files.write_jsonl(workdir / "records.jsonl", records)
     files.write_csv(workdir / "records.csv", records)

@@ -18,6 +18,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from absl import flags
+from ropelab.evaluation.portrait import (
+    EXPECTED,
+    MEASURED,
+    MOST_TOKENS,
+    Curves,
+    Overview,
+    expected_curves,
+    make_overview,
+    measured_curves,
+    rotary_wavelengths,
+)
 from tqdm import tqdm
 
 from experiments import launch
@@ -27,22 +38,9 @@ from ropelab.attention import Pattern
 from ropelab.data.text import read_text
 from ropelab.encodings import Encoding
 from ropelab.encodings.user_module import parse_from
-from ropelab.evaluation.perplexity import documents
-from ropelab.evaluation.portrait import (
-    EXPECTED,
-    MEASURED,
-    MOST_TOKENS,
-    Curves,
-    Portrait,
-    expected_at,
-    means_of,
-    measured_at,
-    portrait,
-    resolutions,
-    rotary_wavelengths,
-)
+from ropelab.evaluation.perplexity import split_documents
 from ropelab.evaluation.protocol import versions
-from ropelab.evaluation.resolution import refuse_added
+from ropelab.evaluation.resolution import check_has_scores
 from ropelab.lab import Lab, load, tokens_of
 from ropelab.models.parameters import fingerprint
 from ropelab.reporting import files
@@ -104,14 +102,14 @@ def show(values: flags.FlagValues, words: list[str], command: str) -> int:
     for name, lab in asked.labs.items():
         print(f"{name}: {lab.receipt().statement}")
     with_scores = {name: encoding for name, encoding in asked.encodings.items() if not encoding.adds_to_input}
-    expected = expected_at(with_scores, asked.lengths, asked.head_dim, asked.heads)
+    expected = expected_curves(with_scores, asked.lengths, asked.head_dim, asked.heads)
     measured = measured_with_progress(asked)
     turns = rotary_wavelengths(asked.encodings, asked.head_dim, max(asked.lengths))
-    drawn = portrait(
+    drawn = make_overview(
         asked.pattern, expected, measured, turns, num_heads=asked.heads, tokens=values.length, layers=values.layers
     )
-    rows = resolutions(expected, measured, asked.protocol)
-    means = {way: means_of(curves) for way, curves in ((EXPECTED, expected), (MEASURED, measured))}
+    rows = resolution_records(expected, measured, asked.protocol)
+    means = {way: mean_curves(curves) for way, curves in ((EXPECTED, expected), (MEASURED, measured))}
     write_overview_data(workdir, drawn.counts_NTT, drawn.reach_TT, means, drawn.wavelengths, rows)
     if measured:
         files.write(workdir / "measured.npz", archive(measured))
@@ -140,7 +138,7 @@ def checked(values: flags.FlagValues) -> Asked:
         heads, head_dim = values.heads or 4, values.head_dim or 64
         encodings = encodings or {"RoPE(base=10000.0)": parse_from("RoPE(base=10000.0)")}
         for encoding in encodings.values():
-            refuse_added(encoding)
+            check_has_scores(encoding)
             encoding.check(head_dim)
         return Asked(pattern, encodings, {}, heads, head_dim, 0, lengths, None, protocol_line(heads, head_dim))
     return in_a_model(values, pattern, encodings, lengths)
@@ -158,7 +156,7 @@ def in_a_model(
     labs = {name: lab.swap(encoding, pattern) for name, encoding in (encodings or {repr(lab.encoding): None}).items()}
     if values.sinks > lengths[0] - 2:
         raise ValueError(f"--sinks={values.sinks} leaves fewer than two distances of the {lengths[0]} in --lengths")
-    tokens_T = documents(tokens_of(lab, text.content), max(lengths), 1)[0]
+    tokens_T = split_documents(tokens_of(lab, text.content), max(lengths), 1)[0]
     line = protocol_line(
         config.heads,
         config.head_dim,
@@ -186,10 +184,10 @@ def measured_with_progress(asked: Asked) -> Curves:
         return {}
     with tqdm(total=len(asked.labs) * sum(asked.lengths), unit="tok", dynamic_ncols=True) as bar:
         models = {name: lab.model for name, lab in asked.labs.items()}
-        return measured_at(models, asked.tokens_T, asked.lengths, asked.sinks, bar.update)
+        return measured_curves(models, asked.tokens_T, asked.lengths, asked.sinks, bar.update)
 
 
-def write_figure(workdir: Path, drawn: Portrait, asked: Asked, model: str | None) -> None:
+def write_figure(workdir: Path, drawn: Overview, asked: Asked, model: str | None) -> None:
     config = next(iter(asked.labs.values())).config if asked.labs else None
     trained = config.trained_length if config else 0
     figure = draw_overview(

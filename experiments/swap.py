@@ -32,11 +32,11 @@ from ropelab.attention.exchanges import Exchange
 from ropelab.attention.patterns import CLASSES
 from ropelab.data.text import Text, read_text
 from ropelab.encodings.user_module import parse_from
-from ropelab.evaluation.arms import UNCHANGED, Arm, baselines
 from ropelab.evaluation.memory import check_memory
-from ropelab.evaluation.perplexity import documents
+from ropelab.evaluation.perplexity import split_documents
 from ropelab.evaluation.protocol import Protocol
 from ropelab.evaluation.study import Measured, Pass, measure, plan, records
+from ropelab.evaluation.variants import UNCHANGED, Variant, make_baselines
 from ropelab.lab import Lab, load, tokens_of
 from ropelab.models.parameters import fingerprint
 from ropelab.reporting import files
@@ -83,12 +83,12 @@ def measure_variants(config: Config, workdir: Path, command: str) -> None:
     launch.warn_if_slow(config.dtype)
     lab = load(config.model, dtype=config.dtype)
     protocol = protocol_of(config, lab, text)
-    tokens = documents(tokens_of(lab, text.content), protocol.stride, protocol.windows)
+    tokens = split_documents(tokens_of(lab, text.content), protocol.stride, protocol.windows)
     wanted = [(name, *parse_arm(spec, lab.config.trained_length)) for name, spec in asked.items()]
     labs = swapped(lab, wanted, config.kernel)
     arms = [
-        *baselines(lab.swap(kernel=config.kernel).model, protocol.stride),
-        *(Arm(name, one.model) for name, one in labs.items()),
+        *make_baselines(lab.swap(kernel=config.kernel).model, protocol.stride),
+        *(Variant(name, one.model) for name, one in labs.items()),
     ]
     for arm in arms:
         check_memory(arm.model.wiring, protocol.stride, PART, config.dtype)
@@ -177,7 +177,7 @@ def protocol_of(config: Config, lab: Lab, text: Text) -> Protocol:
     )
 
 
-def measured_with_progress(arms: list[Arm], tokens: np.ndarray, protocol: Protocol, folder: Path) -> list[Measured]:
+def measured_with_progress(arms: list[Variant], tokens: np.ndarray, protocol: Protocol, folder: Path) -> list[Measured]:
     """`measure` under a bar that counts tokens."""
     total = sum(one.length - 1 for one in plan(arms, protocol))
     with tqdm(total=total, unit="tok", dynamic_ncols=True, smoothing=0.05) as bar:

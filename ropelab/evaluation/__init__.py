@@ -4,8 +4,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ropelab.evaluation.attention_taps import measured_scores
     from ropelab.evaluation.resolution import attention_resolution, expected_scores
-    from ropelab.evaluation.score_by_distance import measured_scores
 
 __all__ = ["attention_resolution", "expected_scores", "measured_scores"]
 MODULES = {

@@ -18,12 +18,15 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from ropelab.evaluation.taps import Block, Tap
+from ropelab.evaluation.capture import BLOCK, Block, Tap, capture
+from ropelab.evaluation.resolution import ScoresByDistance
+from ropelab.models.module import Model
+from ropelab.models.module import Tokens as TokenIds
 from ropelab.spec import at_least, require, spec
 
 
 @spec
-class ByDistance(Tap):
+class DistanceTap(Tap):
     """Means over the pairs of each distance 0 .. T - 1 - sinks.
 
     Attributes:
@@ -41,12 +44,12 @@ class ByDistance(Tap):
         raise NotImplementedError
 
     def begin(self, B: int, N: int, T: int) -> Array:
-        return no_sums(self, B, N, T)
+        return zero_sums(self, B, N, T)
 
     def add(self, kept: Array, block: Block) -> Array:
         # chosen, not multiplied: keys ahead of the query grow under xPos
         counted = block.causal & (block.keys >= self.sinks)
-        return onto_diagonals(kept, jnp.where(counted, self.values(block), 0.0), block)
+        return add_to_diagonals(kept, jnp.where(counted, self.values(block), 0.0), block)
 
     def finish(self, kept: np.ndarray, T: int) -> np.ndarray:
         pairs = T - self.sinks - np.arange(T - self.sinks)
@@ -54,7 +57,7 @@ class ByDistance(Tap):
 
 
 @spec
-class ScoreByDistance(ByDistance):
+class ScoreByDistance(DistanceTap):
     """s[n], `f64[L, B, N, T - sinks]`, whether or not the pattern lets the query see the key."""
 
     weighs: ClassVar[bool] = False
@@ -79,12 +82,12 @@ class SeenByDistance(Tap):
         at_least(0, self, "sinks")
 
     def begin(self, B: int, N: int, T: int) -> tuple[Array, Array]:
-        return no_sums(self, B, N, T), no_sums(self, B, N, T)
+        return zero_sums(self, B, N, T), zero_sums(self, B, N, T)
 
     def add(self, kept: tuple[Array, Array], block: Block) -> tuple[Array, Array]:
         counted = block.seen & (block.keys >= self.sinks)
-        sums = onto_diagonals(kept[0], jnp.where(counted, block.scores, 0.0), block)
-        return sums, onto_diagonals(kept[1], counted.astype(jnp.float32), block)
+        sums = add_to_diagonals(kept[0], jnp.where(counted, block.scores, 0.0), block)
+        return sums, add_to_diagonals(kept[1], counted.astype(jnp.float32), block)
 
     def finish(self, kept: tuple[np.ndarray, np.ndarray], T: int) -> np.ndarray:
         sums, pairs = (part[..., : T - self.sinks] for part in kept)
@@ -92,7 +95,7 @@ class SeenByDistance(Tap):
 
 
 @spec
-class MassByDistance(ByDistance):
+class MassByDistance(DistanceTap):
     """a[n], `f64[L, B, N, T - sinks]`."""
 
     def values(self, block: Block) -> Array:
@@ -188,15 +191,15 @@ class Queries(Tap):
         return Rows(*kept)
 
 
-def no_sums(tap: ByDistance | SeenByDistance, B: int, N: int, T: int) -> Array:
+def zero_sums(tap: DistanceTap | SeenByDistance, B: int, N: int, T: int) -> Array:
     """Zeros [B, N, T], if the sinks leave a pair of them."""
     require(tap.sinks < T, tap, f"sinks={tap.sinks} must lie between 0 and {T - 1}: the text has {T} tokens")
     return jnp.zeros((B, N, T), jnp.float32)
 
 
-def onto_diagonals(kept_BNT: Array, x_BNTS: Array, block: Block) -> Array:
+def add_to_diagonals(kept_BNT: Array, x_BNTS: Array, block: Block) -> Array:
     """The sums by distance with those of a block's pairs, [B, N, T]."""
-    sums, (rows, columns) = along_diagonals(x_BNTS), block.causal.shape
+    sums, (rows, columns) = shift_to_diagonals(x_BNTS), block.causal.shape
     room = rows + columns  # distances that a block touches outside 0 .. T - 1
     padded = jnp.pad(kept_BNT, ((0, 0), (0, 0), (room, room)))
     start = block.corner[0] - block.corner[1] - (columns - 1) + room
@@ -205,8 +208,36 @@ def onto_diagonals(kept_BNT: Array, x_BNTS: Array, block: Block) -> Array:
     return padded[:, :, room : room + kept_BNT.shape[2]]
 
 
-def along_diagonals(s_BNTS: Array) -> Array:
+def shift_to_diagonals(s_BNTS: Array) -> Array:
     """[B, N, T + S - 1]: sums over i - j = d - (S - 1), d = 0, 1, ...: each row shifted by its number, rows added."""
     B, N, T, S = s_BNTS.shape
     wide = jnp.pad(s_BNTS[..., ::-1], ((0, 0), (0, 0), (0, 0), (0, T))).reshape(B, N, T * (S + T))
     return jnp.sum(wide[..., :-T].reshape(B, N, T, S + T - 1), axis=2)
+
+
+# The scores that a model really computes, by the distance of query and key: s[n] of a text, in each layer and head.
+#
+#     s[l, h, n] = mean of s_ij over all pairs i - j = n of the text, in layer l and head h
+#
+# These are the scaled scores that enter the softmax, biases included, of all causal pairs, whether or not the pattern
+# lets the query see the key; the pattern acts on the hidden states, and on contextual scores.
+
+
+def measured_scores(
+    model: Model, tokens: TokenIds, *, sinks: int = 0, length: int | None = None, block: int = BLOCK
+) -> ScoresByDistance:
+    """The mean scaled score at distances 0 .. T - 1 - sinks, `each` f64[L, N, T - sinks], over all rows of the tokens.
+
+    Args:
+        tokens: integers [B, T], read in one piece from position 0 on.
+        sinks: leaves out pairs whose key is among the first so many tokens. On those a trained model parks what
+            attention it has to spare, and the largest distances consist of them: in SmolLM2 the mean score at distance
+            2047 of 2048 tokens is 2.7, at 2042 -5.1. Over 512 tokens the resolution is 0.014, without four sinks 0.034.
+        length: declares a longer context than the tokens show.
+        block: queries and keys of a block; contextual encodings take all keys at once, and fewer queries.
+
+    Raises:
+        ValueError: as `record`, and for more sinks than leave a pair.
+    """
+    found = capture(model, tokens, {"s": ScoreByDistance(sinks=sinks)}, length=length, block=block)["s"]
+    return ScoresByDistance(np.arange(found.shape[-1]), found.mean(axis=1))

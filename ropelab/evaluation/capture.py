@@ -83,14 +83,14 @@ class Tap(Spec):
         raise NotImplementedError
 
 
-class Side(NamedTuple):
+class CaptureSettings(NamedTuple):
     """What all layers share of a tapped run; static, so that it is a part of the compiled program's key."""
 
     taps: tuple[Tap, ...]
     block: int
 
 
-def record(
+def capture(
     model: Model, tokens: TokenIds, taps: Mapping[str, Tap], *, length: int | None = None, block: int = BLOCK
 ) -> dict[str, Any]:
     """What each tap keeps of the texts' attention, by the names given.
@@ -114,16 +114,16 @@ def record(
     tokens_BT = model.checked(tokens)
     T = tokens_BT.shape[1]
     model.check_positions(T)
-    side = Side(tuple(taps.values()), min(block, T))
-    kept, finite = tapped_layers(model.wiring, side, model.params, tokens_BT, length=length)
+    side = CaptureSettings(tuple(taps.values()), min(block, T))
+    kept, finite = capture_layers(model.wiring, side, model.params, tokens_BT, length=length)
     check_finite(model, np.where(finite, 0, np.nan), tokens_BT, "hidden states")
     sums = jax.tree.map(lambda x: np.asarray(x, np.float64), kept)
     return {name: tap.finish(own, T) for (name, tap), own in zip(taps.items(), sums, strict=True)}
 
 
 @partial(jax.jit, static_argnums=(0, 1), static_argnames="length")
-def tapped_layers(
-    wiring: Wiring, side: Side, params: dict[str, Any], tokens_BT: Array, *, length: int | None
+def capture_layers(
+    wiring: Wiring, side: CaptureSettings, params: dict[str, Any], tokens_BT: Array, *, length: int | None
 ) -> tuple[tuple[Any, ...], Array]:
     """The sums of each tap, [L, ...], and whether the last hidden states are finite.
 
@@ -136,7 +136,7 @@ def tapped_layers(
         layer, number, own = xs
         tables, sinks = LayerTables(number, own, shared), layer.get("sink_logits")
         q, k, v = by_tokens(partial(config.family.projections, config, layer), x_BTD)
-        tap = partial(of_kind, wiring, side, tables, where, sinks)
+        tap = partial(capture_encoding, wiring, side, tables, where, sinks)
         branches = [partial(tap, kind) for kind in range(len(wiring.encoding.kinds()))]
         one = len(branches) == 1
         kept = branches[0](q, k) if one else lax.switch(kinds_of_layers(wiring)[number], branches, q, k)
@@ -148,9 +148,9 @@ def tapped_layers(
     return sums, jnp.all(jnp.isfinite(x_BTD))
 
 
-def of_kind(
+def capture_encoding(
     wiring: Wiring,
-    side: Side,
+    side: CaptureSettings,
     tables: LayerTables,
     where: Placed,
     sink_logits_N: Array | None,
@@ -165,10 +165,12 @@ def of_kind(
     keys = Tokens(key_side(encoding, params, k_BTKH, where.pos, ctx), where.pos, None)
     nothing = jnp.zeros((*keys.views[0].shape[:3], 0))
     operands = Operands(params, queries, keys, nothing, ctx.length, ctx.heads)
-    return over_blocks(Formula(encoding, wiring.pattern, ctx.num_heads), operands, side, sink_logits_N)
+    return capture_blocks(Formula(encoding, wiring.pattern, ctx.num_heads), operands, side, sink_logits_N)
 
 
-def over_blocks(formula: Formula, operands: Operands, side: Side, sink_logits_N: Array | None) -> tuple[Any, ...]:
+def capture_blocks(
+    formula: Formula, operands: Operands, side: CaptureSettings, sink_logits_N: Array | None
+) -> tuple[Any, ...]:
     """Every block at or below the diagonal through every tap, a row of blocks after another."""
     (B, T), N = operands.queries.pos.shape, operands.heads.shape[0]
     rows, columns = side.block, side.block
@@ -179,7 +181,7 @@ def over_blocks(formula: Formula, operands: Operands, side: Side, sink_logits_N:
 
     def scores_at(c: Array, queries: Tokens) -> tuple[Array, Array]:
         keys = jax.tree.map(lambda x: x[c], cut.keys)
-        s_BNTS = scores_of_block(formula, cut, queries, keys)
+        s_BNTS = compute_block_scores(formula, cut, queries, keys)
         return s_BNTS, weighted(s_BNTS, block_counts(formula, cut, queries, keys))
 
     def row(kept: tuple[Any, ...], xs: tuple[Array, Tokens]) -> tuple[tuple[Any, ...], None]:
@@ -200,7 +202,7 @@ def over_blocks(formula: Formula, operands: Operands, side: Side, sink_logits_N:
             s_BNTS, hidden_BNTS = scores_at(c, queries)
             j_S = c * columns + jnp.arange(columns)
             causal = (j_S <= i_T[:, None]) & (i_T < T)[:, None]
-            p_BNTS = None if lse_BNT is None else weights(hidden_BNTS, lse_BNT)
+            p_BNTS = None if lse_BNT is None else block_weights(hidden_BNTS, lse_BNT)
             seen = jnp.broadcast_to(jnp.isfinite(hidden_BNTS), s_BNTS.shape) & causal
             block = Block(s_BNTS, p_BNTS, i_T, j_S, causal, seen, (r * rows, c * columns))
             return tuple(tap.add(own, block) for tap, own in zip(side.taps, kept, strict=True))
@@ -211,13 +213,13 @@ def over_blocks(formula: Formula, operands: Operands, side: Side, sink_logits_N:
     return lax.scan(row, kept, (jnp.arange(cut.queries.pos.shape[0]), cut.queries))[0]
 
 
-def weights(hidden_BNTS: Array, lse_BNT: Array) -> Array:
+def block_weights(hidden_BNTS: Array, lse_BNT: Array) -> Array:
     """p_BNTS from s + log n and its logarithm of a sum; a query that sees nothing gives nothing."""
     finite = jnp.where(jnp.isfinite(lse_BNT), lse_BNT, 0.0)
     return jnp.exp(hidden_BNTS - finite[..., None])
 
 
-def scores_of_block(formula: Formula, operands: Operands, queries: Tokens, keys: Tokens) -> Array:
+def compute_block_scores(formula: Formula, operands: Operands, queries: Tokens, keys: Tokens) -> Array:
     """s_BNTS of one block, under a framed encoding each query's in its own frame."""
     if not formula.encoding.framed:
         return block_scores(formula, operands, queries, keys).astype(jnp.float32)

@@ -13,10 +13,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ropelab.evaluation.arms import Arm
-from ropelab.evaluation.perplexity import nll_of_document
+from ropelab.evaluation.perplexity import document_nll
 from ropelab.evaluation.protocol import Protocol
 from ropelab.evaluation.study import Pass, file_of, keep, kept_pass
+from ropelab.evaluation.variants import Variant
 from ropelab.models.finite import check_finite
 from ropelab.models.generation import Decoder
 from ropelab.models.module import Model
@@ -61,7 +61,7 @@ def nll_decoded(
 
 
 def both_ways(
-    arms: list[Arm],
+    arms: list[Variant],
     tokens_T: np.ndarray,
     first: int,
     protocol: Protocol,
@@ -79,7 +79,7 @@ def both_ways(
             path = file_of(Pass(arm, T, (T,), 0), protocol, folder).with_suffix(f".{way[:4]}_{first}.npz")
             if not path.is_file():
                 if way == WAYS[0]:
-                    nll = nll_of_document(arm.model, tokens_T, window=None, advance=advance)[first - 1 :]
+                    nll = document_nll(arm.model, tokens_T, window=None, advance=advance)[first - 1 :]
                 else:
                     nll = nll_decoded(arm.model, tokens_T, first, advance)
                 keep(path, nll=nll)

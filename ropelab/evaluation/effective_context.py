@@ -18,7 +18,7 @@ PI_THRESHOLD, YARN_THRESHOLD, RULER_THRESHOLD, NOLIMA_SHARE = 0.2, 0.8, 0.856, 0
 BASE_LENGTH = 1000  # NoLiMa's: lengths up to it give the base score
 
 
-def distances_to_ask(length: int, count: int = 32) -> tuple[int, ...]:
+def question_distances(length: int, count: int = 32) -> tuple[int, ...]:
     """PI's distances from the end of a text: `count` of them, evenly spaced, the last the length itself."""
     if not 1 <= count <= length:
         raise ValueError(f"{count} distances do not fit into a length of {length}; give 1 to {length}")
@@ -28,24 +28,24 @@ def distances_to_ask(length: int, count: int = 32) -> tuple[int, ...]:
 def k_max(scores: Mapping[int, float], threshold: float = PI_THRESHOLD) -> int:
     """The last distance before the first score below the threshold; 0 if the shortest distance has one."""
     reached = 0
-    for distance in sorted(checked(scores)):
+    for distance in sorted(check_shares(scores)):
         if scores[distance] < threshold:
             break
         reached = distance
     return reached
 
 
-def longest(scores: Mapping[int, float], threshold: float) -> int:
+def longest_passing(scores: Mapping[int, float], threshold: float) -> int:
     """The longest length whose score is at least the threshold, whatever lies below it; 0 if none is."""
-    return max((length for length, score in checked(scores).items() if score >= threshold), default=0)
+    return max((length for length, score in check_shares(scores).items() if score >= threshold), default=0)
 
 
 def yarn_length(scores: Mapping[int, float]) -> int:
-    return longest(scores, YARN_THRESHOLD)
+    return longest_passing(scores, YARN_THRESHOLD)
 
 
 def ruler_length(scores: Mapping[int, float]) -> int:
-    return longest(scores, RULER_THRESHOLD)
+    return longest_passing(scores, RULER_THRESHOLD)
 
 
 def nolima_length(scores: Mapping[int, float]) -> int:
@@ -54,13 +54,13 @@ def nolima_length(scores: Mapping[int, float]) -> int:
     Raises:
         ValueError: if no length is that short.
     """
-    base = [score for length, score in checked(scores).items() if length <= BASE_LENGTH]
+    base = [score for length, score in check_shares(scores).items() if length <= BASE_LENGTH]
     if not base:
         raise ValueError(f"the base score is that of lengths up to {BASE_LENGTH}; the shortest here is {min(scores)}")
-    return longest(scores, NOLIMA_SHARE * max(base))
+    return longest_passing(scores, NOLIMA_SHARE * max(base))
 
 
-def checked(scores: Mapping[int, float]) -> Mapping[int, float]:
+def check_shares(scores: Mapping[int, float]) -> Mapping[int, float]:
     """The scores, if there are any and all are shares."""
     if not scores:
         raise ValueError("there are no scores; measure at one length at least")

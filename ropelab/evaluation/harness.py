@@ -16,8 +16,7 @@ from lm_eval.models.utils import handle_stop_sequences, normalize_gen_kwargs, po
 from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 from tqdm import tqdm
 
-from ropelab.evaluation.asking import continued
-from ropelab.evaluation.likelihood import batches, judge
+from ropelab.evaluation.answers import batch_texts, decode_continuation, score_continuations
 from ropelab.models import generation
 from ropelab.models.module import Model
 
@@ -88,7 +87,7 @@ class Harness(TemplateLM):
         pairs = [(self.cut(before, len(after) - 1), after) for _, before, after in requests]
         texts = [[*before, *after] for before, after in pairs]
         with tqdm(total=len(texts), desc="likelihoods", disable=disable_tqdm) as bar:
-            found = judge(self.model, texts, [len(before) for before, _ in pairs], bar.update)
+            found = score_continuations(self.model, texts, [len(before) for before, _ in pairs], bar.update)
         return [(-one.nll, one.greedy) for one in found]
 
     def cut(self, context: list[int], behind: int) -> list[int]:
@@ -126,7 +125,7 @@ class Harness(TemplateLM):
             for settings in {repr(one): one for _, one in asked}.values():
                 mine = [i for i, (_, one) in enumerate(asked) if one == settings]
                 prompts = [self.cut(self.tok_encode(asked[i][0]), int(settings["max_gen_toks"])) for i in mine]
-                for together in batches(self.model, [len(prompt) for prompt in prompts]):
+                for together in batch_texts(self.model, [len(prompt) for prompt in prompts]):
                     said = self.said([prompts[i] for i in together], settings)
                     found |= {mine[i]: text for i, text in zip(together, said, strict=True)}
                     bar.update(len(together))
@@ -143,8 +142,8 @@ class Harness(TemplateLM):
             for row, token in zip(rows, step, strict=True):
                 if token >= 0:
                     row.append(int(token))
-            texts = [continued(self.speaks, prompt, row) for prompt, row in zip(prompts, rows, strict=True)]
+            texts = [decode_continuation(self.speaks, prompt, row) for prompt, row in zip(prompts, rows, strict=True)]
             if stops and all(any(stop in text for stop in stops) for text in texts):
                 break
-        texts = [continued(self.speaks, prompt, row) for prompt, row in zip(prompts, rows, strict=True)]
+        texts = [decode_continuation(self.speaks, prompt, row) for prompt, row in zip(prompts, rows, strict=True)]
         return [postprocess_generated_text(text, stops, None) for text in texts]

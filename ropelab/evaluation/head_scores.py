@@ -80,31 +80,31 @@ def head_scores(
     rng = np.random.default_rng(seed)
     asked_BQ = rng.integers(keys, T, (B, queries))
     known_BQS = np.stack([[rng.choice(t + 1, keys, replace=False) for t in row] for row in asked_BQ])
-    q_LBQNH, k_LBQSKH = chosen(model.wiring, model.params, tokens_BT, asked_BQ, known_BQS)
+    q_LBQNH, k_LBQSKH = sample_queries_and_keys(model.wiring, model.params, tokens_BT, asked_BQ, known_BQS)
     found = [
-        of_layer(model, layer, q.reshape(-1, *q.shape[2:]), k.reshape(-1, *k.shape[2:]), window)
+        score_layer(model, layer, q.reshape(-1, *q.shape[2:]), k.reshape(-1, *k.shape[2:]), window)
         for layer, (q, k) in enumerate(zip(q_LBQNH, k_LBQSKH, strict=True))
     ]
     return HeadScores(*(np.stack(part) for part in zip(*found, strict=True)))
 
 
-def of_layer(model: Model, layer: int, q_QNH: Array, k_QSKH: Array, window: int) -> tuple[np.ndarray, ...]:
+def score_layer(model: Model, layer: int, q_QNH: Array, k_QSKH: Array, window: int) -> tuple[np.ndarray, ...]:
     """`(normal, counted, sensitivity)`, each f64[N], of one layer."""
     kind, _ = at_layer(model.wiring.encoding, {}, layer)
-    params = tables_of(model, layer)
-    curves_QNWS = np.asarray(moved_away(kind, params, q_QNH, k_QSKH, window), np.float64)
+    params = layer_params(model, layer)
+    curves_QNWS = np.asarray(scores_by_distance(kind, params, q_QNH, k_QSKH, window), np.float64)
     norms_QNS = pair_norms(kind, np.asarray(q_QNH, np.float64), np.asarray(k_QSKH, np.float64), window)
-    return *stability(curves_QNWS), sensitivity(curves_QNWS, norms_QNS)
+    return *compute_stability(curves_QNWS), compute_sensitivity(curves_QNWS, norms_QNS)
 
 
-def tables_of(model: Model, layer: int) -> Params:
+def layer_params(model: Model, layer: int) -> Params:
     """The learned tables of the encoding of one layer."""
     stacked, shared = divided(model.wiring, model.params)
     own = jax.tree.map(lambda leaf: leaf[layer], stacked)
     return LayerTables(layer, own, shared).of(model.wiring.encoding.kind_of(layer))
 
 
-def moved_away(encoding: Encoding, params: Params, q_QNH: Array, k_QSKH: Array, window: int) -> Array:
+def scores_by_distance(encoding: Encoding, params: Params, q_QNH: Array, k_QSKH: Array, window: int) -> Array:
     """s_QNWS: each query at positions 0 .. W - 1, its keys all at position 0."""
     away, stays = jnp.arange(window, dtype=jnp.int32), jnp.zeros(k_QSKH.shape[1], jnp.int32)
 
@@ -116,7 +116,7 @@ def moved_away(encoding: Encoding, params: Params, q_QNH: Array, k_QSKH: Array, 
     return jax.jit(lambda: lax.map(one, (q_QNH, k_QSKH)))()
 
 
-def stability(curves_QNWS: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def compute_stability(curves_QNWS: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """`(normal, counted)`, f64[N] each; pairs of keys with equal scores at n = 0 have no order and do not count."""
     apart_QNWP = curves_QNWS[..., 0::2] - curves_QNWS[..., 1::2]
     order_QNP = np.sign(apart_QNWP[:, :, 0])
@@ -130,7 +130,7 @@ def stability(curves_QNWS: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return valid_mean(normal_QNP, order_QNP != 0), valid_mean(counted_QNP, order_QNP != 0)
 
 
-def sensitivity(curves_QNWS: np.ndarray, norms_QNS: np.ndarray) -> np.ndarray:
+def compute_sensitivity(curves_QNWS: np.ndarray, norms_QNS: np.ndarray) -> np.ndarray:
     """f64[N]."""
     steps_QNS = np.abs(np.diff(curves_QNWS, axis=2)).mean(axis=2)
     real = norms_QNS > 0
@@ -151,18 +151,18 @@ def pair_norms(encoding: Encoding, q_QNH: np.ndarray, k_QSKH: np.ndarray, window
     if isinstance(encoding, Rotary):
         turned, interleaved = encoding.rotary_dim or H, encoding.pairing == "interleaved"
         amplitude = float(encoding.frequencies(H, window)[1])
-    q_QNR, k_QSKR = (squares(x[..., :turned], interleaved) for x in (q_QNH, k_QSKH))
+    q_QNR, k_QSKR = (pair_squares(x[..., :turned], interleaved) for x in (q_QNH, k_QSKH))
     k_QSNR = np.repeat(k_QSKR, N // K, axis=2)
     return amplitude**2 * np.sqrt(np.einsum("QNR,QSNR->QNS", q_QNR, k_QSNR) / H)
 
 
-def squares(x: np.ndarray, interleaved: bool) -> np.ndarray:
+def pair_squares(x: np.ndarray, interleaved: bool) -> np.ndarray:
     """|x_r|^2 of each pair r."""
     pairs = x.reshape(*x.shape[:-1], -1, 2) if interleaved else np.stack(np.split(x, 2, axis=-1), axis=-1)
     return np.sum(pairs**2, axis=-1)
 
 
-def chosen(
+def sample_queries_and_keys(
     wiring: Wiring, params: dict[str, Any], tokens_BT: Array, asked_BQ: np.ndarray, known_BQS: np.ndarray
 ) -> tuple[Array, Array]:
     """Queries and keys of some tokens in every layer, before they are encoded: [L, B, Q, N, H], [L, B, Q, S, K, H]."""

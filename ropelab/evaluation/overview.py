@@ -16,18 +16,18 @@ import numpy as np
 
 from ropelab.attention.formula import Pattern
 from ropelab.encodings.base import Encoding
+from ropelab.evaluation.attention_taps import measured_scores
 from ropelab.evaluation.receipt import rotary_part
-from ropelab.evaluation.resolution import ByDistance, attention_resolution, expected_scores
-from ropelab.evaluation.score_by_distance import measured_scores
+from ropelab.evaluation.resolution import ScoresByDistance, attention_resolution, expected_scores
 from ropelab.models.module import Model
 
 EXPECTED, MEASURED, HEADS = "expected, q = k = 1", "measured, mean of layers and heads", "measured, median head"
 MOST_TOKENS = 512  # drawn in a square: a head's counts and the products of the reach stay under a second
 
-Curves = dict[str, dict[int, ByDistance]]  # by encoding and length
+Curves = dict[str, dict[int, ScoresByDistance]]  # by encoding and length
 
 
-class Portrait(NamedTuple):
+class Overview(NamedTuple):
     """The arrays of one figure.
 
     Attributes:
@@ -46,7 +46,7 @@ class Portrait(NamedTuple):
     wavelengths: dict[str, np.ndarray]
 
 
-def portrait(
+def make_overview(
     pattern: Pattern,
     expected: Curves,
     measured: Curves | None = None,
@@ -55,7 +55,7 @@ def portrait(
     num_heads: int,
     tokens: int,
     layers: int,
-) -> Portrait:
+) -> Overview:
     """What there is to draw of a pattern, and of the curves of the longest length of each encoding.
 
     Args:
@@ -64,7 +64,7 @@ def portrait(
         layers: that pass tokens on.
     """
     counts_NTT = counts_by_head(pattern, num_heads, tokens)
-    return Portrait(
+    return Overview(
         counts_NTT,
         layers_until_reached(counts_NTT, layers),
         layers,
@@ -107,7 +107,7 @@ def layers_until_reached(counts_NTT: np.ndarray, layers: int) -> np.ndarray:
 def rotary_wavelengths(encodings: Mapping[str, Encoding], head_dim: int, length: int) -> dict[str, np.ndarray]:
     """2 pi / inv_freq in tokens, of each encoding that rotates, in a context of `length`; inf for a pair at rest."""
     found = {}
-    for name, encoding in by_kind(encodings).items():
+    for name, encoding in split_by_encoding(encodings).items():
         rotary = rotary_part(encoding)
         if rotary is not None:
             with np.errstate(divide="ignore"):
@@ -115,7 +115,7 @@ def rotary_wavelengths(encodings: Mapping[str, Encoding], head_dim: int, length:
     return found
 
 
-def by_kind(encodings: Mapping[str, Encoding]) -> dict[str, Encoding]:
+def split_by_encoding(encodings: Mapping[str, Encoding]) -> dict[str, Encoding]:
     """A schedule over layers as the encodings that its layers run, each by itself."""
     return {
         name if len(encoding.kinds()) == 1 else f"{name}: {kind!r}": kind
@@ -124,15 +124,15 @@ def by_kind(encodings: Mapping[str, Encoding]) -> dict[str, Encoding]:
     }
 
 
-def expected_at(encodings: Mapping[str, Encoding], lengths: Sequence[int], head_dim: int, num_heads: int) -> Curves:
+def expected_curves(encodings: Mapping[str, Encoding], lengths: Sequence[int], head_dim: int, num_heads: int) -> Curves:
     """The expected scores of every distance in texts of several lengths."""
     return {
         name: {T: expected_scores(kind, head_dim, np.arange(T), num_heads=num_heads) for T in lengths}
-        for name, kind in by_kind(encodings).items()
+        for name, kind in split_by_encoding(encodings).items()
     }
 
 
-def measured_at(
+def measured_curves(
     models: Mapping[str, Model],
     tokens_T: np.ndarray,
     lengths: Sequence[int],
@@ -154,12 +154,12 @@ def measured_at(
     return found
 
 
-def means_of(curves: Curves) -> dict[str, dict[int, np.ndarray]]:
+def mean_curves(curves: Curves) -> dict[str, dict[int, np.ndarray]]:
     """The mean of layers and heads, by encoding and length."""
     return {name: {T: curve.mean for T, curve in by_length.items()} for name, by_length in curves.items()}
 
 
-def resolutions(expected: Curves, measured: Curves, protocol: str) -> list[dict[str, Any]]:
+def resolution_records(expected: Curves, measured: Curves, protocol: str) -> list[dict[str, Any]]:
     """A record for each encoding, length and meaning: of the mean curve, and the median over layers and heads."""
     rows = []
     for curves, way in ((expected, EXPECTED), (measured, MEASURED)):

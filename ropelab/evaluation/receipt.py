@@ -27,8 +27,8 @@ from ropelab.models.module import Model
 from ropelab.models.tables import LayerTables, divided
 
 PROBE_TOKENS = 256
-TURNED = 1e-4  # radians by which a measured angle may differ from the stated one: float32 is within 1e-6
-TOLERANCE = 1e-3  # a different frequency moves logits by 1e-2 and more; another order of summation by 3e-5
+ANGLE_TOLERANCE = 1e-4  # radians by which a measured angle may differ from the stated one: float32 is within 1e-6
+LOGIT_TOLERANCE = 1e-3  # a different frequency moves logits by 1e-2 and more; another order of summation by 3e-5
 ENCODED_ONCE = "keys are cached as encoded, once: every query sees them alike"
 ENCODED_WHEN_READ = "keys are cached unrotated with their positions, and encoded when read"
 ACT_BEYOND = ("original_length", "window", "chunk", "interval")  # fields up to which an encoding may change nothing
@@ -93,27 +93,27 @@ def receipt(model: Model, original: Model, probe_1T: np.ndarray, *, name: str, l
     return Receipt(
         model=name,
         encoding=repr(wiring.encoding),
-        layers=layers_line(wiring),
+        layers=describe_layers(wiring),
         pattern=repr(wiring.pattern),
-        kernel=kernel_line(wiring, stated),
+        kernel=describe_kernel(wiring, stated),
         head_dim=wiring.config.head_dim,
         trained_length=wiring.config.trained_length,
         length=stated,
         cache=ENCODED_ONCE if all(map(encodes_once, wiring.encoding.kinds())) else ENCODED_WHEN_READ,
         probe_tokens=probe_1T.shape[1],
-        **frequency_facts(model, stated),
-        **proof(model, original, probe_1T),
+        **describe_frequencies(model, stated),
+        **prove_applied(model, original, probe_1T),
     )
 
 
-def kernel_line(wiring: Wiring, length: int) -> str:
+def describe_kernel(wiring: Wiring, length: int) -> str:
     """What evaluates a whole text of this length: the kernel, and the calls that the pattern makes of it."""
     name = choose(wiring.kernel, length, length, wiring.encoding.kinds()[0])
     arranges = type(wiring.pattern).attend is not Pattern.attend and wiring.kernel != "dense"
     return f"{name}, {wiring.pattern.arrangement(wiring.config.heads)}" if arranges else name
 
 
-def layers_line(wiring: Wiring) -> str:
+def describe_layers(wiring: Wiring) -> str:
     """Which layers run which encoding."""
     kinds, count = wiring.encoding.kinds(), wiring.config.layers
     if len(kinds) == 1:
@@ -123,7 +123,7 @@ def layers_line(wiring: Wiring) -> str:
     return "; ".join(f"{kind!r} in {which}" for kind, which in zip(kinds, numbers, strict=True) if which)
 
 
-def frequency_facts(model: Model, length: int) -> dict[str, Any]:
+def describe_frequencies(model: Model, length: int) -> dict[str, Any]:
     """The rotary numbers of a receipt, those of the first layer that turns its queries.
 
     Raises:
@@ -131,7 +131,7 @@ def frequency_facts(model: Model, length: int) -> dict[str, Any]:
     """
     config, kinds = model.config, model.wiring.encoding
     first = {kinds.kind_of(layer): layer for layer in reversed(range(config.layers))}
-    found = (turning_part(model, layer, length) for layer in sorted(first.values()))
+    found = (find_rotating_part(model, layer, length) for layer in sorted(first.values()))
     encoding = next((part for part in found if part is not None), None)
     if encoding is None:
         names = ("inv_freq_first", "inv_freq_last", "inv_freq_hash", "amplitude", "dimensions_beyond_trained_length")
@@ -149,7 +149,7 @@ def frequency_facts(model: Model, length: int) -> dict[str, Any]:
     }
 
 
-def turning_part(model: Model, layer: int, length: int) -> Rotary | None:
+def find_rotating_part(model: Model, layer: int, length: int) -> Rotary | None:
     """The rotary part of the encoding that a layer runs, if that layer's queries are turned.
 
     Raises:
@@ -166,15 +166,15 @@ def turning_part(model: Model, layer: int, length: int) -> Rotary | None:
     ctx = context(length, wiring.config.heads)
     if kind.framed:
         ctx = ctx._replace(frame=kind.frame_of(jnp.zeros((1, 1), jnp.int32))[0, 0])
-    angles = query_angles(kind, tables, part, wiring.config.head_dim, ctx)
+    angles = measure_query_angles(kind, tables, part, wiring.config.head_dim, ctx)
     if angles is None:
         return part
-    if np.abs(angles).max() < TURNED:
+    if np.abs(angles).max() < ANGLE_TOLERANCE:
         return None
     if type(part).encode_q is not Rotary.encode_q:
         return part  # more than a rotation: it acts, and its angles are its own
     inv_freq = np.asarray(part.frequencies(wiring.config.head_dim, part.length_seen(ctx))[0], np.float64)
-    wrong = np.flatnonzero(np.abs(np.angle(np.exp(1j * (angles - inv_freq)))) > TURNED)
+    wrong = np.flatnonzero(np.abs(np.angle(np.exp(1j * (angles - inv_freq)))) > ANGLE_TOLERANCE)
     if wrong.size:
         n = wrong[0]
         raise NothingAppliedError(
@@ -184,7 +184,7 @@ def turning_part(model: Model, layer: int, length: int) -> Rotary | None:
     return part
 
 
-def query_angles(kind: Encoding, tables: Any, part: Rotary, head_dim: int, ctx: Context) -> np.ndarray | None:
+def measure_query_angles(kind: Encoding, tables: Any, part: Rotary, head_dim: int, ctx: Context) -> np.ndarray | None:
     """Radians by which the encoding's first view turns each pair of a query from position 0 to position 1.
 
     None for an encoding whose views are no turned head dimensions.
@@ -205,58 +205,58 @@ def query_angles(kind: Encoding, tables: Any, part: Rotary, head_dim: int, ctx: 
     return np.mod(angle_RT[:, 1] - angle_RT[:, 0] + np.pi, 2 * np.pi) - np.pi
 
 
-def proof(model: Model, original: Model, probe_1T: np.ndarray) -> dict[str, Any]:
+def prove_applied(model: Model, original: Model, probe_1T: np.ndarray) -> dict[str, Any]:
     """The difference on consecutive tokens; if there is none, on the same tokens spread over a long context."""
     if model.wiring[:3] == original.wiring[:3]:
         check_finite(model, model.logits(probe_1T), probe_1T, "logits")
         return {"max_logit_difference": 0.0, "first_position": None, "statement": "the model as loaded"}
-    largest, first = difference(model, original, probe_1T)
+    largest, first = compare_logits(model, original, probe_1T)
     if first is not None:
         statement = f"differs from the model as loaded from position {first} on"
         return {"max_logit_difference": largest, "first_position": first, "statement": statement}
     T = probe_1T.shape[1]
-    stride = math.ceil(2 * longest_known(model) / T) + 1
-    largest, first = difference(model, original, probe_1T, positions=np.arange(T) * stride, length=T * stride)
+    stride = math.ceil(2 * longest_defined_length(model) / T) + 1
+    largest, first = compare_logits(model, original, probe_1T, positions=np.arange(T) * stride, length=T * stride)
     if first is None:
         raise NothingAppliedError(
             f"nothing was applied: with {model.wiring.encoding!r} and {model.wiring.pattern!r} every logit of {T} "
             f"probe tokens is that of the unchanged model, {original.wiring.encoding!r} and {original.wiring.pattern!r}"
         )
     statement = (
-        f"identical to the model as loaded on {T} consecutive tokens, as {why_identical(model, original)}; "
+        f"identical to the model as loaded on {T} consecutive tokens, as {explain_identical(model, original)}; "
         f"differs from token {first} on when the same tokens are spread over {T * stride} positions"
     )
     return {"max_logit_difference": largest, "first_position": first * stride, "statement": statement}
 
 
-def parts(encoding: Encoding) -> Iterator[Encoding]:
+def iterate_parts(encoding: Encoding) -> Iterator[Encoding]:
     """The encodings that one is made of: itself, what it wraps, and the kinds of a schedule."""
     for kind in encoding.kinds():
         yield kind
         inner = getattr(kind, "of", None)
         if isinstance(inner, Encoding):
-            yield from parts(inner)
+            yield from iterate_parts(inner)
 
 
 def rotary_part(encoding: Encoding) -> Rotary | None:
     """The first rotary encoding among the parts."""
-    return next((part for part in parts(encoding) if isinstance(part, Rotary)), None)
+    return next((part for part in iterate_parts(encoding) if isinstance(part, Rotary)), None)
 
 
-def longest_known(model: Model) -> int:
+def longest_defined_length(model: Model) -> int:
     """The longest context within which what is plugged in may still be defined to change nothing."""
-    named = [getattr(part, name, 0) for part in parts(model.wiring.encoding) for name in ACT_BEYOND]
+    named = [getattr(part, name, 0) for part in iterate_parts(model.wiring.encoding) for name in ACT_BEYOND]
     return max(model.config.trained_length, model.wiring.pattern.span, *named)
 
 
-def why_identical(model: Model, original: Model) -> str:
+def explain_identical(model: Model, original: Model) -> str:
     """What of that which was plugged in is meant to act further out only."""
     encoding, pattern = model.wiring.encoding, model.wiring.pattern
     reasons = []
     if encoding != original.wiring.encoding:
         defined = (
             f"{type(part).__name__} is defined to be within {name}={getattr(part, name)}"
-            for part in parts(encoding)
+            for part in iterate_parts(encoding)
             for name in ACT_BEYOND
             if hasattr(part, name)
         )
@@ -266,7 +266,7 @@ def why_identical(model: Model, original: Model) -> str:
     return " and ".join(reasons)
 
 
-def difference(model: Model, original: Model, probe_1T: np.ndarray, **where: Any) -> tuple[float, int | None]:
+def compare_logits(model: Model, original: Model, probe_1T: np.ndarray, **where: Any) -> tuple[float, int | None]:
     """`(largest |Δ logit|, first position where one exceeds the tolerance)`.
 
     Where NaN and infinity are allowed, a position with any on either side counts as unmoved: they prove nothing.
@@ -275,5 +275,5 @@ def difference(model: Model, original: Model, probe_1T: np.ndarray, **where: Any
     for which, logits in ((model, ours), (original, theirs)):
         check_finite(which, logits, probe_1T, "logits")
     by_position = np.max(np.abs(ours - theirs), axis=-1, initial=0, where=np.isfinite(ours) & np.isfinite(theirs))
-    moved = np.flatnonzero(by_position > TOLERANCE)
+    moved = np.flatnonzero(by_position > LOGIT_TOLERANCE)
     return float(np.max(by_position)), int(moved[0]) if moved.size else None

@@ -19,7 +19,7 @@ from ropelab.encodings.base import Encoding, Params
 from ropelab.encodings.scoring import scores
 
 
-class ByDistance(NamedTuple):
+class ScoresByDistance(NamedTuple):
     """Scaled scores by the distance of query and key.
 
     Attributes:
@@ -63,7 +63,7 @@ def expected_scores(
     num_heads: int = 1,
     layer: int = 0,
     params: Params | None = None,
-) -> ByDistance:
+) -> ScoresByDistance:
     """The scores of keys n tokens before the last query of a text, q and k being all ones and divided by sqrt(H).
 
         RoPE   s[n] = 2 / sqrt(H) sum_i cos(n theta_i)
@@ -88,7 +88,7 @@ def expected_scores(
     length = int(n.max()) + 1 if length is None else length
     if length <= n.max():
         raise ValueError(f"length={length} has no two tokens {n.max()} apart; it must be {n.max() + 1} at least")
-    refuse_added(encoding)
+    check_has_scores(encoding)
     if params is None:
         params = encoding.init(jax.random.key(0), num_heads=num_heads, head_dim=head_dim)
     asked = np.arange(length) if encoding.contextual else n  # contextual scores count the keys in between
@@ -103,10 +103,10 @@ def expected_scores(
         layer=layer,
     )
     each_Nn = np.asarray(s_BNTS[0, :, 0], np.float64)
-    return ByDistance(n.astype(np.int64), each_Nn[:, n] if encoding.contextual else each_Nn)
+    return ScoresByDistance(n.astype(np.int64), each_Nn[:, n] if encoding.contextual else each_Nn)
 
 
-def refuse_added(encoding: Encoding) -> None:
+def check_has_scores(encoding: Encoding) -> None:
     """Raise `ValueError` for an encoding that has no scores of its own."""
     if encoding.adds_to_input:
         raise ValueError(

@@ -15,13 +15,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ropelab.encodings.user_module import written_in
-from ropelab.evaluation.arms import Arm
-from ropelab.evaluation.asking import Speaks, beginning
-from ropelab.evaluation.evals.base import Bench, Evaluation, Unit, recorded
+from ropelab.evaluation.answers import TokenizerLike, prompt_start
+from ropelab.evaluation.evals.base import Case, EvalContext, Evaluation, recorded
 from ropelab.evaluation.protocol import versions
+from ropelab.evaluation.variants import Variant
 
 
-class Setting(NamedTuple):
+class RunSettings(NamedTuple):
     """What all units have in common.
 
     Attributes:
@@ -33,7 +33,7 @@ class Setting(NamedTuple):
 
     model: str
     weights: str
-    tokenizer: Speaks | None
+    tokenizer: TokenizerLike | None
     text: str
     text_sha256: str
     text_T: np.ndarray
@@ -43,7 +43,7 @@ class Setting(NamedTuple):
     @property
     def begins(self) -> bool:
         """Whether BOS stands before prompts."""
-        return self.tokenizer is not None and bool(beginning(self.tokenizer))
+        return self.tokenizer is not None and bool(prompt_start(self.tokenizer))
 
     def line(self, evaluation: Evaluation) -> str:
         """The protocol in one line."""
@@ -54,44 +54,44 @@ class Setting(NamedTuple):
         )
 
 
-class Piece(NamedTuple):
+class Job(NamedTuple):
     """One unit of one evaluation of one arm."""
 
-    arm: Arm
+    arm: Variant
     name: str
     evaluation: Evaluation
-    unit: Unit
+    unit: Case
 
 
-def pieces(arms: Sequence[Arm], evaluations: Mapping[str, Evaluation], lengths: Sequence[int]) -> list[Piece]:
+def make_jobs(arms: Sequence[Variant], evaluations: Mapping[str, Evaluation], lengths: Sequence[int]) -> list[Job]:
     """All work, evaluation by evaluation, so that the arms of a table come one after another."""
     return [
-        Piece(arm, name, evaluation, unit)
+        Job(arm, name, evaluation, unit)
         for name, evaluation in evaluations.items()
         for arm in arms
         for unit in evaluation.units(lengths)
     ]
 
 
-def check(work: Sequence[Piece], setting: Setting) -> None:
+def check_jobs(work: Sequence[Job], setting: RunSettings) -> None:
     """Raise `ValueError` for the first unit that cannot be measured, naming it; nothing is compiled for this."""
     for piece in work:
         try:
-            piece.evaluation.check(bench_of(piece, setting), piece.unit)
+            piece.evaluation.check(make_context(piece, setting), piece.unit)
         except ValueError as error:
             raise ValueError(f"{piece.name} at {piece.unit.length} tokens, {piece.arm.name}: {error}") from None
 
 
-def bench_of(piece: Piece, setting: Setting) -> Bench:
-    return Bench(piece.arm.model, setting.tokenizer, setting.text_T, setting.seed)
+def make_context(piece: Job, setting: RunSettings) -> EvalContext:
+    return EvalContext(piece.arm.model, setting.tokenizer, setting.text_T, setting.seed)
 
 
-def run(
-    work: Sequence[Piece],
-    setting: Setting,
+def run_jobs(
+    work: Sequence[Job],
+    setting: RunSettings,
     folder: Path,
     *,
-    begin: Callable[[Piece], object] = lambda piece: None,
+    begin: Callable[[Job], object] = lambda piece: None,
     advance: Callable[[int], object] = lambda trials: None,
 ) -> Iterator[dict[str, Any]]:
     """The records of every unit, as they are measured or found.
@@ -107,7 +107,7 @@ def run(
 
 
 def kept_or_measured(
-    piece: Piece, setting: Setting, folder: Path, advance: Callable[[int], object]
+    piece: Job, setting: RunSettings, folder: Path, advance: Callable[[int], object]
 ) -> list[dict[str, Any]]:
     path = file_of(piece, setting, folder)
     if path.is_file():
@@ -116,7 +116,7 @@ def kept_or_measured(
     said = {"seed": setting.seed, "protocol": setting.line(piece.evaluation)}
     found = [
         recorded(one, piece.arm.name, piece.name, piece.unit, **said)
-        for one in piece.evaluation.measure(bench_of(piece, setting), piece.unit, advance)
+        for one in piece.evaluation.measure(make_context(piece, setting), piece.unit, advance)
     ]
     partial = path.with_name(f"{path.stem}.{os.getpid()}.partial")
     partial.write_text(json.dumps(found), encoding="utf-8")
@@ -139,7 +139,7 @@ def kept_unit(path: Path) -> list[dict[str, Any]]:
         raise ValueError(f"{path} is damaged ({error}); remove it, and the same command measures it again") from None
 
 
-def file_of(piece: Piece, setting: Setting, folder: Path) -> Path:
+def file_of(piece: Job, setting: RunSettings, folder: Path) -> Path:
     """Where a unit is kept."""
     wiring = piece.arm.model.wiring
     facts = [piece.arm.name, repr(wiring.encoding), repr(wiring.pattern), str(wiring.kernel)]

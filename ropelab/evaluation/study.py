@@ -17,9 +17,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ropelab.encodings.user_module import written_in
-from ropelab.evaluation.arms import Arm, passes
-from ropelab.evaluation.perplexity import Score, bands, nll_of_document, score
+from ropelab.evaluation.perplexity import Score, document_nll, make_bands, score_band
 from ropelab.evaluation.protocol import Protocol
+from ropelab.evaluation.variants import Variant, group_lengths
 
 # what NumPy and zlib raise for a file that was cut or changed
 DAMAGES = (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error, NotImplementedError)
@@ -33,7 +33,7 @@ class Measured(NamedTuple):
         seconds: what the pass took that answered it, compilation included, for `scored` tokens.
     """
 
-    arm: Arm
+    arm: Variant
     length: int
     nll: np.ndarray
     seconds: float
@@ -43,18 +43,18 @@ class Measured(NamedTuple):
 class Pass(NamedTuple):
     """One document under one arm, and the lengths that are answered by it."""
 
-    arm: Arm
+    arm: Variant
     length: int
     answers: tuple[int, ...]
     window: int
 
 
-def plan(arms: list[Arm], protocol: Protocol) -> list[Pass]:
+def plan(arms: list[Variant], protocol: Protocol) -> list[Pass]:
     """Every pass that the table needs, arm by arm."""
     return [
         Pass(arm, length, answers, window)
         for arm in arms
-        for length, answers in passes(arm, protocol.lengths).items()
+        for length, answers in group_lengths(arm, protocol.lengths).items()
         for window in range(protocol.windows)
     ]
 
@@ -70,7 +70,7 @@ def file_of(one: Pass, protocol: Protocol, folder: Path) -> Path:
 
 
 def measure(
-    arms: list[Arm],
+    arms: list[Variant],
     documents: np.ndarray,
     protocol: Protocol,
     folder: Path,
@@ -95,7 +95,7 @@ def measure(
     return [gather(arm, length, found[arm.name, length]) for arm in arms for length in protocol.lengths]
 
 
-def gather(arm: Arm, length: int, of_windows: list[tuple[np.ndarray, float]]) -> Measured:
+def gather(arm: Variant, length: int, of_windows: list[tuple[np.ndarray, float]]) -> Measured:
     scored = sum(nll.size for nll, _ in of_windows)
     nll = np.stack([nll[: length - 1] for nll, _ in of_windows])
     return Measured(arm, length, nll, sum(seconds for _, seconds in of_windows), scored)
@@ -162,7 +162,7 @@ def kept_or_measured(
         return nll, seconds
     beginning, seconds = known_beginning(one, protocol, folder)
     start = time.perf_counter()
-    nll = nll_of_document(one.arm.model, tokens_T, window=one.arm.window, beginning=beginning, advance=advance)
+    nll = document_nll(one.arm.model, tokens_T, window=one.arm.window, beginning=beginning, advance=advance)
     seconds += time.perf_counter() - start
     keep(path, nll=nll, seconds=seconds)
     return nll, seconds
@@ -173,8 +173,8 @@ def records(measured: list[Measured], protocol: Protocol) -> list[dict[str, Any]
     rows = []
     for one in measured:
         wiring = one.arm.model.wiring
-        for band in bands(protocol.edges, one.length, protocol.last):
-            total = sum((score(nll_T, band) for nll_T in one.nll), start=Score(0.0, 0))
+        for band in make_bands(protocol.edges, one.length, protocol.last):
+            total = sum((score_band(nll_T, band) for nll_T in one.nll), start=Score(0.0, 0))
             rows.append(
                 {
                     "arm": one.arm.name,

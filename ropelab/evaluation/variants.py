@@ -12,7 +12,7 @@ UNCHANGED = "unchanged"
 CHOPPED = f"{UNCHANGED}, chopped at"
 
 
-class Arm(NamedTuple):
+class Variant(NamedTuple):
     """One line of the table.
 
     Attributes:
@@ -26,15 +26,15 @@ class Arm(NamedTuple):
     window: int | None = None
 
 
-def baselines(original: Model, longest: int) -> list[Arm]:
+def make_baselines(original: Model, longest: int) -> list[Variant]:
     """The arms that every table begins with: the model as it is, and on chopped text where `longest` is beyond its
     trained length; on shorter texts both are the same."""
     trained = original.config.trained_length
-    chopped = [Arm(f"{CHOPPED} {trained}", original, trained)] if 1 < trained < longest else []
-    return [Arm(UNCHANGED, original), *chopped]
+    chopped = [Variant(f"{CHOPPED} {trained}", original, trained)] if 1 < trained < longest else []
+    return [Variant(UNCHANGED, original), *chopped]
 
 
-def passes(arm: Arm, lengths: tuple[int, ...]) -> dict[int, tuple[int, ...]]:
+def group_lengths(arm: Variant, lengths: tuple[int, ...]) -> dict[int, tuple[int, ...]]:
     """Which lengths one pass answers: the pass's length → the lengths that are its beginnings.
 
     A causal model whose encoding does not look at the length scores the beginning of a text as it scores a
@@ -42,11 +42,11 @@ def passes(arm: Arm, lengths: tuple[int, ...]) -> dict[int, tuple[int, ...]]:
     """
     groups: dict[object, list[int]] = {}
     for length in sorted(lengths):
-        groups.setdefault(signature(arm, length), []).append(length)
+        groups.setdefault(length_signature(arm, length), []).append(length)
     return {max(group): tuple(group) for group in groups.values()}
 
 
-def signature(arm: Arm, length: int) -> object:
+def length_signature(arm: Variant, length: int) -> object:
     """Equal for lengths at which the arm treats equal positions equally."""
     encoding = arm.model.wiring.encoding
     if not encoding.depends_on_length or arm.window is not None:

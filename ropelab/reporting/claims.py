@@ -16,7 +16,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from ropelab.reporting.intervals import mean
+from ropelab.evaluation.intervals import mean_and_half_width
 from ropelab.reporting.numbers import log_ratio, number, perplexity
 from ropelab.reporting.page import Verdict
 from ropelab.reporting.readings import Column, Readings, seeds
@@ -124,5 +124,5 @@ def interval(margins: Sequence[float]) -> tuple[float, float | None]:
     """The mean and the half-width of its 95 % interval; None where there is none: one seed, or a non-finite value."""
     if not all(map(math.isfinite, margins)):
         return next(margin for margin in margins if not math.isfinite(margin)), None
-    middle, half = mean(margins)
+    middle, half = mean_and_half_width(margins)
     return middle, half if len(margins) > 1 else None

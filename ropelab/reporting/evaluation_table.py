@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ropelab.reporting import intervals
+from ropelab.evaluation import intervals
 from ropelab.reporting.numbers import perplexity
 from ropelab.reporting.perplexity_table import number
 from ropelab.reporting.runs import markdown
@@ -80,8 +80,8 @@ def interval_of(name: str, mean: Mean) -> intervals.Interval:
     value = math.nan if mean.value is None else mean.value
     how = kind(name)
     if how.text is share_with_interval and mean.value is not None:
-        return intervals.Interval(value, *intervals.share(value * mean.over, mean.over))
-    off = intervals.half(mean.deviation, mean.over) if how.text is plain and mean.deviation is not None else 0.0
+        return intervals.Interval(value, *intervals.wilson_interval(value * mean.over, mean.over))
+    off = intervals.half_width(mean.deviation, mean.over) if how.text is plain and mean.deviation is not None else 0.0
     return intervals.Interval(value, value - off, value + off)
 
 
@@ -92,14 +92,14 @@ def exp(mean: Mean) -> str:
 def plain(mean: Mean) -> str:
     if mean.value is None:
         return "–"
-    off = "" if mean.deviation is None else f" ± {intervals.half(mean.deviation, mean.over):.2g}"
+    off = "" if mean.deviation is None else f" ± {intervals.half_width(mean.deviation, mean.over):.2g}"
     return f"{mean.value:.4g}{off}"
 
 
 def share_with_interval(mean: Mean) -> str:
     if mean.value is None:
         return "–"
-    low, high = intervals.share(mean.value * mean.over, mean.over)
+    low, high = intervals.wilson_interval(mean.value * mean.over, mean.over)
     return f"{mean.value:.2f} [{low:.2f}, {high:.2f}]"
 
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from ropelab.reporting import intervals
+from ropelab.evaluation import intervals
 from ropelab.reporting.numbers import number
 from ropelab.reporting.page import Cell, Chart, Point, Series, Table
 from ropelab.reporting.readings import Column, Number, Readings
@@ -45,7 +45,7 @@ def spread(numbers: Mapping[int, Number]) -> intervals.Interval:
     values = [float(one.value) for one in numbers.values()]
     if not all(map(math.isfinite, values)):
         return intervals.Interval(math.nan, math.nan, math.nan)
-    value, half = intervals.mean(values)
+    value, half = intervals.mean_and_half_width(values)
     return intervals.Interval(value, value - half, value + half)
 
 
@@ -58,7 +58,7 @@ def cell(numbers: Mapping[int, Number], best: bool) -> Cell:
     if not all(map(math.isfinite, values)):
         worst = math.nan if any(map(math.isnan, values)) else sum(values)
         return Cell(number(worst), worst, None, False, sources)
-    value, half = intervals.mean(values)
+    value, half = intervals.mean_and_half_width(values)
     shown = half if len(set(values)) > 1 else None  # what is computed and not measured is the same in every seed
     return Cell(aligned(value, values), value, shown, best, sources)
 

@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ropelab.reporting import intervals
+from ropelab.evaluation import intervals
 from ropelab.reporting.charts.perplexity import COLOURS, mark_length
 from ropelab.reporting.runs import markdown
 
@@ -52,7 +52,7 @@ def table(found: Found, trained: int) -> str:
 
 
 def interval(seeds: Sequence[float]) -> str:
-    mean, half = intervals.mean(seeds)
+    mean, half = intervals.mean_and_half_width(seeds)
     return f"{mean:.4f} ± {half:.4f}" if len(seeds) > 1 else f"{mean:.4f}"
 
 

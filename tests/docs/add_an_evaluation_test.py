@@ -8,7 +8,7 @@ import pytest
 
 from ropelab import lab
 from ropelab.data import text
-from ropelab.evaluation.evals import catalogue
+from ropelab.evaluation.evals import registry
 from tests.experiments import tiny_run
 from tests.models import tiny
 
@@ -49,11 +49,11 @@ def test_the_campaign_measures_and_keeps(folder: Path, capsys: pytest.CaptureFix
 
 def test_the_command_line_does_not_know_it_as_the_page_says():
     with pytest.raises(ValueError, match="no evaluation 'Gain'"):
-        catalogue.parse("Gain(trials=2)")
+        registry.parse("Gain(trials=2)")
     assert "cannot be named on a command line" in PAGE
 
 
 def test_the_files_it_names_exist():
     for path in re.findall(r"`(ropelab/[\w/]+(?:\.py|/))`", PAGE):
         assert (ROOT / path).exists(), path
-    assert "OF_TEXT" in vars(catalogue)
+    assert "OF_TEXT" in vars(registry)

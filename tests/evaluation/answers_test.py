@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from ropelab.evaluation.asking import Answer, ask, beginning, common, continued
+from ropelab.evaluation.answers import Answer, ask, common_prefix_length, decode_continuation, prompt_start
 from ropelab.evaluation.questions.base import Question, Questions
 from ropelab.models import generation
 from ropelab.spec import spec
@@ -19,7 +19,7 @@ def greedy(prompt: str, tokens: int) -> str:
     """What the model says, which is what a question is made to want."""
     ids = LAB.tokenizer.encode(prompt)
     said = [int(step[0]) for step in generation.tokens(LAB.model, [ids], tokens)]
-    return continued(LAB.tokenizer, ids, said)
+    return decode_continuation(LAB.tokenizer, ids, said)
 
 
 @spec
@@ -59,7 +59,7 @@ def test_prompts_begin_as_the_checkpoint_has_it() -> None:
     assert begun.nll == pytest.approx(float(LAB.nll([ids])[0, -1]), rel=1e-5)
     assert abs(begun.nll - plain.nll) > 1e-3
     assert ask(LAB.model, begins, Parroted(), [question], "generation")[0].tokens == begun.tokens
-    assert beginning(dataclasses.replace(begins, add_bos=False)) == []
+    assert prompt_start(dataclasses.replace(begins, add_bos=False)) == []
 
 
 @pytest.mark.parametrize("way", ["generation", "likelihood"])
@@ -79,15 +79,15 @@ def test_likelihood_is_the_loss_of_the_expected_answer() -> None:
     answer = ask(LAB.model, LAB.tokenizer, Parroted(), [Question("abc def", " ", ("gh",), "ghi")], "likelihood")[0]
     ids = LAB.tokenizer.encode("abc def ghi")
     nll = np.asarray(LAB.nll([ids]))[0]
-    start = common(LAB.tokenizer.encode("abc def "), ids)
+    start = common_prefix_length(LAB.tokenizer.encode("abc def "), ids)
     assert answer.nll == pytest.approx(nll[start - 1 :].mean(), rel=1e-5)
 
 
 def test_a_seam_that_the_tokenizer_joins_is_left_out_of_the_prompt() -> None:
-    assert common([5, 6, 7], [5, 6, 8, 9]) == 2
-    assert common([5, 6], [5, 6, 8]) == 2
-    assert common([5, 6, 7], [5, 6, 7]) == 2, "something is left to judge"
-    assert common([5], [6, 7]) == 1, "and something to judge it from"
+    assert common_prefix_length([5, 6, 7], [5, 6, 8, 9]) == 2
+    assert common_prefix_length([5, 6], [5, 6, 8]) == 2
+    assert common_prefix_length([5, 6, 7], [5, 6, 7]) == 2, "something is left to judge"
+    assert common_prefix_length([5], [6, 7]) == 1, "and something to judge it from"
 
 
 @spec

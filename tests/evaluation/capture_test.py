@@ -14,7 +14,7 @@ from ropelab.evaluation.attention_taps import (
     SeenByDistance,
     SinkMass,
 )
-from ropelab.evaluation.taps import Block, Tap, record
+from ropelab.evaluation.capture import Block, Tap, capture
 from ropelab.models.module import Model, Parameters
 from ropelab.spec import spec
 from tests.evaluation.squares import squares
@@ -60,7 +60,7 @@ def entropy(p_BNTT: np.ndarray) -> np.ndarray:
 )
 def test_taps_keep_what_whole_squares_have(encoding: str, pattern: str, block: int) -> None:
     model = tiny.lab().swap(encoding, pattern).model
-    found = record(model, TOKENS, TAPS, block=block)
+    found = capture(model, TOKENS, TAPS, block=block)
     for layer, (s, p) in enumerate(squares(model, TOKENS, T)):
         close = {"atol": 2e-5, "rtol": 2e-5}
         np.testing.assert_allclose(found["s"][layer], by_distance(s, SINKS), **close)
@@ -76,7 +76,7 @@ def test_taps_keep_what_whole_squares_have(encoding: str, pattern: str, block: i
 def test_mass_and_entropy_of_equal_scores_are_known() -> None:
     """Without position and with equal tokens every key weighs the same: p = 1 / (i + 1), H = log(i + 1)."""
     model = tiny.lab().swap("NoPE").model
-    found = record(model, np.full((1, T), 5, np.int32), {"H": Entropy(), "a": MassByDistance(), "sink": SinkMass()})
+    found = capture(model, np.full((1, T), 5, np.int32), {"H": Entropy(), "a": MassByDistance(), "sink": SinkMass()})
     i = np.arange(T)
     np.testing.assert_allclose(found["H"], np.broadcast_to(np.log(i + 1), found["H"].shape), atol=1e-4)
     mass = [np.mean(1 / (i[n:] + 1)) for n in i]
@@ -89,7 +89,7 @@ def test_sink_logits_take_their_share() -> None:
     model = tiny.lab().model
     layers = dict(model.params["layers"]) | {"sink_logits": jnp.full((2, 4), 1.5)}
     with_sinks = Model(model.wiring, Parameters(dict(model.params) | {"layers": layers}))
-    plain, sunk = (record(m, TOKENS, {"r": Queries(at=(44,))})["r"] for m in (model, with_sinks))
+    plain, sunk = (capture(m, TOKENS, {"r": Queries(at=(44,))})["r"] for m in (model, with_sinks))
     s = plain.scores[0, :, :, 0]
     np.testing.assert_allclose(
         sunk.weights[0, :, :, 0], np.exp(s) / (np.exp(s).sum(-1, keepdims=True) + np.exp(1.5)), atol=1e-6
@@ -114,7 +114,7 @@ class Largest(Tap):
 
 def test_a_tap_of_ones_own_needs_three_functions() -> None:
     model = tiny.lab().model
-    found = record(model, TOKENS, {"largest": Largest()}, block=16)["largest"]
+    found = capture(model, TOKENS, {"largest": Largest()}, block=16)["largest"]
     for layer, (s, _) in enumerate(squares(model, TOKENS, T)):
         below = np.where(np.tri(T, dtype=bool), s, -np.inf)
         np.testing.assert_allclose(found[layer], below.max((2, 3)), rtol=1e-5)
@@ -131,4 +131,4 @@ def test_a_tap_of_ones_own_needs_three_functions() -> None:
 )
 def test_what_cannot_be_tapped_is_refused(taps: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        record(tiny.lab().model, TOKENS, taps)
+        capture(tiny.lab().model, TOKENS, taps)

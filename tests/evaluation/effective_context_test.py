@@ -5,9 +5,16 @@ import math
 import numpy as np
 import pytest
 
-from ropelab.evaluation.effective import distances_to_ask, k_max, longest, nolima_length, ruler_length, yarn_length
+from ropelab.evaluation import intervals
+from ropelab.evaluation.effective_context import (
+    k_max,
+    longest_passing,
+    nolima_length,
+    question_distances,
+    ruler_length,
+    yarn_length,
+)
 from ropelab.evaluation.interpolation import fit
-from ropelab.reporting import intervals
 
 
 def test_a_hole_ends_k_max_and_nothing_else() -> None:
@@ -33,10 +40,10 @@ def test_a_record_of_failures_reaches_nothing() -> None:
 
 
 def test_distances_are_evenly_spaced_up_to_the_length() -> None:
-    assert distances_to_ask(4096) == tuple(range(128, 4097, 128))
-    assert distances_to_ask(10, 4) == (2, 5, 8, 10)
+    assert question_distances(4096) == tuple(range(128, 4097, 128))
+    assert question_distances(10, 4) == (2, 5, 8, 10)
     with pytest.raises(ValueError, match="32 distances do not fit into a length of 31"):
-        distances_to_ask(31)
+        question_distances(31)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +56,7 @@ def test_what_is_no_record_is_refused(scores: dict[int, float], message: str) ->
             definition(scores)
     with pytest.raises(ValueError, match="the shortest here is 2000"):
         nolima_length({2000: 1.0})
-    assert longest({1: 0.5}, 0.6) == 0
+    assert longest_passing({1: 0.5}, 0.6) == 0
 
 
 def test_wilsons_interval_is_the_one_in_the_books() -> None:
@@ -61,18 +68,18 @@ def test_wilsons_interval_is_the_one_in_the_books() -> None:
         (1, 29): (0.0061, 0.1718),
     }
     for (successes, trials), wanted in books.items():
-        assert intervals.share(successes, trials) == pytest.approx(wanted, abs=5e-5)
+        assert intervals.wilson_interval(successes, trials) == pytest.approx(wanted, abs=5e-5)
     for wrong in ((1, 0), (3, 2), (-1, 2)):
         with pytest.raises(ValueError, match="are no share"):
-            intervals.share(*wrong)
+            intervals.wilson_interval(*wrong)
 
 
 def test_three_seeds_have_students_interval() -> None:
-    assert intervals.mean([1.0, 2.0, 3.0]) == pytest.approx((2.0, 4.3027 / math.sqrt(3)), rel=1e-4)
-    assert intervals.mean([5.0]) == (5.0, 0.0)
-    assert intervals.half(2.0, 100) == pytest.approx(0.2 * 1.96, rel=1e-3)
+    assert intervals.mean_and_half_width([1.0, 2.0, 3.0]) == pytest.approx((2.0, 4.3027 / math.sqrt(3)), rel=1e-4)
+    assert intervals.mean_and_half_width([5.0]) == (5.0, 0.0)
+    assert intervals.half_width(2.0, 100) == pytest.approx(0.2 * 1.96, rel=1e-3)
     with pytest.raises(ValueError, match="measure two"):
-        intervals.half(1.0, 1)
+        intervals.half_width(1.0, 1)
 
 
 @pytest.mark.parametrize("seed", range(4))

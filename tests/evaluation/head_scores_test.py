@@ -9,7 +9,13 @@ import pytest
 
 from ropelab.encodings import parse
 from ropelab.encodings.rotary import Rotary
-from ropelab.evaluation.head_scores import head_scores, moved_away, pair_norms, sensitivity, stability
+from ropelab.evaluation.head_scores import (
+    compute_sensitivity,
+    compute_stability,
+    head_scores,
+    pair_norms,
+    scores_by_distance,
+)
 from tests.models import tiny
 
 GOLDEN = dict(np.load(Path(__file__).parents[1] / "golden" / "measures.npz"))
@@ -20,8 +26,8 @@ TOKENS = np.random.default_rng(3).integers(0, tiny.VOCABULARY, (2, 45)).astype(n
 
 def scored(spec: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     encoding = parse(spec)
-    curves = np.asarray(moved_away(encoding, {}, jnp.asarray(Q), jnp.asarray(K), WINDOW), np.float64)
-    return *stability(curves), sensitivity(curves, pair_norms(encoding, Q, K, WINDOW))
+    curves = np.asarray(scores_by_distance(encoding, {}, jnp.asarray(Q), jnp.asarray(K), WINDOW), np.float64)
+    return *compute_stability(curves), compute_sensitivity(curves, pair_norms(encoding, Q, K, WINDOW))
 
 
 @pytest.mark.parametrize("number", range(3))
@@ -82,11 +88,11 @@ def test_it_is_the_models_own_queries_and_keys_that_count() -> None:
     q_QNH = np.asarray(q)[rows, asked].reshape(6, 4, -1)
     k_QSKH = np.asarray(k)[rows[..., None], known].reshape(6, 4, 2, -1)
     encoding = model.wiring.encoding
-    curves = np.asarray(moved_away(encoding, {}, jnp.asarray(q_QNH), jnp.asarray(k_QSKH), 32), np.float64)
+    curves = np.asarray(scores_by_distance(encoding, {}, jnp.asarray(q_QNH), jnp.asarray(k_QSKH), 32), np.float64)
     found = head_scores(model, TOKENS, queries=3, keys=4)
-    np.testing.assert_allclose(found.counted[0], stability(curves)[1], atol=1e-6)
+    np.testing.assert_allclose(found.counted[0], compute_stability(curves)[1], atol=1e-6)
     np.testing.assert_allclose(
-        found.sensitivity[0], sensitivity(curves, pair_norms(encoding, q_QNH, k_QSKH, 32)), rtol=1e-4
+        found.sensitivity[0], compute_sensitivity(curves, pair_norms(encoding, q_QNH, k_QSKH, 32)), rtol=1e-4
     )
 
 

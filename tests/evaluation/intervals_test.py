@@ -9,17 +9,17 @@ from hypothesis import strategies as st
 
 from ropelab.evaluation import attention_resolution
 from ropelab.evaluation.evals.base import merged
-from ropelab.evaluation.spread import deviation, jackknife, together
+from ropelab.evaluation.intervals import jackknife_deviation, pool, sample_deviation
 
 numbers = st.lists(st.floats(-100, 100), min_size=1, max_size=8)
 
 
 def test_of_a_mean_it_is_the_standard_deviation() -> None:
     x = np.random.default_rng(0).normal(size=30)
-    assert jackknife(lambda at: float(x[at].mean()), 30) == pytest.approx(x.std(ddof=1), rel=1e-9)
-    assert deviation(x) == pytest.approx(x.std(ddof=1), rel=1e-12)
-    assert jackknife(lambda at: 0.0, 1) is None
-    assert deviation(np.ones(1)) is None
+    assert jackknife_deviation(lambda at: float(x[at].mean()), 30) == pytest.approx(x.std(ddof=1), rel=1e-9)
+    assert sample_deviation(x) == pytest.approx(x.std(ddof=1), rel=1e-12)
+    assert jackknife_deviation(lambda at: 0.0, 1) is None
+    assert sample_deviation(np.ones(1)) is None
 
 
 def test_of_a_resolution_it_is_the_error_of_drawing_other_texts() -> None:
@@ -31,15 +31,16 @@ def test_of_a_resolution_it_is_the_error_of_drawing_other_texts() -> None:
 
     drawn = np.std([attention_resolution(texts().mean(axis=0)) for _ in range(2000)])
     found = [
-        jackknife(lambda at, s=s: attention_resolution(s[at].mean(axis=0)), 20) for s in (texts() for _ in range(50))
+        jackknife_deviation(lambda at, s=s: attention_resolution(s[at].mean(axis=0)), 20)
+        for s in (texts() for _ in range(50))
     ]
     assert np.mean([sd for sd in found if sd is not None]) / math.sqrt(20) == pytest.approx(drawn, rel=0.1)
 
 
 @given(numbers, numbers)
 def test_two_lots_are_as_one(first: list[float], second: list[float]) -> None:
-    parts = [(float(np.mean(x)), len(x), deviation(np.asarray(x))) for x in (first, second)]
-    mean, count, sd = together(*parts)
+    parts = [(float(np.mean(x)), len(x), sample_deviation(np.asarray(x))) for x in (first, second)]
+    mean, count, sd = pool(*parts)
     both = np.asarray(first + second)
     assert (mean, count) == (pytest.approx(both.mean(), abs=1e-9), both.size)
     assert sd == pytest.approx(both.std(ddof=1), abs=1e-6)

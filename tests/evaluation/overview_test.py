@@ -5,18 +5,18 @@ import pytest
 
 from ropelab import attention
 from ropelab.encodings import Encoding, parse
-from ropelab.evaluation.portrait import (
+from ropelab.evaluation.overview import (
     EXPECTED,
     HEADS,
     MEASURED,
     counts_by_head,
-    expected_at,
+    expected_curves,
     layers_until_reached,
-    portrait,
-    resolutions,
+    make_overview,
+    resolution_records,
     rotary_wavelengths,
 )
-from ropelab.evaluation.resolution import ByDistance, attention_resolution
+from ropelab.evaluation.resolution import ScoresByDistance, attention_resolution
 
 DILATED = "Dilated(segments=(4, 8), rates=(1, 2))"
 
@@ -86,9 +86,9 @@ def test_a_schedule_is_shown_kind_by_kind() -> None:
 
 def test_every_curve_has_its_resolutions() -> None:
     encodings, rng = named("ALiBi"), np.random.default_rng(0)
-    expected = expected_at(encodings, (8, 12), 16, 2)
+    expected = expected_curves(encodings, (8, 12), 16, 2)
     each = rng.normal(size=(3, 2, 9))
-    rows = resolutions(expected, {"ALiBi": {12: ByDistance(np.arange(9), each)}}, "how")
+    rows = resolution_records(expected, {"ALiBi": {12: ScoresByDistance(np.arange(9), each)}}, "how")
     found = {(r["scores"], r["length"]): r["resolution"] for r in rows}
     assert len(rows) == 4
     assert all(r["encoding"] == "ALiBi" and r["protocol"] == "how" for r in rows)
@@ -98,8 +98,8 @@ def test_every_curve_has_its_resolutions() -> None:
 
 
 def test_a_portrait_draws_the_longest_curves() -> None:
-    expected = expected_at(named("NoPE"), (4, 6), 16, 2)
-    drawn = portrait(attention.Causal(), expected, {}, {}, num_heads=2, tokens=5, layers=1)
+    expected = expected_curves(named("NoPE"), (4, 6), 16, 2)
+    drawn = make_overview(attention.Causal(), expected, {}, {}, num_heads=2, tokens=5, layers=1)
     assert drawn.expected["NoPE"].tolist() == [4.0] * 6
     assert drawn.counts_NTT.shape == (2, 5, 5)
     assert (drawn.reach_TT == np.tril(np.ones((5, 5)), -1) - np.triu(np.ones((5, 5)), 1)).all()

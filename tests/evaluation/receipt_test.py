@@ -11,7 +11,7 @@ from ropelab import encodings
 from ropelab import spec as specs
 from ropelab.attention import Pattern
 from ropelab.encodings import Encoding, LogN, RoPE, Rotary
-from ropelab.evaluation.receipt import NothingAppliedError, Receipt, frequency_facts
+from ropelab.evaluation.receipt import NothingAppliedError, Receipt, describe_frequencies
 from ropelab.lab import Lab
 from ropelab.spec import spec
 from tests.models import tiny
@@ -223,5 +223,5 @@ def test_a_wrapped_schedule_is_listed_by_layer() -> None:
 def test_every_encoding_turns_queries_by_the_frequencies_it_states(encoding: Encoding) -> None:
     """Or is known to do more than turning: PoPE and FoPE."""
     model = tiny.lab().swap(encoding.inherit(RoPE(base=1e4))).model
-    stated = frequency_facts(model, 32)
+    stated = describe_frequencies(model, 32)
     assert (stated["inv_freq_hash"] is not None) == any(isinstance(part, Rotary) for part in specs.parts(encoding))

@@ -11,7 +11,7 @@ import pytest
 from ropelab.encodings import parse
 from ropelab.evaluation import attention_resolution, expected_scores, measured_scores
 from ropelab.evaluation.attention_taps import ScoreByDistance
-from ropelab.evaluation.taps import Side, tapped_layers
+from ropelab.evaluation.capture import CaptureSettings, capture_layers
 from ropelab.models.module import Model
 from tests.evaluation.squares import squares
 from tests.models import tiny
@@ -158,7 +158,7 @@ def test_measured_scores_are_the_means_of_whole_squares(
 
 def test_contextual_rows_may_be_fewer_than_a_block(monkeypatch: pytest.MonkeyPatch) -> None:
     """45 keys against 7 queries at a time: the last rows are padding, and CoPE counts gates over all keys."""
-    monkeypatch.setattr("ropelab.evaluation.taps.ROW_SCORES", 7 * 45)
+    monkeypatch.setattr("ropelab.evaluation.capture.ROW_SCORES", 7 * 45)
     model = tiny.lab().swap("CoPE(max_position=10)").model
     wanted = over_squares(model, TOKENS, 45)
     np.testing.assert_allclose(measured_scores(model, TOKENS).each, wanted, atol=2e-5, rtol=2e-5)
@@ -173,8 +173,8 @@ def test_a_long_text_needs_no_square() -> None:
 
 
 def needed_bytes(model: Model, T: int) -> int:
-    shape, side = jax.ShapeDtypeStruct((1, T), np.int32), Side((ScoreByDistance(),), 256)
-    compiled = tapped_layers.lower(model.wiring, side, model.params, shape, length=None).compile()
+    shape, side = jax.ShapeDtypeStruct((1, T), np.int32), CaptureSettings((ScoreByDistance(),), 256)
+    compiled = capture_layers.lower(model.wiring, side, model.params, shape, length=None).compile()
     return compiled.memory_analysis().temp_size_in_bytes
 
 

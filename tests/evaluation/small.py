@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from ropelab.encodings import RoPE
-from ropelab.evaluation.arms import Arm
 from ropelab.evaluation.protocol import Protocol
+from ropelab.evaluation.variants import Variant
 from ropelab.models.llama import LlamaConfig
 from tests.models import tiny
 
@@ -48,6 +48,6 @@ class Counted:
             yield losses[:, 10:]
 
 
-def counted(name: str, window: int | None = None, **wiring: Any) -> Arm:
+def counted(name: str, window: int | None = None, **wiring: Any) -> Variant:
     """An arm of a stand-in; `RoPE(base=1e4)` unless told otherwise."""
-    return Arm(name, Counted(**{"encoding": RoPE(base=1e4)} | wiring), window)  # type: ignore[arg-type]
+    return Variant(name, Counted(**{"encoding": RoPE(base=1e4)} | wiring), window)  # type: ignore[arg-type]

@@ -7,12 +7,12 @@ import pytest
 
 from ropelab.encodings import PI, DynamicNTK
 from ropelab.evaluation import study
-from ropelab.evaluation.arms import Arm
 from ropelab.evaluation.study import Measured, file_of, measure, plan, records
+from ropelab.evaluation.variants import Variant
 from tests.evaluation.small import DOCUMENTS, PROTOCOL, counted
 
 
-def arms() -> list[Arm]:
+def arms() -> list[Variant]:
     return [
         counted("unchanged"),
         counted("unchanged, chopped at 32", window=32),
@@ -21,7 +21,7 @@ def arms() -> list[Arm]:
     ]
 
 
-def read(measured_arms: list[Arm]) -> list[int]:
+def read(measured_arms: list[Variant]) -> list[int]:
     """The tokens of every text that was read."""
     return [tokens for arm in measured_arms for tokens in arm.model.read]  # type: ignore[attr-defined]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ropelab.evaluation.evals.base import Bench
-from ropelab.evaluation.evals.catalogue import parse
+from ropelab.evaluation.evals.base import EvalContext
+from ropelab.evaluation.evals.registry import parse
 from ropelab.evaluation.evals.summaries import AFTER, BEFORE, Summaries, pairs, prompt, rouge
 from tests.models import tiny
 
@@ -48,7 +48,7 @@ def test_a_report_is_cut_at_its_end() -> None:
 
 def test_a_model_is_scored_at_every_length(file: str) -> None:
     summaries = parse(f"summaries(source={file!r}, trials=2, new_tokens=8)")["summaries"]
-    bench = Bench(LAB.model, TOKENIZER, np.zeros(0, np.int32), seed=0)
+    bench = EvalContext(LAB.model, TOKENIZER, np.zeros(0, np.int32), seed=0)
     done = []
     for unit in summaries.units([80, 120]):
         summaries.check(bench, unit)
@@ -62,7 +62,7 @@ def test_a_model_is_scored_at_every_length(file: str) -> None:
 
 
 def test_what_cannot_be_summarised_is_refused(file: str, tmp_path: Path) -> None:
-    bench = Bench(LAB.model, TOKENIZER, np.zeros(0, np.int32), seed=0)
+    bench = EvalContext(LAB.model, TOKENIZER, np.zeros(0, np.int32), seed=0)
     for settings, message in (
         ({"source": file, "trials": 3}, "has 2 reports; give trials=2"),
         ({"source": file, "trials": 2, "new_tokens": 79}, "has no room for a report"),

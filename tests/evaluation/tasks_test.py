@@ -8,9 +8,9 @@ import pytest
 
 from ropelab.data.more_symbols import Needle
 from ropelab.data.symbols import Copy
-from ropelab.evaluation.evals import catalogue
-from ropelab.evaluation.evals.base import Bench
-from ropelab.evaluation.evals.of_tasks import Solved
+from ropelab.evaluation.evals import registry
+from ropelab.evaluation.evals.base import EvalContext
+from ropelab.evaluation.evals.tasks import TaskEval
 from tests.models import tiny
 
 NOTHING = np.zeros(0, np.int32)
@@ -40,13 +40,13 @@ class Knows:
         return jnp.eye(tiny.VOCABULARY)[said]
 
 
-def bench(model: Any) -> Bench:
-    return Bench(model, None, NOTHING, seed=0)
+def bench(model: Any) -> EvalContext:
+    return EvalContext(model, None, NOTHING, seed=0)
 
 
 @pytest.mark.parametrize(("slips", "whole"), [(0, 1.0), (1, 0.0)])
 def test_an_answer_is_right_as_a_whole_and_token_by_token(slips: int, whole: float) -> None:
-    task = Solved(task=Copy(symbols=9), trials=20)
+    task = TaskEval(task=Copy(symbols=9), trials=20)
     (unit,) = task.units([22])
     answered = {one.name: one for one in task.measure(bench(Knows(slips)), unit, lambda n: None)}
     assert (answered[""].value, answered[""].over) == (whole, 20)
@@ -55,7 +55,7 @@ def test_an_answer_is_right_as_a_whole_and_token_by_token(slips: int, whole: flo
 
 
 def test_a_model_that_knows_nothing_guesses() -> None:
-    task = Solved(task=Copy(symbols=9), trials=10)
+    task = TaskEval(task=Copy(symbols=9), trials=10)
     (unit,) = task.units([22])
     answered = {one.name: one.value for one in task.measure(bench(tiny.lab().model), unit, lambda n: None)}
     assert answered[""] == 0.0
@@ -63,21 +63,21 @@ def test_a_model_that_knows_nothing_guesses() -> None:
 
 
 def test_distances_are_pis_and_the_farthest_is_the_beginning() -> None:
-    task = Solved(task=Needle(symbols=8, told=2), distances=8)
+    task = TaskEval(task=Needle(symbols=8, told=2), distances=8)
     units = task.units([64])
     distances = [task.asked(unit).distance for unit in units]  # pyright: ignore[reportAttributeAccessIssue]
     assert distances == [8, 16, 24, 32, 40, 48, 56, 61]
     for unit in units:
         task.check(bench(tiny.lab().model), unit)
     with pytest.raises(ValueError, match="has no distance"):
-        Solved(task=Copy(), distances=4)
-    wide = Solved(task=Copy(symbols=200))
+        TaskEval(task=Copy(), distances=4)
+    wide = TaskEval(task=Copy(symbols=200))
     with pytest.raises(ValueError, match="the task has 202 tokens, the model knows 97"):
         wide.check(bench(tiny.lab().model), wide.units([64])[0])
 
 
 def test_tasks_are_named_as_they_are_trained_on() -> None:
-    found = catalogue.parse("Copy(symbols=9), solved(task=Needle(told=1), distances=4, trials=5), kmax(distances=8)")
+    found = registry.parse("Copy(symbols=9), solved(task=Needle(told=1), distances=4, trials=5), kmax(distances=8)")
     assert list(found) == ["Copy(symbols=9)", "solved Needle(told=1)", "kmax"]
-    assert found["Copy(symbols=9)"] == Solved(task=Copy(symbols=9))
-    assert found["solved Needle(told=1)"] == Solved(task=Needle(told=1), distances=4, trials=5)
+    assert found["Copy(symbols=9)"] == TaskEval(task=Copy(symbols=9))
+    assert found["solved Needle(told=1)"] == TaskEval(task=Needle(told=1), distances=4, trials=5)

@@ -11,8 +11,8 @@ import pytest
 
 from experiments import evaluate
 from ropelab.evaluation import attention_resolution, measured_scores
-from ropelab.evaluation.evals import of_text
-from ropelab.evaluation.windows import slide
+from ropelab.evaluation.evals import perplexity
+from ropelab.evaluation.perplexity import score_windows
 from ropelab.lab import load, tokens_of
 from tests.experiments import tiny_run
 
@@ -43,7 +43,7 @@ def test_every_number_is_the_librarys_and_says_how_it_was_made(folder: Path, cap
     found = {(r["arm"], r["eval"], r["length"]): r for r in records(folder)}
     for arm, model in (("unchanged", lab.model), (PI, lab.swap(PI).model)):
         for length in (32, 48):
-            slid = slide(model, tokens[:96], length=length, stride=16)
+            slid = score_windows(model, tokens[:96], length=length, stride=16)
             nll = found[arm, "perplexity.nll", length]
             assert (nll["value"], nll["count"]) == (pytest.approx(slid.by_tokens.mean, rel=1e-6), 95)
             windows = found[arm, "perplexity.nll_by_windows", length]
@@ -85,13 +85,13 @@ def test_questions_have_depths_intervals_and_a_heat_map(folder: Path) -> None:
 def test_a_second_run_measures_nothing_and_writes_the_same_bytes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert run(folder, f"--encodings={PI}", "--evals=perplexity(tokens=64)", "--lengths=32") == 0
-    calls, measure = [], of_text.Perplexity.measure
+    calls, measure = [], perplexity.Perplexity.measure
 
-    def counted(self: of_text.Perplexity, bench: Any, unit: Any, advance: Any) -> Any:
+    def counted(self: perplexity.Perplexity, bench: Any, unit: Any, advance: Any) -> Any:
         calls.append(unit)
         return measure(self, bench, unit, advance)
 
-    monkeypatch.setattr(of_text.Perplexity, "measure", counted)
+    monkeypatch.setattr(perplexity.Perplexity, "measure", counted)
     assert run(folder, f"--encodings={PI}", "--evals=perplexity(tokens=64)", "--lengths=32,64") == 0
     assert [unit.length for unit in calls] == [64, 64], "32 is known of both arms"
     written = (folder / "out" / "records.jsonl").read_bytes()

@@ -8,7 +8,7 @@ import pytest
 
 from experiments import lm_eval
 from ropelab.evaluation import everyday
-from ropelab.evaluation.likelihood import judge
+from ropelab.evaluation.answers import score_continuations
 from ropelab.lab import load
 from tests.models import tiny
 
@@ -41,7 +41,7 @@ def test_the_questions_that_are_here_run_without_a_network(
     for line in everyday.QUESTIONS.read_text().splitlines()[:LIMIT]:
         item = json.loads(line)
         texts = [lab.tokenizer.encode(f"{item['question']} {choice}") for choice in item["choices"]]
-        scores = [-one.nll for one in judge(lab.model, texts, [len(item["question"])] * 4)]
+        scores = [-one.nll for one in score_continuations(lab.model, texts, [len(item["question"])] * 4)]
         right.append(int(np.argmax(scores)) == item["answer"])
     assert found["acc,none"] == pytest.approx(np.mean(right))
     printed = capsys.readouterr().out

@@ -8,7 +8,7 @@ import pytest
 
 from experiments import evaluate, generate, launch, runtime, swap, sweep, train
 from ropelab import spec
-from ropelab.evaluation.evals import catalogue
+from ropelab.evaluation.evals import registry
 from tests.models import tiny
 
 
@@ -32,7 +32,7 @@ def test_an_error_of_a_file_is_one_line_with_a_remedy(tmp_path: Path, capsys, mo
     monkeypatch.setattr(swap, "measure_variants", refuse)
     assert swap.run(["swap", f"--workdir={tmp_path}"]) == 2
     assert f"{tmp_path}/x: refused; {launch.REMEDIES[code]}" in line(capsys)
-    monkeypatch.setattr(evaluate.catalogue, "parse", refuse)
+    monkeypatch.setattr(evaluate.registry, "parse", refuse)
     assert evaluate.main(["evaluate", f"--workdir={tmp_path}"]) == 2
     assert launch.REMEDIES[code] in line(capsys)
 
@@ -71,9 +71,9 @@ def test_messages_name_what_was_written(tmp_path: Path, capsys) -> None:
         assert runtime.main(["runtime", f"--{name}=abc", f"--workdir={tmp_path}"]) == 2
         assert f"--{name}=abc" in line(capsys)
     with pytest.raises(ValueError, match=r"passkey has no field 'trails'\..* trials"):
-        catalogue.parse("passkey(trails=3)")
+        registry.parse("passkey(trails=3)")
     with pytest.raises(ValueError, match=r"^perplexity has no field"):
-        catalogue.parse("perplexity(tokns=3)")
+        registry.parse("perplexity(tokns=3)")
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from ropelab.data.held_out import held_out
 from ropelab.data.settings import DataSettings
 from ropelab.encodings import PI, NoPE, RoPE, XPos
 from ropelab.evaluation import attention_resolution
-from ropelab.evaluation.effective import k_max
+from ropelab.evaluation.effective_context import k_max
 from ropelab.lab import load
 from ropelab.training.plan import Held
 from tests.evaluation.squares import squares

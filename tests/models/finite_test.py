@@ -8,10 +8,10 @@ import pytest
 
 import ropelab
 from experiments import export, generate
+from ropelab.evaluation.answers import score_batch
 from ropelab.evaluation.attention_taps import ScoreByDistance
-from ropelab.evaluation.likelihood import judge_batch
+from ropelab.evaluation.capture import capture
 from ropelab.evaluation.receipt import NothingAppliedError
-from ropelab.evaluation.taps import record
 from ropelab.lab import Lab
 from ropelab.models.finite import NonFiniteError, check_finite, locate_nonfinite
 from ropelab.models.module import Model, Parameters
@@ -37,8 +37,8 @@ USES = {
     "nll": lambda lab, folder: lab.nll(TOKENS),
     "nll in parts": lambda lab, folder: list(lab.model.nll_in_parts(TOKENS, part=8)),
     "generate": lambda lab, folder: lab.generate("abc", max_new_tokens=2),
-    "attention": lambda lab, folder: record(lab.model, TOKENS, {"scores": ScoreByDistance()}),
-    "a question": lambda lab, folder: judge_batch(lab.model, [0], [[1, 2, 3]], [1]),
+    "attention": lambda lab, folder: capture(lab.model, TOKENS, {"scores": ScoreByDistance()}),
+    "a question": lambda lab, folder: score_batch(lab.model, [0], [[1, 2, 3]], [1]),
     "export": lambda lab, folder: lab.export(folder / "out"),
 }
 

@@ -189,8 +189,8 @@ class Settings(Weights):
 def inspect(lab: ropelab.Lab) -> None:
     """The numbers of a receipt that need no logits."""
 
-    receipt.frequency_facts(lab.model, lab.config.trained_length or 32)
-    receipt.longest_known(lab.model)
+    receipt.describe_frequencies(lab.model, lab.config.trained_length or 32)
+    receipt.longest_defined_length(lab.model)
 
 
 # Tokenizers.

@@ -8,17 +8,17 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 
 from ropelab.evaluation.attention_taps import Entropy, ScoreByDistance, SinkMass
-from ropelab.evaluation.evals.base import Bench, Found, Unit
-from ropelab.evaluation.evals.of_text import OfText
+from ropelab.evaluation.capture import capture
+from ropelab.evaluation.evals.base import Case, EvalContext, Measurement
+from ropelab.evaluation.evals.perplexity import TextEval
 from ropelab.evaluation.head_scores import head_scores
+from ropelab.evaluation.intervals import jackknife_deviation, sample_deviation
 from ropelab.evaluation.resolution import attention_resolution
-from ropelab.evaluation.spread import deviation, jackknife
-from ropelab.evaluation.taps import record
 from ropelab.spec import require, spec
 
 
 @spec
-class Resolution(OfText):
+class Resolution(TextEval):
     """Attention resolution, measured: of the mean score over layers and heads, and of every head.
 
     Attributes:
@@ -34,35 +34,35 @@ class Resolution(OfText):
             "mean of the heads' R; errors by the jackknife over texts"
         )
 
-    def check(self, bench: Bench, unit: Unit) -> None:
+    def check(self, bench: EvalContext, unit: Case) -> None:
         super().check(bench, unit)
         require(self.sinks <= unit.length - 2, self, f"sinks={self.sinks} leave no two distances of {unit.length}")
 
-    def measure(self, bench: Bench, unit: Unit, advance: Callable[[int], object]) -> Iterable[Found]:
+    def measure(self, bench: EvalContext, unit: Case, advance: Callable[[int], object]) -> Iterable[Measurement]:
         texts = self.texts(bench, unit.length)
-        s_LBNn = record(bench.model, texts, {"s": ScoreByDistance(sinks=self.sinks)})["s"]
+        s_LBNn = capture(bench.model, texts, {"s": ScoreByDistance(sinks=self.sinks)})["s"]
         advance(self.trials)
-        yield resolution("", s_LBNn.mean(axis=(0, 2)))
+        yield measure_resolution("", s_LBNn.mean(axis=(0, 2)))
         each = [
-            resolution(place(layer, head), s_BNn[:, head])
+            measure_resolution(place(layer, head), s_BNn[:, head])
             for layer, s_BNn in enumerate(s_LBNn)
             for head in range(s_BNn.shape[1])
         ]
-        yield Found("per_head", float(np.mean([one.value for one in each])), self.trials)
+        yield Measurement("per_head", float(np.mean([one.value for one in each])), self.trials)
         yield from each
 
 
-def resolution(name: str, s_Bn: np.ndarray) -> Found:
+def measure_resolution(name: str, s_Bn: np.ndarray) -> Measurement:
     """R of the mean of several texts' scores."""
 
     def of(texts: np.ndarray) -> float:
         return attention_resolution(s_Bn[texts].mean(axis=0))
 
-    return Found(name, of(np.arange(len(s_Bn))), len(s_Bn), jackknife(of, len(s_Bn)))
+    return Measurement(name, of(np.arange(len(s_Bn))), len(s_Bn), jackknife_deviation(of, len(s_Bn)))
 
 
 @spec
-class Attention(OfText):
+class Attention(TextEval):
     """What attention does with the text: the share of the first tokens, and how spread it is.
 
     Attributes:
@@ -77,18 +77,18 @@ class Attention(OfText):
             "in nats; spread, entropy over that of equal weights on all tokens seen so far"
         )
 
-    def measure(self, bench: Bench, unit: Unit, advance: Callable[[int], object]) -> Iterable[Found]:
+    def measure(self, bench: EvalContext, unit: Case, advance: Callable[[int], object]) -> Iterable[Measurement]:
         texts = self.texts(bench, unit.length)
-        found = record(bench.model, texts, {"sink": SinkMass(sinks=self.sinks), "entropy": Entropy()})
+        found = capture(bench.model, texts, {"sink": SinkMass(sinks=self.sinks), "entropy": Entropy()})
         advance(self.trials)
-        yield from of_heads("sink", found["sink"])
-        yield from of_heads("entropy", found["entropy"].mean(axis=-1))
+        yield from measure_heads("sink", found["sink"])
+        yield from measure_heads("entropy", found["entropy"].mean(axis=-1))
         most = np.log(np.arange(2, unit.length + 1))
-        yield from of_heads("spread", (found["entropy"][..., 1:] / most).mean(axis=-1))
+        yield from measure_heads("spread", (found["entropy"][..., 1:] / most).mean(axis=-1))
 
 
 @spec
-class Heads(OfText):
+class Heads(TextEval):
     """Semantic stability and positional sensitivity over a window of the length, of the model and of every head."""
 
     def protocol(self) -> str:
@@ -97,26 +97,26 @@ class Heads(OfText):
             "the normal approximation of arXiv 2609.39929, counted by distances"
         )
 
-    def measure(self, bench: Bench, unit: Unit, advance: Callable[[int], object]) -> Iterable[Found]:
+    def measure(self, bench: EvalContext, unit: Case, advance: Callable[[int], object]) -> Iterable[Measurement]:
         texts = self.texts(bench, unit.length)
         found = head_scores(bench.model, texts, window=unit.length, seed=bench.seed)
         advance(self.trials)
         for name, part_LN in zip(("stability", "stability_counted", "sensitivity"), found, strict=True):
-            yield Found(name, float(np.nanmean(part_LN)), self.trials)
+            yield Measurement(name, float(np.nanmean(part_LN)), self.trials)
             for layer, head in np.ndindex(*part_LN.shape):
-                yield Found(f"{name}.{place(layer, head)}", float(part_LN[layer, head]), self.trials)
+                yield Measurement(f"{name}.{place(layer, head)}", float(part_LN[layer, head]), self.trials)
 
 
-def of_heads(name: str, x_LBN: np.ndarray) -> Iterator[Found]:
+def measure_heads(name: str, x_LBN: np.ndarray) -> Iterator[Measurement]:
     """The mean over layers, texts and heads, then that of every head."""
-    yield mean(name, x_LBN.mean(axis=(0, 2)))
+    yield measure_mean(name, x_LBN.mean(axis=(0, 2)))
     for layer, x_BN in enumerate(x_LBN):
         for head in range(x_BN.shape[1]):
-            yield mean(f"{name}.{place(layer, head)}", x_BN[:, head])
+            yield measure_mean(f"{name}.{place(layer, head)}", x_BN[:, head])
 
 
-def mean(name: str, x_B: np.ndarray) -> Found:
-    return Found(name, float(x_B.mean()), x_B.size, deviation(x_B))
+def measure_mean(name: str, x_B: np.ndarray) -> Measurement:
+    return Measurement(name, float(x_B.mean()), x_B.size, sample_deviation(x_B))
 
 
 def place(layer: int, head: int) -> str:

@@ -14,13 +14,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ropelab.evaluation.asking import Speaks
-from ropelab.evaluation.spread import together
+from ropelab.evaluation.answers import TokenizerLike
+from ropelab.evaluation.intervals import pool
 from ropelab.models.module import Model
 from ropelab.spec import Spec
 
 
-class Bench(NamedTuple):
+class EvalContext(NamedTuple):
     """What an evaluation works on.
 
     Attributes:
@@ -31,12 +31,12 @@ class Bench(NamedTuple):
     """
 
     model: Model
-    tokenizer: Speaks | None
+    tokenizer: TokenizerLike | None
     text_T: np.ndarray
     seed: int
 
 
-class Unit(NamedTuple):
+class Case(NamedTuple):
     """One piece of work.
 
     Attributes:
@@ -50,7 +50,7 @@ class Unit(NamedTuple):
     trials: int
 
 
-class Found(NamedTuple):
+class Measurement(NamedTuple):
     """One number of a unit.
 
     Attributes:
@@ -69,7 +69,7 @@ class Found(NamedTuple):
 class Evaluation(Spec):
     """An evaluation. A frozen value, whose `repr` names what it did."""
 
-    def units(self, lengths: Sequence[int]) -> list[Unit]:
+    def units(self, lengths: Sequence[int]) -> list[Case]:
         """The work at these lengths."""
         raise NotImplementedError
 
@@ -81,10 +81,10 @@ class Evaluation(Spec):
         """A digest of what it reads besides the bench, so that nothing stale is taken for a measurement of it."""
         return ""
 
-    def check(self, bench: Bench, unit: Unit) -> None:
+    def check(self, bench: EvalContext, unit: Case) -> None:
         """Raise `ValueError` if the unit cannot be measured; before anything is compiled."""
 
-    def measure(self, bench: Bench, unit: Unit, advance: Callable[[int], object]) -> Iterable[Found]:
+    def measure(self, bench: EvalContext, unit: Case, advance: Callable[[int], object]) -> Iterable[Measurement]:
         """The numbers of a unit.
 
         Args:
@@ -93,7 +93,7 @@ class Evaluation(Spec):
         raise NotImplementedError
 
 
-def recorded(found: Found, arm: str, evaluation: str, unit: Unit, *, seed: int, protocol: str) -> dict[str, Any]:
+def recorded(found: Measurement, arm: str, evaluation: str, unit: Case, *, seed: int, protocol: str) -> dict[str, Any]:
     """The record of one number; what is not finite is None."""
     return {
         "arm": arm,
@@ -125,7 +125,7 @@ def merged(records: Iterable[dict[str, Any]], *, over_depths: bool = False) -> l
             found[key] |= {name: record[name] for name in PARTS}
         elif record["value"] is not None and record["count"]:
             both = [tuple(one[name] for name in PARTS) for one in (found[key], record)]
-            found[key] |= dict(zip(PARTS, together(*both), strict=True))
+            found[key] |= dict(zip(PARTS, pool(*both), strict=True))
     return list(found.values())
 
 

@@ -5,15 +5,14 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from ropelab.evaluation.evals.base import Bench, Evaluation, Found, Unit
-from ropelab.evaluation.long_perplexity import long_perplexity
-from ropelab.evaluation.spread import deviation
-from ropelab.evaluation.windows import slide
+from ropelab.evaluation.evals.base import Case, EvalContext, Evaluation, Measurement
+from ropelab.evaluation.intervals import sample_deviation
+from ropelab.evaluation.perplexity import long_perplexity, score_windows
 from ropelab.spec import at_least, require, spec
 
 
 @spec
-class OfText(Evaluation):
+class TextEval(Evaluation):
     """Texts are the beginnings of equal pieces of the text, one piece a trial.
 
     Attributes:
@@ -26,14 +25,14 @@ class OfText(Evaluation):
         super().__post_init__()
         at_least(1, self, "trials")
 
-    def units(self, lengths: Sequence[int]) -> list[Unit]:
-        return [Unit(length, None, self.trials) for length in lengths]
+    def units(self, lengths: Sequence[int]) -> list[Case]:
+        return [Case(length, None, self.trials) for length in lengths]
 
-    def check(self, bench: Bench, unit: Unit) -> None:
+    def check(self, bench: EvalContext, unit: Case) -> None:
         bench.model.check_positions(unit.length)
         self.texts(bench, unit.length)
 
-    def texts(self, bench: Bench, length: int) -> np.ndarray:
+    def texts(self, bench: EvalContext, length: int) -> np.ndarray:
         """i32[trials, length], evenly spread over the text, the first at its beginning."""
         there = bench.text_T.size
         require(
@@ -46,7 +45,7 @@ class OfText(Evaluation):
 
 
 @spec
-class Perplexity(OfText):
+class Perplexity(TextEval):
     """NLL of a text in windows of the length.
 
     Attributes:
@@ -75,7 +74,7 @@ class Perplexity(OfText):
             f"first {tokens}; value is nats a token, perplexity its exponential"
         )
 
-    def check(self, bench: Bench, unit: Unit) -> None:
+    def check(self, bench: EvalContext, unit: Case) -> None:
         bench.model.check_positions(unit.length)
         room = unit.length - self.bos
         require(self.stride <= room, self, f"stride={self.stride} exceeds the length of {room}")
@@ -84,25 +83,25 @@ class Perplexity(OfText):
         require(self.last < room, self, f"last={self.last} must be less than the length of {room}")
         self.texts(bench, max(self.tokens, unit.length))
 
-    def measure(self, bench: Bench, unit: Unit, advance: Callable[[int], object]) -> Iterable[Found]:
+    def measure(self, bench: EvalContext, unit: Case, advance: Callable[[int], object]) -> Iterable[Measurement]:
         bos = getattr(bench.tokenizer, "bos_id", None) if self.bos else None
         windows = {"length": unit.length, "stride": self.stride or unit.length - self.bos, "bos": bos}
         slid = []
         for text_T in self.texts(bench, max(self.tokens, unit.length)):
-            slid.append(slide(bench.model, text_T, **windows))
+            slid.append(score_windows(bench.model, text_T, **windows))
             advance(1)
         scored = np.concatenate([one.nll[np.isfinite(one.nll)] for one in slid]).astype(np.float64)
-        yield Found("nll", float(scored.mean()), scored.size)
+        yield Measurement("nll", float(scored.mean()), scored.size)
         means = np.concatenate([one.window_means for one in slid])
-        yield Found("nll_by_windows", float(means.mean()), means.size, deviation(means))
+        yield Measurement("nll_by_windows", float(means.mean()), means.size, sample_deviation(means))
         if self.last:
             ends = np.concatenate([one.nll[w.end - self.last : w.end] for one in slid for w in one.windows])
             ends = ends[np.isfinite(ends)].astype(np.float64)
-            yield Found(f"nll_last_{self.last}", float(ends.mean()), ends.size)
+            yield Measurement(f"nll_last_{self.last}", float(ends.mean()), ends.size)
 
 
 @spec
-class LongPPL(OfText):
+class LongPPL(TextEval):
     """NLL of the tokens for which a long context matters, found by the measured model itself.
 
     Attributes:
@@ -118,15 +117,15 @@ class LongPPL(OfText):
             "the whole length; value is nats a key token, LongPPL its exponential"
         )
 
-    def check(self, bench: Bench, unit: Unit) -> None:
+    def check(self, bench: EvalContext, unit: Case) -> None:
         super().check(bench, unit)
         require(unit.length > self.short, self, f"a length of {unit.length} has no token beyond short={self.short}")
 
-    def measure(self, bench: Bench, unit: Unit, advance: Callable[[int], object]) -> Iterable[Found]:
+    def measure(self, bench: EvalContext, unit: Case, advance: Callable[[int], object]) -> Iterable[Measurement]:
         nll, keys, judged = 0.0, 0, 0
         for text_T in self.texts(bench, unit.length):
             found = long_perplexity(bench.model, text_T, short=self.short, step=self.step)
             nll, keys, judged = nll + found.key.nll, keys + found.key.tokens, judged + found.judged
             advance(1)
-        yield Found("nll", nll / keys if keys else math.nan, keys)
-        yield Found("key_tokens", keys / judged, judged)
+        yield Measurement("nll", nll / keys if keys else math.nan, keys)
+        yield Measurement("key_tokens", keys / judged, judged)

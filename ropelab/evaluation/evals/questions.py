@@ -5,16 +5,16 @@ from typing import Literal
 
 import numpy as np
 
-from ropelab.evaluation.asking import ask, beginning
-from ropelab.evaluation.effective import distances_to_ask
-from ropelab.evaluation.evals.base import Bench, Evaluation, Found, Unit
-from ropelab.evaluation.questions.base import Questions, fitted
-from ropelab.evaluation.spread import deviation
+from ropelab.evaluation.answers import ask, prompt_start
+from ropelab.evaluation.effective_context import question_distances
+from ropelab.evaluation.evals.base import Case, EvalContext, Evaluation, Measurement
+from ropelab.evaluation.intervals import sample_deviation
+from ropelab.evaluation.questions.base import Questions, fit_question
 from ropelab.spec import at_least, require, spec
 
 
 @spec
-class Asked(Evaluation):
+class QuestionEval(Evaluation):
     """Questions of one family.
 
     Attributes:
@@ -39,13 +39,13 @@ class Asked(Evaluation):
         placed = self.family.places or not self.distances
         require(placed, self, f"{self.family!r} is asked at no distance; leave out distances={self.distances}")
 
-    def units(self, lengths: Sequence[int]) -> list[Unit]:
-        return [Unit(length, depth, self.trials) for length in lengths for depth in self.places(length)]
+    def units(self, lengths: Sequence[int]) -> list[Case]:
+        return [Case(length, depth, self.trials) for length in lengths for depth in self.places(length)]
 
     def places(self, length: int) -> list[float | None]:
         """The depths that are asked at."""
         if self.distances:
-            return [1 - k / length for k in distances_to_ask(length, self.distances)]
+            return [1 - k / length for k in question_distances(length, self.distances)]
         if not self.family.places or not self.depths:
             return [None]
         return [0.5] if self.depths == 1 else np.linspace(0, 1, self.depths).round(4).tolist()
@@ -58,17 +58,17 @@ class Asked(Evaluation):
         )
         return f"{self.family!r}, {self.family.new_tokens} tokens of the length for the answer; {said}"
 
-    def check(self, bench: Bench, unit: Unit) -> None:
+    def check(self, bench: EvalContext, unit: Case) -> None:
         bench.model.check_positions(unit.length)
         self.questions(bench, unit, 1)
 
-    def questions(self, bench: Bench, unit: Unit, count: int) -> list:
+    def questions(self, bench: EvalContext, unit: Case, count: int) -> list:
         """The first questions of a unit."""
         if bench.tokenizer is None:
             raise ValueError(f"{self.family!r} asks in words, and this model has no tokenizer")
-        encode, first = bench.tokenizer.encode, len(beginning(bench.tokenizer))
+        encode, first = bench.tokenizer.encode, len(prompt_start(bench.tokenizer))
         return [
-            fitted(
+            fit_question(
                 self.family,
                 unit.length,
                 lambda text: first + len(encode(text)),
@@ -79,11 +79,11 @@ class Asked(Evaluation):
             for number in range(count)
         ]
 
-    def measure(self, bench: Bench, unit: Unit, advance: Callable[[int], object]) -> Iterable[Found]:
+    def measure(self, bench: EvalContext, unit: Case, advance: Callable[[int], object]) -> Iterable[Measurement]:
         questions = self.questions(bench, unit, unit.trials)
         assert bench.tokenizer is not None
         answers = ask(bench.model, bench.tokenizer, self.family, questions, self.way, advance)
-        yield Found("", float(np.mean([answer.score for answer in answers])), len(answers))
+        yield Measurement("", float(np.mean([answer.score for answer in answers])), len(answers))
         if self.way == "likelihood":
             nll = np.asarray([answer.nll for answer in answers])
-            yield Found("nll", float(nll.mean()), nll.size, deviation(nll))
+            yield Measurement("nll", float(nll.mean()), nll.size, sample_deviation(nll))

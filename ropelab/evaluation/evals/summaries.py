@@ -15,10 +15,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ropelab.data import preparing
-from ropelab.evaluation.asking import Speaks, beginning, continued
-from ropelab.evaluation.evals.base import Bench, Evaluation, Found, Unit
-from ropelab.evaluation.likelihood import batches
-from ropelab.evaluation.spread import deviation
+from ropelab.evaluation.answers import TokenizerLike, batch_texts, decode_continuation, prompt_start
+from ropelab.evaluation.evals.base import Case, EvalContext, Evaluation, Measurement
+from ropelab.evaluation.intervals import sample_deviation
 from ropelab.models import generation
 from ropelab.spec import at_least, require, spec
 
@@ -53,8 +52,8 @@ class Summaries(Evaluation):
         super().__post_init__()
         at_least(1, self, "trials", "new_tokens")
 
-    def units(self, lengths: Sequence[int]) -> list[Unit]:
-        return [Unit(length, None, self.trials) for length in lengths]
+    def units(self, lengths: Sequence[int]) -> list[Case]:
+        return [Case(length, None, self.trials) for length in lengths]
 
     def protocol(self) -> str:
         return (
@@ -66,7 +65,7 @@ class Summaries(Evaluation):
         path = Path(self.source).expanduser()
         return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
-    def check(self, bench: Bench, unit: Unit) -> None:
+    def check(self, bench: EvalContext, unit: Case) -> None:
         bench.model.check_positions(unit.length)
         require(bench.tokenizer is not None, self, "this model has no tokenizer, and summaries are text")
         scorer()
@@ -76,26 +75,26 @@ class Summaries(Evaluation):
         room = unit.length - self.new_tokens - around
         require(room >= 1, self, f"a length of {unit.length} has no room for a report and {self.new_tokens} tokens")
 
-    def measure(self, bench: Bench, unit: Unit, advance: Callable[[int], object]) -> Iterable[Found]:
+    def measure(self, bench: EvalContext, unit: Case, advance: Callable[[int], object]) -> Iterable[Measurement]:
         assert bench.tokenizer is not None
         known, speaks = pairs(self.source, self.split, self.trials), bench.tokenizer
         prompts = [prompt(speaks, pair.report, unit.length - self.new_tokens) for pair in known]
         scores: dict[str, list[float]] = {name: [] for name in KINDS}
-        for together in batches(bench.model, [len(ids) for ids in prompts]):
+        for together in batch_texts(bench.model, [len(ids) for ids in prompts]):
             read = [prompts[i] for i in together]
             steps = list(generation.tokens(bench.model, read, self.new_tokens, stop=speaks.eos_id))
             for row, i in enumerate(together):
                 ids = [int(step[row]) for step in steps if step[row] >= 0]
-                for name, score in rouge(continued(speaks, prompts[i], ids), known[i].summary).items():
+                for name, score in rouge(decode_continuation(speaks, prompts[i], ids), known[i].summary).items():
                     scores[name].append(score)
             advance(len(together))
         for name, values in scores.items():
-            yield Found(name, sum(values) / len(values), len(values), deviation(np.asarray(values)))
+            yield Measurement(name, sum(values) / len(values), len(values), sample_deviation(np.asarray(values)))
 
 
-def prompt(tokenizer: Speaks, report: str, tokens: int) -> list[int]:
+def prompt(tokenizer: TokenizerLike, report: str, tokens: int) -> list[int]:
     """The beginning of a report that fits between what is said before and after it."""
-    before, after = [*beginning(tokenizer), *tokenizer.encode(BEFORE)], tokenizer.encode(AFTER)
+    before, after = [*prompt_start(tokenizer), *tokenizer.encode(BEFORE)], tokenizer.encode(AFTER)
     return [*before, *tokenizer.encode(report)[: tokens - len(before) - len(after)], *after]
 
 

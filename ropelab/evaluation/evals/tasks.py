@@ -15,15 +15,15 @@ from ropelab.data.positions import Consecutive
 from ropelab.data.synthetic import TEST, examples
 from ropelab.data.tasks import Task
 from ropelab.data.tokens import END_OF_BYTES, Coder, byte_ids
-from ropelab.evaluation.effective import distances_to_ask
-from ropelab.evaluation.evals.base import Bench, Evaluation, Found, Unit
+from ropelab.evaluation.effective_context import question_distances
+from ropelab.evaluation.evals.base import Case, EvalContext, Evaluation, Measurement
 from ropelab.spec import at_least, require, spec
 
-TOGETHER = 8192  # tokens of examples that are read at once
+TOKENS_PER_BATCH = 8192  # tokens of examples that are read at once
 
 
 @spec
-class Solved(Evaluation):
+class TaskEval(Evaluation):
     """A task at windows of the lengths.
 
     Attributes:
@@ -43,14 +43,14 @@ class Solved(Evaluation):
         known = not self.distances or hasattr(self.task, "distance")
         require(known, self, f"{self.task!r} has no distance; leave out distances={self.distances}")
 
-    def units(self, lengths: Sequence[int]) -> list[Unit]:
-        return [Unit(length, depth, self.trials) for length in lengths for depth in self.places(length)]
+    def units(self, lengths: Sequence[int]) -> list[Case]:
+        return [Case(length, depth, self.trials) for length in lengths for depth in self.places(length)]
 
     def places(self, length: int) -> list[float | None]:
         """Depths of PI's distances, those at which the task cannot be asked left out."""
         if not self.distances:
             return [None]
-        asked = [k for k in distances_to_ask(length, self.distances) if k >= self.task.shortest(coder())]
+        asked = [k for k in question_distances(length, self.distances) if k >= self.task.shortest(coder())]
         return [1 - k / length for k in asked]
 
     def protocol(self) -> str:
@@ -58,7 +58,7 @@ class Solved(Evaluation):
             f"{self.task!r}, test examples; right if every known token is the likeliest given the true ones before it"
         )
 
-    def asked(self, unit: Unit) -> Task:
+    def asked(self, unit: Case) -> Task:
         """The task of a unit, at its distance."""
         if unit.depth is None:
             return self.task
@@ -68,14 +68,14 @@ class Solved(Evaluation):
         distance = round((1 - unit.depth) * unit.length)
         return dataclasses.replace(task, distance=min(distance, unit.length - around))
 
-    def check(self, bench: Bench, unit: Unit) -> None:
+    def check(self, bench: EvalContext, unit: Case) -> None:
         bench.model.check_positions(unit.length)
         task, known = self.asked(unit), bench.model.config.vocabulary
         task.check(unit.length, coder())
         require(task.vocabulary <= known, self, f"the task has {task.vocabulary} tokens, the model knows {known}")
 
-    def measure(self, bench: Bench, unit: Unit, advance: Callable[[int], object]) -> Iterable[Found]:
-        task, rows = self.asked(unit), max(1, TOGETHER // unit.length)
+    def measure(self, bench: EvalContext, unit: Case, advance: Callable[[int], object]) -> Iterable[Measurement]:
+        task, rows = self.asked(unit), max(1, TOKENS_PER_BATCH // unit.length)
         whole, right, known = 0, 0, 0
         for first in range(0, self.trials, rows):
             numbers = range(first, min(first + rows, self.trials))
@@ -84,11 +84,11 @@ class Solved(Evaluation):
             whole += int(np.sum((hit | ~asked).all(axis=1)))
             right, known = right + int(np.sum(hit & asked)), known + int(asked.sum())
             advance(len(numbers))
-        yield Found("", whole / self.trials, self.trials)
-        yield Found("token", right / known, known)
+        yield Measurement("", whole / self.trials, self.trials)
+        yield Measurement("token", right / known, known)
 
 
-def hits(bench: Bench, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
+def hits(bench: EvalContext, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
     """`(hit, asked)`, bool[B, T]: which targets are the likeliest, and which are asked for."""
     logits_BTV = np.asarray(bench.model.logits(batch.tokens, segments=batch.segments))
     return logits_BTV.argmax(axis=-1) == batch.targets, batch.weights > 0

@@ -9,7 +9,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from ropelab.evaluation.questions.scoring import share_contained
+from ropelab.evaluation.questions.base import share_contained
 from ropelab.spec import Spec
 
 CountTokens = Callable[[str], int]
@@ -70,7 +70,7 @@ class Questions(Spec):
         raise NotImplementedError
 
 
-def fitted(
+def fit_question(
     family: Questions, length: int, count_tokens: CountTokens, *, seed: int, number: int, depth: float | None = None
 ) -> Fitted:
     """Question `number` with the most units that fit: prompt, prefix and room for the answer are at most `length`.
@@ -102,7 +102,7 @@ def fitted(
     return Fitted(question, fits, tokens)
 
 
-def place(rng: np.random.Generator, depth: float | None, count: int) -> int:
+def choose_place(rng: np.random.Generator, depth: float | None, count: int) -> int:
     """One of `count` places in order: the nearest to a depth, or a drawn one.
 
     Raises:

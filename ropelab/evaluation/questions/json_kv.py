@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from ropelab.evaluation.questions.base import Question, Questions, place
+from ropelab.evaluation.questions.base import Question, Questions, choose_place
 from ropelab.evaluation.questions.words import uuid4
 from ropelab.spec import spec
 
@@ -24,7 +24,7 @@ class JsonKV(Questions):
 
     def question(self, rng: np.random.Generator, units: int, depth: float | None, length: int) -> Question:
         pairs = [(uuid4(rng), uuid4(rng)) for _ in range(units)]
-        asked = place(rng, depth, units)
+        asked = choose_place(rng, depth, units)
         lines = [f'"{key}": "{value}"' for key, value in pairs]
         told = len(TASK) + 1 + sum(len(line) + 3 for line in lines[:asked])
         key, value = pairs[asked]

@@ -12,8 +12,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from ropelab.evaluation.questions.base import Question, Questions, place
-from ropelab.evaluation.questions.scoring import last_integer
+from ropelab.evaluation.questions.base import Question, Questions, choose_place, last_integer
 from ropelab.evaluation.questions.words import word_pairs
 from ropelab.spec import spec
 
@@ -41,7 +40,7 @@ class Lines(Questions):
 
     def question(self, rng: np.random.Generator, units: int, depth: float | None, length: int) -> Question:
         names, numbers = word_pairs(rng, units), rng.integers(1, LARGEST + 1, units)
-        asked = place(rng, depth, units)
+        asked = choose_place(rng, depth, units)
         record = [LINE.format(name, number) for name, number in zip(names, numbers, strict=True)]
         prompt = HEADER + "".join(record) + QUESTION.format(names[asked])
         told = len(HEADER) + sum(map(len, record[:asked]))

@@ -14,7 +14,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from ropelab.evaluation.questions.base import Question, Questions, place
+from ropelab.evaluation.questions.base import Question, Questions, choose_place
 from ropelab.evaluation.questions.words import number, uuid4, word_pair
 from ropelab.spec import spec
 
@@ -48,9 +48,9 @@ class NIAH(Questions):
 
     def question(self, rng: np.random.Generator, units: int, depth: float | None, length: int) -> Question:
         singular = self.values[:-1]
-        key, value = drawn(self.keys, rng), drawn(self.values, rng)
+        key, value = sample_value(self.keys, rng), sample_value(self.values, rng)
         hay = [NOISE] * units if self.haystack == "noise" else [self.needle(rng, key) for _ in range(units)]
-        before = place(rng, depth, units + 1)
+        before = choose_place(rng, depth, units + 1)
         lines = [*hay[:before], NEEDLE.format(singular, key, value), *hay[before:]]
         beginning = TASK.format(singular) + "".join(f"{line}\n" for line in lines[:before])
         prompt = TASK.format(singular) + "\n".join(lines) + QUESTION.format(singular, key)
@@ -60,11 +60,11 @@ class NIAH(Questions):
         """Another one than the one that is asked for."""
         key = asked
         while key == asked:
-            key = drawn(self.keys, rng)
-        return NEEDLE.format(self.values[:-1], key, drawn(self.values, rng))
+            key = sample_value(self.keys, rng)
+        return NEEDLE.format(self.values[:-1], key, sample_value(self.values, rng))
 
 
-def drawn(kind: Kind, rng: np.random.Generator) -> str:
+def sample_value(kind: Kind, rng: np.random.Generator) -> str:
     """One key or value."""
     if kind == "words":
         return word_pair(rng)

@@ -13,8 +13,7 @@ from typing import ClassVar
 import numpy as np
 
 from ropelab.data.passkey import FILLER, QUESTION, TASK, TOLD
-from ropelab.evaluation.questions.base import Question, Questions, place
-from ropelab.evaluation.questions.scoring import first_integer
+from ropelab.evaluation.questions.base import Question, Questions, choose_place, first_integer
 from ropelab.evaluation.questions.words import number
 from ropelab.spec import at_least, require, spec
 
@@ -40,7 +39,7 @@ class Passkey(Questions):
 
     def question(self, rng: np.random.Generator, units: int, depth: float | None, length: int) -> Question:
         key = number(rng, self.digits)
-        before = place(rng, depth, units + 1)
+        before = choose_place(rng, depth, units + 1)
         beginning = TASK + FILLER * before
         prompt = beginning + TOLD.format(key) + FILLER * (units - before) + QUESTION
         return Question(prompt, "", (key,), f" {key}", len(beginning) / len(prompt))

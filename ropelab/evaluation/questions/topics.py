@@ -10,8 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from ropelab.evaluation.questions.base import Question, Questions
-from ropelab.evaluation.questions.scoring import contains_topic
+from ropelab.evaluation.questions.base import Question, Questions, contains_topic
 from ropelab.spec import spec
 
 HEADER = (

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ropelab.evaluation.questions import scoring
-from ropelab.evaluation.questions.base import Question, Questions, fitted
-from ropelab.evaluation.questions.catalogue import NAMED, RULER, parse
+from ropelab.evaluation.questions import base
+from ropelab.evaluation.questions.base import Question, Questions, fit_question
+from ropelab.evaluation.questions.registry import NAMED, RULER, parse
 from ropelab.evaluation.questions.words import listed
 
 GOLDEN = dict(np.load(Path(__file__).parents[2] / "golden" / "measures.npz"))
@@ -26,20 +26,20 @@ def words(text: str) -> int:
 @pytest.mark.parametrize("length", [700, 2000])
 def test_a_question_fits_and_one_unit_more_would_not(name: str, length: int) -> None:
     family = NAMED[name]
-    found = fitted(family, length, words, seed=0, number=3)
+    found = fit_question(family, length, words, seed=0, number=3)
     question = found.question
     assert words(question.prompt + question.prefix) + family.new_tokens == found.tokens <= length
     longer = family.question(np.random.default_rng([0, 3]), found.units + 1, None, length)
     assert words(longer.prompt + longer.prefix) + family.new_tokens > length
-    assert fitted(family, length, words, seed=0, number=3) == found
-    assert fitted(family, length, words, seed=0, number=4).question.answers != question.answers
-    assert fitted(family, length, words, seed=1, number=3).question.answers != question.answers
+    assert fit_question(family, length, words, seed=0, number=3) == found
+    assert fit_question(family, length, words, seed=0, number=4).question.answers != question.answers
+    assert fit_question(family, length, words, seed=1, number=3).question.answers != question.answers
 
 
 @pytest.mark.parametrize("name", PLACED)
 @pytest.mark.parametrize("depth", [0.0, 0.3, 1.0])
 def test_the_answer_is_told_where_it_is_said_to_be(name: str, depth: float) -> None:
-    question = fitted(PLACED[name], 3000, words, seed=0, number=0, depth=depth).question
+    question = fit_question(PLACED[name], 3000, words, seed=0, number=0, depth=depth).question
     told = question.prompt.index(question.answers[0]) / len(question.prompt)
     assert question.depth is not None
     assert question.depth == pytest.approx(told, abs=0.02)
@@ -48,13 +48,13 @@ def test_the_answer_is_told_where_it_is_said_to_be(name: str, depth: float) -> N
 
 @pytest.mark.parametrize("name", NAMED)
 def test_the_expected_answer_is_a_right_one(name: str) -> None:
-    question = fitted(NAMED[name], 1500, words, seed=0, number=1).question
+    question = fit_question(NAMED[name], 1500, words, seed=0, number=1).question
     assert NAMED[name].score(question.expected, question.answers) == 1.0
     assert NAMED[name].score("I do not know", question.answers) == 0.0
 
 
 def asked(name: str) -> Question:
-    return fitted(NAMED[name], 2000, words, seed=0, number=0).question
+    return fit_question(NAMED[name], 2000, words, seed=0, number=0).question
 
 
 def test_lines_have_different_names_and_the_asked_one_has_the_answer() -> None:
@@ -73,7 +73,7 @@ def test_one_needle_of_seven_digits_is_asked_for(name: str, value: str) -> None:
     key = re.findall(r"magic number for (.+?) mentioned", question.prompt)[0]
     assert found[key] == question.answers[0]
     assert len(found) == (
-        1 if name == "niah_single_1" else 1 + fitted(RULER[name], 2000, words, seed=0, number=0).units
+        1 if name == "niah_single_1" else 1 + fit_question(RULER[name], 2000, words, seed=0, number=0).units
     )
 
 
@@ -89,7 +89,7 @@ def test_variables_are_a_chain_in_order() -> None:
 
 @pytest.mark.parametrize(("length", "often", "seldom"), [(2000, 6, 1), (6000, 30, 3)])
 def test_common_words_are_common(length: int, often: int, seldom: int) -> None:
-    question = fitted(NAMED["cwe"], length, words, seed=0, number=0).question
+    question = fit_question(NAMED["cwe"], length, words, seed=0, number=0).question
     own = question.prompt[question.prompt.rindex("Below is") : question.prompt.rindex("Question")]
     counts = Counter(re.findall(r"\d+\. ([^\d]+?)(?= \d+\. |\n)", own))
     assert {word: counts[word] for word in question.answers} == dict.fromkeys(question.answers, often)
@@ -97,7 +97,7 @@ def test_common_words_are_common(length: int, often: int, seldom: int) -> None:
 
 
 def test_coded_words_follow_zipfs_law() -> None:
-    found = fitted(NAMED["fwe"], 4000, words, seed=0, number=0)
+    found = fit_question(NAMED["fwe"], 4000, words, seed=0, number=0)
     text = found.question.prompt.split("coded words. ")[1].split("\n")[0].split()
     ranked = Counter(text).most_common()
     assert ranked[0][0] == "..."
@@ -123,28 +123,28 @@ def test_topics_are_different_and_the_first_is_asked_for() -> None:
 @pytest.mark.parametrize("case", [json.loads(case) for case in GOLDEN["ruler/cases"]], ids=str)
 def test_the_share_contained_is_rulers_score(case: dict) -> None:
     number = [json.loads(c) for c in GOLDEN["ruler/cases"]].index(case)
-    found = scoring.share_contained(case["said"], case["wanted"])
+    found = base.share_contained(case["said"], case["wanted"])
     assert round(100 * found, 2) == GOLDEN["ruler/score"][number]
 
 
 def test_integers_count_by_value_first_or_last() -> None:
-    assert scoring.last_integer("line 3 says 07 or <12>.", ["12"]) == 1.0
-    assert scoring.last_integer("12, or line 3", ["12"]) == 0.0
-    assert scoring.last_integer("none", ["12"]) == 0.0
-    assert scoring.first_integer(" 0012. Remember 13", ["12"]) == 1.0
-    assert scoring.first_integer(" 123", ["12"]) == 0.0
+    assert base.last_integer("line 3 says 07 or <12>.", ["12"]) == 1.0
+    assert base.last_integer("12, or line 3", ["12"]) == 0.0
+    assert base.last_integer("none", ["12"]) == 0.0
+    assert base.first_integer(" 0012. Remember 13", ["12"]) == 1.0
+    assert base.first_integer(" 123", ["12"]) == 0.0
 
 
 def test_a_topic_may_be_said_in_another_way_of_writing() -> None:
-    assert scoring.contains_topic("It was: The Ethics of Deep-Sea Fishing!", ["the ethics of deep sea fishing"]) == 1.0
-    assert scoring.contains_topic("the ethics of fishing", ["the ethics of deep sea fishing"]) == 0.0
+    assert base.contains_topic("It was: The Ethics of Deep-Sea Fishing!", ["the ethics of deep sea fishing"]) == 1.0
+    assert base.contains_topic("the ethics of fishing", ["the ethics of deep sea fishing"]) == 0.0
 
 
 def test_names_are_those_of_the_field() -> None:
     assert list(parse("ruler")) == ["niah_single_1", "niah_multikey_2", "niah_multikey_3", "vt", "cwe", "fwe"]
     assert parse("passkey") == {"passkey": NAMED["passkey"]}
     seven = parse("Passkey(digits=7)")["Passkey(digits=7)"]
-    assert len(fitted(seven, 500, words, seed=0, number=0).question.answers[0]) == 7
+    assert len(fit_question(seven, 500, words, seed=0, number=0).question.answers[0]) == 7
     with pytest.raises(ValueError, match=r"no questions 'pass_key'\. Did you mean passkey"):
         parse("pass_key")
     with pytest.raises(ValueError, match="digits=0 must be at least 1"):
@@ -155,12 +155,12 @@ def test_names_are_those_of_the_field() -> None:
 def test_what_does_not_fit_is_refused_with_what_it_needs(name: str) -> None:
     family: Questions = NAMED[name]
     with pytest.raises(ValueError, match=rf"needs \d+ tokens at least, {family.new_tokens} of them for the answer"):
-        fitted(family, 40, words, seed=0, number=0)
+        fit_question(family, 40, words, seed=0, number=0)
 
 
 def test_depths_lie_in_the_text() -> None:
     with pytest.raises(ValueError, match=r"depth=1.5 must lie between 0"):
-        fitted(NAMED["lines"], 900, words, seed=0, number=0, depth=1.5)
+        fit_question(NAMED["lines"], 900, words, seed=0, number=0, depth=1.5)
 
 
 def test_the_words_are_wonderwords() -> None:
