@@ -93,7 +93,7 @@ print_resolutions(resolution_records(expected, {}, protocol), protocol)
 from IPython.display import Image, display
 
 from ropelab.attention import BlockwiseCausal, Causal
-from ropelab.evaluation.overview import rotary_wavelengths
+from ropelab.evaluation.overview import make_overview, rotary_wavelengths
 from ropelab.reporting.charts.overview import draw_overview
 from ropelab.reporting.charts.perplexity import render
 

@@ -20,7 +20,7 @@ from experiments.described import families, fields
 from ropelab import attention
 from ropelab.encodings import Context, Encoding, Rotary, parse
 from ropelab.encodings.query_scaling import Sharpened
-from ropelab.evaluation.overview import counts_by_head, rotary_wavelengths
+from ropelab.evaluation.overview import counts_by_head, rotary_wavelengths, split_by_encoding
 from ropelab.evaluation.resolution import expected_scores
 from ropelab.reporting import files
 from ropelab.reporting.charts.gallery import EncodingCurves, draw_encodings, draw_patterns

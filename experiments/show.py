@@ -18,17 +18,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from absl import flags
-from ropelab.evaluation.portrait import (
-    EXPECTED,
-    MEASURED,
-    MOST_TOKENS,
-    Curves,
-    Overview,
-    expected_curves,
-    make_overview,
-    measured_curves,
-    rotary_wavelengths,
-)
 from tqdm import tqdm
 
 from experiments import launch
@@ -38,6 +27,19 @@ from ropelab.attention import Pattern
 from ropelab.data.text import read_text
 from ropelab.encodings import Encoding
 from ropelab.encodings.user_module import parse_from
+from ropelab.evaluation.overview import (
+    EXPECTED,
+    MEASURED,
+    MOST_TOKENS,
+    Curves,
+    Overview,
+    expected_curves,
+    make_overview,
+    mean_curves,
+    measured_curves,
+    resolution_records,
+    rotary_wavelengths,
+)
 from ropelab.evaluation.perplexity import split_documents
 from ropelab.evaluation.protocol import versions
 from ropelab.evaluation.resolution import check_has_scores

@@ -11,7 +11,7 @@ __all__ = ["attention_resolution", "expected_scores", "measured_scores"]
 MODULES = {
     "attention_resolution": "resolution",
     "expected_scores": "resolution",
-    "measured_scores": "score_by_distance",
+    "measured_scores": "attention_taps",
 }
 
 

@@ -1,10 +1,14 @@
-"""Asking a model: whole questions in, one judged answer each out.
+"""Score the answers of a model: continuations by their likelihood, and questions by likelihood or generation.
 
-    generation    the model continues prompt and prefix greedily, and what it says is judged as the field judges it
-    likelihood    the expected answer is put behind them: its NLL, and whether each of its tokens is the likeliest
+    generation    the model continues prompt and prefix greedily, and the family of questions scores what it said
+    likelihood    the expected answer is appended: its NLL, and whether each of its tokens is the most likely one
 
-By likelihood an answer is right if greedy decoding would have begun with exactly it, tokens as the tokenizer makes
-them; it costs no decoding, has no opinion on an answer in other words, and its NLL tells how far off a wrong one is.
+By likelihood an answer is right if greedy decoding would begin with exactly it, tokens as the tokenizer makes them.
+This costs no decoding and accepts no other wording; the NLL tells how far off a wrong answer is.
+
+Texts are batched in rows of the same bucket of 32, 48, 64, 96, 128, ... tokens, so that few shapes are compiled; the
+rest of a row is a separate document that no token sees. A length-dependent encoding gets the length of the text, so
+only texts of one length share a batch. Logits are computed for the continuation only.
 """
 
 import itertools
@@ -18,12 +22,6 @@ from ropelab.evaluation.questions.base import Question, Questions
 from ropelab.models import compiled, generation
 from ropelab.models.finite import check_finite
 from ropelab.models.module import Model
-
-# How likely a model finds a continuation: texts of any lengths, few shapes compiled, each judged as if it were alone.
-#
-# Texts go through in batches of rows of the same bucket, 32, 48, 64, 96, 128, ... tokens; what a row does not fill is a
-# document of its own that nothing sees. An encoding that looks at the length is given that of the text, so only texts of
-# one length go together. Logits are made where they are asked for, not at 4096 tokens of a prompt.
 
 TOKENS_PER_BATCH = 8192  # tokens of a batch; a longer text goes alone
 SMALLEST = 32

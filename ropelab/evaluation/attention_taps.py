@@ -215,18 +215,13 @@ def shift_to_diagonals(s_BNTS: Array) -> Array:
     return jnp.sum(wide[..., :-T].reshape(B, N, T, S + T - 1), axis=2)
 
 
-# The scores that a model really computes, by the distance of query and key: s[n] of a text, in each layer and head.
-#
-#     s[l, h, n] = mean of s_ij over all pairs i - j = n of the text, in layer l and head h
-#
-# These are the scaled scores that enter the softmax, biases included, of all causal pairs, whether or not the pattern
-# lets the query see the key; the pattern acts on the hidden states, and on contextual scores.
-
-
 def measured_scores(
     model: Model, tokens: TokenIds, *, sinks: int = 0, length: int | None = None, block: int = BLOCK
 ) -> ScoresByDistance:
-    """The mean scaled score at distances 0 .. T - 1 - sinks, `each` f64[L, N, T - sinks], over all rows of the tokens.
+    """Return the mean scaled score at distances 0 .. T - 1 - sinks, `each` f64[L, N, T - sinks], over all rows.
+
+    s[l, h, n] is the mean of s_ij over all causal pairs i - j = n in layer l and head h. These are the scores that
+    enter the softmax, biases included, whether or not the pattern lets the query see the key.
 
     Args:
         tokens: integers [B, T], read in one piece from position 0 on.

@@ -1,25 +1,26 @@
-"""How sure a number is: intervals of 95 % for shares and for means."""
+"""Intervals of 95 % for shares and means, and standard errors of numbers that are no means.
+
+    jackknife deviation   sqrt((n - 1) sum_i (r_i - mean r)^2),    r_i the number made of all texts but the i-th
+
+For a mean of n values Tukey's jackknife gives their standard deviation; for other numbers, such as the resolution of
+mean scores, sqrt(n) times the standard error. So deviation / sqrt(n) is always the standard error.
+"""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 import numpy as np
+from scipy.special import stdtrit
 
 K = TypeVar("K")
 
 Z95 = 1.959963984540054
-# Student's t at 97.5 % for 1 to 30 degrees of freedom: with three seeds a normal interval would be less than half as
-# wide as the right one
-T95 = (
-    *(12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622, 2.2281),
-    *(2.2010, 2.1788, 2.1604, 2.1448, 2.1314, 2.1199, 2.1098, 2.1009, 2.0930, 2.0860),
-    *(2.0796, 2.0739, 2.0687, 2.0639, 2.0595, 2.0555, 2.0518, 2.0484, 2.0452, 2.0423),
-)
+SMALL = 31  # values up to which Student's t is used; beyond it the normal distribution is close enough
 
 
 def wilson_interval(successes: float, trials: int) -> tuple[float, float]:
-    """Wilson's interval for a share (Wilson 1927): within 0 and 1, and never empty at 0 or all successes.
+    """Return Wilson's interval for a share (Wilson 1927): within 0 and 1, and never empty at 0 or all successes.
 
     Raises:
         ValueError: for no trials, or successes that are not among them.
@@ -33,7 +34,7 @@ def wilson_interval(successes: float, trials: int) -> tuple[float, float]:
 
 
 class Interval(NamedTuple):
-    """A value and between what it lies; both are the value where no interval is known."""
+    """A value and its bounds, which are the value itself where no interval is known."""
 
     value: float
     low: float
@@ -41,7 +42,7 @@ class Interval(NamedTuple):
 
 
 def clear_best(values: Mapping[K, Interval], better: Callable[[Iterable[float]], float]) -> set[K]:
-    """Who has the best value, if it is better than the others beyond their intervals; nobody where they overlap.
+    """Return those with the best value if their intervals are apart from all others; none where intervals overlap.
 
     Args:
         better: min or max. Values that are not finite are never the best.
@@ -57,7 +58,7 @@ def clear_best(values: Mapping[K, Interval], better: Callable[[Iterable[float]],
 
 
 def half_width(deviation: float, count: int) -> float:
-    """Half of Student's interval for the mean of a few values, such as those of three seeds.
+    """Return half the width of Student's interval for the mean of a few values, such as those of three seeds.
 
     Args:
         deviation: their standard deviation, with count - 1.
@@ -67,28 +68,20 @@ def half_width(deviation: float, count: int) -> float:
     """
     if count < 2:
         raise ValueError(f"{count} value has no interval; measure two at least")
-    t = T95[count - 2] if count - 2 < len(T95) else Z95
+    t = float(stdtrit(count - 1, 0.975)) if count <= SMALL else Z95
     return t * deviation / math.sqrt(count)
 
 
 def mean_and_half_width(values: Sequence[float] | np.ndarray) -> tuple[float, float]:
-    """`(mean, half)` of some values, half 0 of one alone."""
+    """Return `(mean, half-width)` of some values, the half-width of a single one being 0."""
     x = np.asarray(values, np.float64)
     if x.ndim != 1 or x.size == 0:
         raise ValueError(f"values of shape {x.shape} have no mean; give a list of at least one")
     return float(x.mean()), half_width(float(x.std(ddof=1)), x.size) if x.size > 1 else 0.0
 
 
-# How far single texts lie from a number that is made of several: what an interval needs, and what adds up.
-#
-#     sd = sqrt((n - 1) sum_i (r_i - mean r)^2),    r_i the number made of all texts but the i-th
-#
-# Tukey's jackknife. Of a mean of n values this is their standard deviation; of what is no mean, such as the resolution
-# of mean scores, sqrt(n) times its standard error, so that sd / sqrt(n) is always the error of the number.
-
-
 def jackknife_deviation(of: Callable[[np.ndarray], float], count: int) -> float | None:
-    """The sd of a number made of `count` texts; None of one text, which tells nothing of others.
+    """Return the deviation of a number made of `count` texts; None for one text.
 
     Args:
         of: the number made of the texts of these indices, i64[n].
@@ -100,23 +93,5 @@ def jackknife_deviation(of: Callable[[np.ndarray], float], count: int) -> float 
 
 
 def sample_deviation(values: np.ndarray) -> float | None:
-    """The standard deviation of some values, with n - 1; None of one."""
+    """Return the standard deviation of some values, with n - 1; None for one value."""
     return float(np.std(np.asarray(values, np.float64), ddof=1)) if np.size(values) > 1 else None
-
-
-def pool(
-    first: tuple[float, int, float | None], second: tuple[float, int, float | None]
-) -> tuple[float, int, float | None]:
-    """Mean, count and standard deviation of two lots of values as one (Chan, Golub and LeVeque 1979)."""
-    (mean, n, sd), (other, m, other_sd) = first, second
-    total = n + m
-    if not total:
-        return mean, 0, None
-    squares = [0.0 if k < 2 else None if s is None else (k - 1) * s**2 for k, s in ((n, sd), (m, other_sd))]
-    known = None not in squares and total > 1
-    between = (other - mean) ** 2 * n * m / total
-    return (
-        (mean * n + other * m) / total,
-        total,
-        float(np.sqrt((sum(s for s in squares if s is not None) + between) / (total - 1))) if known else None,
-    )

@@ -1,8 +1,28 @@
-"""Negative log likelihood by position, over windows that are the same for every arm and every length.
+"""Negative log likelihood of texts: by position, in sliding windows, and of the tokens that need a long context.
 
-The protocol: the token stream is cut into documents of the longest length, starting at its beginning and not
-overlapping; a shorter length is the beginning of each document. No BOS is added. The first token of a window is
-context only; each later token is scored once. Perplexity is exp of the mean NLL over the tokens of a band.
+By position, the token stream is split into documents of the longest length, from its beginning and without overlap; a
+shorter length is the beginning of each document. No BOS is added. The first token of a document is context only; each
+later token is scored once. Perplexity is exp of the mean NLL over the tokens of a band.
+
+In sliding windows (ALiBi, PI, YaRN), window k reads tokens [k S, min(k S + L, T)) and scores those that no window
+before it has scored. With stride S < L every token but those of the first window has at least L - S tokens of context;
+with S = L the windows do not overlap. The last window ends with the text and may be shorter. With a BOS token in front
+of every window, which then reads L - 1 tokens of text, the first token of a window is scored too. The literature calls
+two numbers of the same losses perplexity:
+
+    by tokens     exp(sum of NLL / tokens scored)                      PI, ALiBi, and everything else here
+    by windows    exp(mean over windows of each window's mean NLL)     YaRN's scripts (eval/perplexity.py)
+
+By windows the first window, which scores L - 1 tokens with all degrees of context, weighs as much as one of S tokens.
+
+LongPPL (Fang et al., arXiv 2410.23771; PKU-ML/LongPPL, 1decd2a) is the perplexity of key tokens only:
+
+    key tokens   { t : short_t - full_t > alpha  and  full_t < -beta },   alpha = 2, beta = -2
+    LongPPL      exp(mean of full_t over the key tokens)
+
+full_t is the NLL of token t after the whole text before it, short_t after the last `short` to `short + step` tokens;
+key tokens begin at `short`. The paper's key tokens come from another model. Here they come from a given evaluator, or
+from the measured model itself, which needs no second model and is not the paper's number.
 """
 
 import math
@@ -112,20 +132,6 @@ def score_band(nll_T: np.ndarray, band: Band) -> Score:
     return Score(float(inside.sum()), inside.size)
 
 
-# Perplexity by a window that slides over a text, as ALiBi, PI and YaRN measure it.
-#
-#     window k reads tokens [k S, min(k S + L, T)) and scores those that no window before it has scored
-#
-# With stride S < L every token but those of the first window is predicted from at least L - S tokens; with S = L the
-# windows do not overlap and each begins without context. The last window ends with the text and may be shorter. With a
-# BOS token in front of every window, which then reads L - 1 tokens of text, the first token of a window is scored too.
-# Two numbers come of the same losses, and both are in the literature under the name of perplexity:
-#
-#     by tokens     exp(sum of NLL / tokens scored)                      PI, ALiBi, and everything else here
-#     by windows    exp(mean over windows of each window's mean NLL)     YaRN's scripts (eval/perplexity.py)
-#
-# By windows the first window, which scores L - 1 tokens with all degrees of context, weighs as much as one of S tokens.
-
 TOKENS_PER_BATCH = 8192  # tokens of windows that go through the model at once
 
 
@@ -230,16 +236,6 @@ def batch_windows(windows: Sequence[Window]) -> Iterator[list[Window]]:
         together.append(window)
     yield together
 
-
-# LongPPL: the perplexity of the tokens for which a long context matters, and of no others.
-#
-#     key tokens   { t : short_t - full_t > alpha  and  full_t < -beta },   alpha = 2, beta = -2
-#     LongPPL      exp(mean of full_t over the key tokens)
-#
-# full_t is the NLL of token t after the whole text before it, short_t after the last `short` to `short + step` tokens.
-# The tokens that the definition can find begin at `short`. Source: Fang et al., arXiv 2410.23771, and its code
-# (PKU-ML/LongPPL, 1decd2a), whose key tokens come from another model; here they come from the evaluator that is given, or
-# from the measured model itself, which needs no second one and is not the paper's number.
 
 SHORT, STEP = 4096, 1024
 ALPHA, BETA = 2.0, -2.0

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ropelab.evaluation.answers import TokenizerLike
-from ropelab.evaluation.intervals import pool
+from ropelab.evaluation.record import pool
 from ropelab.models.module import Model
 from ropelab.spec import Spec
 
