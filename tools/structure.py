@@ -20,7 +20,7 @@ Definitions:
   `words.toml` lists, with exceptions such as `embed` and `token`. Distinct names of functions and methods are counted.
 - Docstrings are compared per 1,000 words of prose: doctests, directives, indented code under `::`, and section headers
   ("Args:") are left out. A line begins with a verb if its first word is capitalised and is one of the verbs in
-  `words.toml`, with or without -s. "What" is a noun where it is followed by a determiner, a pronoun, or a form of be,
+  `words.toml`, with or without -s. `What` is a noun where it is followed by a determiner, a pronoun, or a form of be,
   have or do.
 """
 
@@ -313,7 +313,7 @@ def measure(root: Path, packages: Sequence[str] = PACKAGES) -> dict[str, str]:
         "module-level functions, public / private": f"{len(public) - len(private):,} / {len(private):,}",
         "function names that are participles": f"{sum(map(is_participle, names)):,} of {len(names):,}",
         "docstring lines that begin with a verb, per 1,000 words": f"{verbs:.1f}",
-        '"what is ..." as a noun, per 1,000 words': f"{nouns:.1f}",
+        "`what` as a noun, per 1,000 words": f"{nouns:.1f}",
     }
 
 

@@ -64,7 +64,7 @@ def test_the_table_of_a_package_counted_by_hand(folder):
         "module-level functions, public / private": "6 / 1",
         "function names that are participles": "1 of 5",
         "docstring lines that begin with a verb, per 1,000 words": "43.5",
-        '"what is ..." as a noun, per 1,000 words': "43.5",
+        "`what` as a noun, per 1,000 words": "43.5",
     }
 
 
