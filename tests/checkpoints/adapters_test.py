@@ -17,6 +17,7 @@ from ropelab.checkpoints.adapters import save_adapter
 from ropelab.models.longnet import LongNetConfig
 from ropelab.training.adaptation import LoRA
 from tests.checkpoints.frozen_export import ADAPTERS, EXPORTS, GOLDEN
+from tests.errors import names
 from tests.models import tiny
 from tests.training.moving import moved
 
@@ -103,23 +104,23 @@ def test_ours_come_back_under_the_encoding_they_were_trained_under(tmp_path: Pat
 
 def test_terms_are_not_exported_unmerged(tmp_path: Path) -> None:
     lab = base_of("lora").adapted(by_peft(tmp_path / "adapter", "lora"), merge=False)
-    with pytest.raises(CheckpointError, match="no place for the parameter layers/q_a: merge the low-rank terms first"):
+    with pytest.raises(CheckpointError, match="layers/q_a"):
         lab.export(tmp_path / "model")
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"peft_type": "IA3"}, "peft_type is 'IA3'"),
-        ({"bias": "all"}, "bias='all' trains biases"),
-        ({"use_dora": True}, "use_dora=True makes another model"),
-        ({"rank_pattern": {"q_proj": 2}}, "rank_pattern=.* makes another model"),
-        ({"init_lora_weights": "pissa"}, "init_lora_weights='pissa' changes the base"),
+        ({"peft_type": "IA3"}, "'IA3'"),
+        ({"bias": "all"}, "bias='all'"),
+        ({"use_dora": True}, "use_dora=True"),
+        ({"rank_pattern": {"q_proj": 2}}, "rank_pattern="),
+        ({"init_lora_weights": "pissa"}, "init_lora_weights='pissa'"),
         ({"something_new": 3}, "something_new=3"),
         ({"r": ...}, "rank=0"),
-        ({"r": 3}, r"has shape \(4, 64\), expected \(3, 64\): another rank"),
-        ({"lora_alpha": "much"}, "lora_alpha='much' is not a number"),
-        ({"target_modules": ["q_proj", "v_proj", "o_proj"]}, "o_proj is among the target_modules, and has no tensors"),
+        ({"r": 3}, names("(4, 64)", "(3, 64)")),
+        ({"lora_alpha": "much"}, "lora_alpha='much'"),
+        ({"target_modules": ["q_proj", "v_proj", "o_proj"]}, names("o_proj", "target_modules")),
     ],
 )
 def test_settings_of_another_model_are_refused(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
@@ -133,15 +134,19 @@ def test_settings_of_another_model_are_refused(changes: dict[str, Any], message:
         (
             "lora",
             {f"{LAYER}.self_attn.q_proj.lora_B.weight": None},
-            "layers.1.self_attn.q_proj.lora_B.weight is missing",
+            "layers.1.self_attn.q_proj.lora_B.weight",
         ),
-        ("lora", {f"{LAYER[:-1]}2.self_attn.q_proj.lora_A.weight": np.ones((4, 64), np.float32)}, "has no place"),
-        ("lora", {f"{LAYER}.self_attn.q_proj.bias": np.ones(64, np.float32)}, "has no place"),
+        (
+            "lora",
+            {f"{LAYER[:-1]}2.self_attn.q_proj.lora_A.weight": np.ones((4, 64), np.float32)},
+            "layers.2.self_attn.q_proj",
+        ),
+        ("lora", {f"{LAYER}.self_attn.q_proj.bias": np.ones(64, np.float32)}, "q_proj.bias"),
         ("lora", {f"{LAYER}.self_attn.v_proj.lora_B.weight": np.ones((64, 4), np.float32)}, r"expected \(32, 4\)"),
-        ("lora", {f"{LAYER}.self_attn.v_proj.lora_B.weight": np.ones((32, 4), np.int32)}, "holds int32"),
-        ("longlora", {HEAD: None}, "has the embedding and leaves the head as it was"),
-        ("longlora", {HEAD: np.ones((97, 64), np.float32)}, "embedding and head differ"),
-        ("longlora", {f"{LAYER}.input_layernorm.weight": None}, "input_layernorm.weight is missing"),
+        ("lora", {f"{LAYER}.self_attn.v_proj.lora_B.weight": np.ones((32, 4), np.int32)}, "int32"),
+        ("longlora", {HEAD: None}, names("embedding", "head")),
+        ("longlora", {HEAD: np.ones((97, 64), np.float32)}, names("embedding", "head")),
+        ("longlora", {f"{LAYER}.input_layernorm.weight": None}, "input_layernorm.weight"),
     ],
 )
 def test_tensors_that_do_not_fit_are_named(
@@ -154,12 +159,12 @@ def test_tensors_that_do_not_fit_are_named(
 def test_an_adapter_of_other_sizes_names_its_base(tmp_path: Path) -> None:
     folder = by_peft(tmp_path / "adapter", "lora", base_model_name_or_path="org/large")
     wider = tiny.lab("mha").config
-    with pytest.raises(CheckpointError, match="a model of other sizes; it names 'org/large'"):
+    with pytest.raises(CheckpointError, match="'org/large'"):
         read_adapter(folder, wider)
 
 
 def test_what_is_no_adapter_is_named(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"has no adapter_config\.json"):
+    with pytest.raises(CheckpointError, match=r"adapter_config\.json"):
         read_adapter(tmp_path, tiny.lab().config)
     folder = by_peft(tmp_path / "adapter", "lora")
     (folder / WEIGHTS).rename(folder / "adapter_model.bin")
@@ -168,26 +173,26 @@ def test_what_is_no_adapter_is_named(tmp_path: Path) -> None:
     longnet = LongNetConfig(
         vocabulary=11, width=8, layers=1, heads=2, head_dim=4, feed_forward=12, norm_eps=1e-5, trained_length=32
     )
-    with pytest.raises(CheckpointError, match="and this is a LongNet"):
+    with pytest.raises(CheckpointError, match="LongNet"):
         read_adapter(folder, longnet)
 
 
 def test_a_damaged_directory_is_refused_with_the_file_named(tmp_path: Path) -> None:
     folder = by_peft(tmp_path / "adapter", "lora")
     (folder / "ropelab.json").write_text('{"encoding": 4}')
-    with pytest.raises(CheckpointError, match=r"ropelab\.json: encoding=4 is not the text of a spec"):
+    with pytest.raises(CheckpointError, match=names("ropelab.json", "encoding=4")):
         read_adapter(folder, tiny.lab().config)
     (folder / WEIGHTS).write_bytes((folder / WEIGHTS).read_bytes()[:-9])
-    with pytest.raises(CheckpointError, match=f"{WEIGHTS} is truncated"):
+    with pytest.raises(CheckpointError, match=names(WEIGHTS)):
         read_adapter(folder, tiny.lab().config)
     (folder / CONFIG).write_text('{"peft_type": "LORA"')
-    with pytest.raises(CheckpointError, match=f"{CONFIG} is not valid JSON"):
+    with pytest.raises(CheckpointError, match=names(CONFIG, "JSON")):
         read_adapter(folder, tiny.lab().config)
 
 
 def test_tables_that_an_encoding_learns_have_no_place_in_an_adapter(tmp_path: Path) -> None:
     lab = tiny.lab().swap("T5Bias()")
     trainable, _ = LoRA().split(jax.random.key(0), lab.params)
-    with pytest.raises(CheckpointError, match="no place for the tables that T5Bias"):
+    with pytest.raises(CheckpointError, match="T5Bias"):
         save_adapter(tmp_path / "adapter", trainable, LoRA(), lab.config, lab.encoding, base="tiny")
     assert not any(tmp_path.iterdir())

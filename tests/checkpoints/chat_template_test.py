@@ -26,7 +26,7 @@ def with_template(template: str) -> Tokenizer:
         ("{{ 'a' * 10**10 }}", "MemoryError"),
         ("{{ '%1000000000d'|format(1) }}", "MemoryError"),
         ("{{ messages|tojson(indent=10**9) }}", "MemoryError"),
-        ("{{ 'a' * 2000000 }}", "2000000 letters"),
+        ("{{ 'a' * 2000000 }}", "2000000"),
         ("{{ 1 / 0 }}", "ZeroDivisionError"),
         ("{{ 'a' + 1 }}", "TypeError"),
         ("{{ range(10**9) }}", "OverflowError"),

@@ -18,6 +18,7 @@ from ropelab.encodings import PI, RoPE, parse
 from ropelab.models.longnet import LongNetConfig
 from ropelab.models.module import from_scratch
 from tests.checkpoints.frozen_export import EXPORTS, GOLDEN
+from tests.errors import names
 from tests.models import tiny
 
 YARN = "YaRN(factor=4.0, original_length=32)"
@@ -115,14 +116,14 @@ def test_an_extended_context_is_declared(was: str, now: str, length: int) -> Non
 @pytest.mark.parametrize(
     ("encoding", "pattern", "message"),
     [
-        ("ALiBi()", "Causal()", r"cannot say ALiBi\(\).*Use ropelab's own spec"),
-        ("XPos()", "Causal()", r"cannot say XPos.*Use ropelab's own spec"),
-        ("T5Bias()", "Causal()", r"cannot say T5Bias.*Use ropelab's own spec"),
-        ("RoPE(pairing='interleaved')", "Causal()", "Reorder the rows of q and k"),
-        ("RoPE(rotary_dim=8)", "Causal()", "a part of each head"),
-        ("Layers((RoPE(), NoPE()))", "Causal()", "all its layers have one encoding"),
-        ("RoPE()", "ShiftedSparse(group=8)", r"cannot say ShiftedSparse.*Export with Causal\(\)"),
-        ("RoPE()", "SlidingWindow(window=4)", "its attention is causal and full"),
+        ("ALiBi()", "Causal()", "ALiBi"),
+        ("XPos()", "Causal()", "XPos"),
+        ("T5Bias()", "Causal()", "T5Bias"),
+        ("RoPE(pairing='interleaved')", "Causal()", "interleaved"),
+        ("RoPE(rotary_dim=8)", "Causal()", "rotary_dim=8"),
+        ("Layers((RoPE(), NoPE()))", "Causal()", "Layers"),
+        ("RoPE()", "ShiftedSparse(group=8)", names("ShiftedSparse", "Causal()")),
+        ("RoPE()", "SlidingWindow(window=4)", "SlidingWindow"),
     ],
 )
 def test_what_transformers_cannot_say_is_refused_before_anything_is_written(
@@ -138,14 +139,14 @@ def test_other_families_and_unknown_lengths_are_refused(tmp_path: Path) -> None:
         vocabulary=11, width=8, layers=1, heads=2, head_dim=4, feed_forward=12, norm_eps=1e-5, trained_length=32
     )
     longnet = from_scratch(config, RoPE(base=1e4), Causal(), seed=0)
-    with pytest.raises(CheckpointError, match="transformers has no LongNet"):
+    with pytest.raises(CheckpointError, match="LongNet"):
         export(tmp_path / "model", longnet.params, config, RoPE(base=1e4))
     lab = tiny.lab()
     unknown = dataclasses.replace(lab.config, trained_length=0)  # pyright: ignore[reportArgumentType]
-    with pytest.raises(CheckpointError, match="give context_length="):
+    with pytest.raises(CheckpointError, match="context_length="):
         export(tmp_path / "model", lab.params, unknown, lab.encoding)
     wider = dataclasses.replace(lab.config, feed_forward=100)  # pyright: ignore[reportArgumentType]
-    with pytest.raises(CheckpointError, match=r"layers/down has shape \(2, 96, 64\), this configuration's \(2, 100"):
+    with pytest.raises(CheckpointError, match=names("layers/down", "(2, 96, 64)", "(2, 100")):
         export(tmp_path / "model", lab.params, wider, lab.encoding)
     assert not written(tmp_path)
 
@@ -154,7 +155,7 @@ def test_a_directory_that_is_there_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     tiny.lab().export(tmp_path / "model")  # an empty one is as good as none
     before = (tmp_path / "model" / "config.json").read_bytes()
-    with pytest.raises(CheckpointError, match="is there already; name a new directory"):
+    with pytest.raises(CheckpointError, match=names(tmp_path / "model")):
         tiny.lab().swap(PI(factor=2.0)).export(tmp_path / "model")
     assert (tmp_path / "model" / "config.json").read_bytes() == before
 

@@ -10,6 +10,7 @@ import pytest
 import ropelab
 from ropelab.checkpoints import CheckpointError
 from ropelab.checkpoints.hugging_face import HuggingFaceDirectory
+from tests.errors import names
 from tests.models import tiny
 
 WEIGHTS = "model.safetensors"
@@ -66,7 +67,7 @@ def test_numbers_go_straight_into_the_wanted_type(tmp_path: Path, monkeypatch: p
 @pytest.mark.parametrize("dtype", ["float31", "int8", "float64", None])
 def test_a_type_that_no_model_computes_in_is_refused(dtype: str | None, tmp_path: Path) -> None:
     """Without 64-bit jax, float64 would silently become float32."""
-    with pytest.raises(ValueError, match=f"dtype={dtype!r} is not one of float32, bfloat16, float16"):
+    with pytest.raises(ValueError, match=names(f"dtype={dtype!r}", "float32", "bfloat16", "float16")):
         ropelab.load(tiny.write(tmp_path), dtype=dtype)
 
 
@@ -84,10 +85,13 @@ def without(name: str) -> tiny.Tensors:
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
-        (without(Q0), f"tensor {Q0} is missing"),
-        (tiny.tensors() | {Q0: np.ones((32, 64), np.float32)}, rf"{Q0} has shape \(32, 64\), expected \(64, 64\)"),
-        (tiny.tensors() | {"model.layers.2.mlp.up_proj.weight": np.ones((96, 64), np.float32)}, "has no place"),
-        (tiny.tensors() | tiny.group("biased"), "has no place"),
+        (without(Q0), Q0),
+        (tiny.tensors() | {Q0: np.ones((32, 64), np.float32)}, names(Q0, "(32, 64)", "(64, 64)")),
+        (
+            tiny.tensors() | {"model.layers.2.mlp.up_proj.weight": np.ones((96, 64), np.float32)},
+            "model.layers.2.mlp.up_proj.weight",
+        ),
+        (tiny.tensors() | tiny.group("biased"), "bias"),
     ],
     ids=["missing", "wrong shape", "a third layer", "biases not declared"],
 )
@@ -98,18 +102,18 @@ def test_tensors_that_do_not_fit_are_named(weights: tiny.Tensors, message: str, 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model_type": "mistral"}, "model_type is 'mistral'; only the llama"),
-        ({"model_type": ...}, "model_type is None"),
+        ({"model_type": "mistral"}, names("'mistral'", "llama")),
+        ({"model_type": ...}, "model_type"),
         ({"quantization_config": {"quant_method": "gptq"}}, "quantised"),
-        ({"hidden_act": "gelu"}, "hidden_act is 'gelu'"),
-        ({"hidden_size": ...}, "'hidden_size' is missing"),
+        ({"hidden_act": "gelu"}, names("hidden_act", "'gelu'")),
+        ({"hidden_size": ...}, "hidden_size"),
         ({"num_attention_heads": 0, "head_dim": ...}, "config.json"),
-        ({"num_key_value_heads": 3}, "heads=4 must be a multiple of key_heads=3"),
-        ({"vocab_size": "97"}, "vocabulary='97' is not allowed"),
+        ({"num_key_value_heads": 3}, "heads=3"),
+        ({"vocab_size": "97"}, "='97'"),
         ({"rms_norm_eps": -1e-5}, "norm_eps"),
         ({"max_position_embeddings": -1}, "trained_length=-1"),
-        ({"num_hidden_layers": 10**9}, "1000000000 layers are declared"),
-        ({"head_dim": 15}, "has shape"),
+        ({"num_hidden_layers": 10**9}, "1000000000"),
+        ({"head_dim": 15}, "q_proj"),
     ],
 )
 def test_a_configuration_that_is_no_llama_is_refused(changes: dict, message: str, tmp_path: Path) -> None:
@@ -119,7 +123,7 @@ def test_a_configuration_that_is_no_llama_is_refused(changes: dict, message: str
 def test_without_a_tokenizer_there_is_none_and_generation_says_so(tmp_path: Path) -> None:
     lab = ropelab.load(tiny.write(tmp_path))
     assert lab.tokenizer is None
-    with pytest.raises(ValueError, match="has no tokenizer; use decode_logits"):
+    with pytest.raises(ValueError, match="tokenizer"):
         lab.generate("Once")
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from ropelab.checkpoints import CheckpointError, knobs
 from ropelab.encodings import PI, DynamicNTK, Encoding, Llama3RoPE, RoPE, YaRN
+from tests.errors import names
 
 GOLDEN = dict(np.load(Path(__file__).parents[1] / "golden" / "frequencies.npz"))
 L0 = "original_max_position_embeddings"
@@ -68,34 +69,37 @@ def v5(kind: Any, **rope: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        (v5("linear", factro=2.0), "no key 'factro'. Did you mean factor"),
-        (v5("linear", factor=2.0, beta_fast=32.0), "'linear' has no key 'beta_fast'"),
-        (v5("default", factor=2.0), "'default' has no key 'factor'"),
-        (v5("yran", factor=2.0), "unknown rope type 'yran'. Did you mean yarn"),
-        (v5("longrope", factor=2.0), f"'longrope' needs long_factor, {L0}, short_factor"),
-        (v5("axial"), "unknown rope type 'axial'"),
-        (v5("linear"), "'linear' needs factor"),
-        (v5("linear", factor=None), "'linear' needs factor"),
-        (v5("yarn", factor=2.0), f"'yarn' needs {L0}"),
-        (v5("llama3", factor=8.0), "'llama3' needs high_freq_factor, low_freq_factor"),
-        (v5("dynamic", factor=2.0), "needs max_position_embeddings"),
-        (v5("linear", factor=0.5), "factor=0.5 must be at least 1"),
-        (v5("linear", factor="2"), "factor='2' is not allowed"),
-        (v5("yarn", factor=2.0, mscale=1.0, **{L0: 32}), "mscale_all_dim=None act only together"),
-        (v5("yarn", factor=2.0, mscale_all_dim=1.0, **{L0: 32}), "act only together"),
-        (v5("linear", factor=2.0) | {"rope_theta": 5e5}, "two values of rope_theta, 10000.0 and 500000.0"),
-        (v5("linear", factor=2.0, type="yarn"), "two rope types, 'linear' and 'yarn'"),
-        (v5("linear", factor=2.0) | {"rope_scaling": {"type": "linear", "factor": 4.0}}, "and they differ"),
-        ({"rope_parameters": {"full_attention": v5("default")["rope_parameters"]}}, "per layer type .full_attention"),
-        (v5("default", partial_rotary_factor=0.5), "partial_rotary_factor is not 1"),
-        (v5("default") | {"partial_rotary_factor": 0.5}, "partial_rotary_factor is not 1"),
-        (v5(["yarn"]), "not a name"),
-        (v5(None), "not a name"),
-        ({"rope_theta": "10000"}, "base='10000' is not allowed"),
-        ({"rope_theta": 1}, "base=1.0 must be greater than 1"),
-        ({"rope_theta": {"a": 1}}, "is not allowed"),
-        ({"rope_scaling": "linear"}, "rope_scaling holds a str"),
-        ({"rope_parameters": [2.0]}, "rope_parameters holds a list"),
+        (v5("linear", factro=2.0), names("'factro'", "factor?")),
+        (v5("linear", factor=2.0, beta_fast=32.0), names("'linear'", "'beta_fast'")),
+        (v5("default", factor=2.0), names("'default'", "'factor'")),
+        (v5("yran", factor=2.0), names("'yran'", "yarn")),
+        (v5("longrope", factor=2.0), names("'longrope'", "long_factor", L0, "short_factor")),
+        (v5("axial"), "'axial'"),
+        (v5("linear"), names("'linear'", "factor")),
+        (v5("linear", factor=None), names("'linear'", "factor")),
+        (v5("yarn", factor=2.0), names("'yarn'", L0)),
+        (v5("llama3", factor=8.0), names("'llama3'", "high_freq_factor", "low_freq_factor")),
+        (v5("dynamic", factor=2.0), "max_position_embeddings"),
+        (v5("linear", factor=0.5), "factor=0.5"),
+        (v5("linear", factor="2"), "factor='2'"),
+        (v5("yarn", factor=2.0, mscale=1.0, **{L0: 32}), "mscale_all_dim=None"),
+        (v5("yarn", factor=2.0, mscale_all_dim=1.0, **{L0: 32}), names("mscale", "mscale_all_dim")),
+        (v5("linear", factor=2.0) | {"rope_theta": 5e5}, names("rope_theta", 10000.0, 500000.0)),
+        (v5("linear", factor=2.0, type="yarn"), names("'linear'", "'yarn'")),
+        (
+            v5("linear", factor=2.0) | {"rope_scaling": {"type": "linear", "factor": 4.0}},
+            names("rope_parameters", "rope_scaling"),
+        ),
+        ({"rope_parameters": {"full_attention": v5("default")["rope_parameters"]}}, "full_attention"),
+        (v5("default", partial_rotary_factor=0.5), "partial_rotary_factor"),
+        (v5("default") | {"partial_rotary_factor": 0.5}, "partial_rotary_factor"),
+        (v5(["yarn"]), "yarn"),
+        (v5(None), "None"),
+        ({"rope_theta": "10000"}, "base='10000'"),
+        ({"rope_theta": 1}, "base=1.0"),
+        ({"rope_theta": {"a": 1}}, "'a': 1"),
+        ({"rope_scaling": "linear"}, names("rope_scaling", "str")),
+        ({"rope_parameters": [2.0]}, names("rope_parameters", "list")),
     ],
 )
 def test_a_setting_that_would_be_ignored_or_guessed_is_refused(config: dict, message: str) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from ropelab.data import positions
 from ropelab.data.positions import Consecutive, PerDocument, PoSE, Randomised
+from tests.errors import names
 
 ONE_DOCUMENT = np.zeros((1, 8), np.int32)
 DRAWS = 6000
@@ -83,11 +84,11 @@ def test_a_sampler_prints_as_its_spec(sampler):
 
 
 def test_what_does_not_fit_is_refused():
-    with pytest.raises(ValueError, match=r"PoSE: a window of 41 tokens does not fit; give 1 to 40"):
+    with pytest.raises(ValueError, match=names("PoSE", 41, 40)):
         PoSE(length=40).check(41)
-    with pytest.raises(ValueError, match="a window of 8 tokens does not fit"):
+    with pytest.raises(ValueError, match="window of 8"):
         Randomised(length=7).place(ONE_DOCUMENT, generator)
-    with pytest.raises(ValueError, match="length=0 must be at least 1"):
+    with pytest.raises(ValueError, match="length=0"):
         PoSE(length=0)
-    with pytest.raises(ValueError, match=r"unknown position sampler 'Pose'\. Did you mean PoSE"):
+    with pytest.raises(ValueError, match=names("'Pose'", "PoSE")):
         positions.parse("Pose(length=3)")

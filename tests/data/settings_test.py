@@ -5,6 +5,7 @@ import pytest
 from ropelab.data import settings
 from ropelab.data.positions import PerDocument, PoSE
 from ropelab.data.settings import DataSettings
+from tests.errors import names
 
 
 @pytest.mark.parametrize(
@@ -23,13 +24,13 @@ def test_settings_print_as_their_spec(value):
 @pytest.mark.parametrize(
     "text, told",
     [
-        ("DataSettings()", "needs source="),
-        ("DataSettings(source='python_docs', packing='best_fit')", '"concatenate" or "first_fit"'),
-        ("DataSettings(source='python_docs', tokenizer='byte')", '"bytes" or "model"'),
-        ("DataSettings(source='python_docs', lanes=-1)", "lanes=-1 must be at least 0"),
-        ("DataSettings(source='python_docs', lane=2)", r"no field 'lane'\. Did you mean lanes\?"),
-        ("DataSettings(source='python_docs', positions=PoSE())", "PoSE needs length="),
-        ("DataSettings(source='python_docs', positions='PoSE')", "takes Positions"),
+        ("DataSettings()", "source="),
+        ("DataSettings(source='python_docs', packing='best_fit')", names("concatenate", "first_fit")),
+        ("DataSettings(source='python_docs', tokenizer='byte')", names("bytes", "model")),
+        ("DataSettings(source='python_docs', lanes=-1)", "lanes=-1"),
+        ("DataSettings(source='python_docs', lane=2)", names("'lane'", "lanes?")),
+        ("DataSettings(source='python_docs', positions=PoSE())", names("PoSE", "length=")),
+        ("DataSettings(source='python_docs', positions='PoSE')", names("positions", "Positions")),
     ],
 )
 def test_wrong_settings_are_refused(text, told):

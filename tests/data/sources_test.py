@@ -13,6 +13,7 @@ from ropelab.data.documents import open_documents
 from ropelab.data.settings import DataSettings
 from ropelab.data.stream import open_stream
 from ropelab.data.tfds_import import tfds
+from tests.errors import names
 
 HERE = Path(__file__).parents[2]
 SIZES = {"length": 32, "batch": 2, "seed": 0}
@@ -75,7 +76,7 @@ def test_changed_files_are_another_dataset(texts, data_dir):
     after = {**documents(settings, "train"), **documents(settings, "test")}
     assert before["3.txt"] == "text number 3\n" * 9
     assert after == before | {"3.txt": "changed number 3\n" * 9}
-    with pytest.raises(ValueError, match="of another stream: data was 'local_text/"):
+    with pytest.raises(ValueError, match="local_text/"):
         open_stream(settings, **SIZES).restore(stream.state())
 
 
@@ -116,7 +117,7 @@ open_documents(DataSettings(source="local_text:{texts}", data_dir={str(tmp_path 
 
 
 def test_data_among_its_own_files_is_refused(texts):
-    with pytest.raises(ValueError, match="give a data_dir outside"):
+    with pytest.raises(ValueError, match="data_dir"):
         open_documents(DataSettings(source=f"local_text:{texts}", data_dir=str(texts / "prepared")), "train")
 
 
@@ -161,17 +162,17 @@ def test_a_prepared_dataset_is_read_by_its_name(tiny_books, data_dir):
 @pytest.mark.parametrize(
     "source, fields, split, told",
     [
-        ("tiny_books", {}, "test", r"tiny_books/2\.1\.0 has no split 'test'; it has train, validation"),
-        ("tiny_books", {"feature": "year"}, "train", r"no text 'year'; it has document, summary"),
-        ("tiny_bookz", {}, "train", r"unknown source 'tiny_bookz'\."),
-        ("python_stdlip", {}, "train", r"Did you mean python_stdlib\?"),
-        ("gov_reports", {}, "train", r"Did you mean gov_report\?"),
-        ("gov_report/none", {}, "train", r"BuilderConfig none not found"),
-        ("kaggle:titanic", {}, "train", r"unknown source"),
-        ("../../etc", {}, "train", r"unknown source"),
-        ("local_text:/no/such/place", {}, "train", r"no file or folder at '/no/such/place'"),
-        ("python_docs", {}, "train[:5000%]", r"split 'train\[:5000%\]'"),
-        ("python_docs", {}, "train[:0%]", r"split 'train\[:0%\]'"),
+        ("tiny_books", {}, "test", names("tiny_books/2.1.0", "'test'", "train, validation")),
+        ("tiny_books", {"feature": "year"}, "train", names("'year'", "document, summary")),
+        ("tiny_bookz", {}, "train", "'tiny_bookz'"),
+        ("python_stdlip", {}, "train", names("python_stdlip", "python_stdlib")),
+        ("gov_reports", {}, "train", r"gov_report\?"),
+        ("gov_report/none", {}, "train", "BuilderConfig none"),
+        ("kaggle:titanic", {}, "train", "kaggle:titanic"),
+        ("../../etc", {}, "train", r"\.\./\.\./etc"),
+        ("local_text:/no/such/place", {}, "train", "/no/such/place"),
+        ("python_docs", {}, "train[:5000%]", r"'train\[:5000%\]'"),
+        ("python_docs", {}, "train[:0%]", r"'train\[:0%\]'"),
     ],
 )
 def test_what_is_not_there_is_refused_with_what_is(source, fields, split, told, tiny_books, data_dir):
@@ -188,7 +189,7 @@ def test_datasets_that_lose_rows_or_need_tensorflow_are_refused(tiny_books, tmp_
     info = json.loads((copy / "dataset_info.json").read_text())
     text = json.dumps(info | {"fileFormat": "parquet"}).replace("array_record", "parquet")
     (copy / "dataset_info.json").write_text(text)
-    with pytest.raises(ValueError, match=r"as parquet, .* give another data_dir"):
+    with pytest.raises(ValueError, match=names("parquet", "data_dir")):
         open_documents(DataSettings(source="tiny_books", data_dir=str(tmp_path)), "train")
 
 
@@ -197,19 +198,19 @@ def test_without_a_network_a_dataset_is_refused_by_name(tmp_path, monkeypatch):
         raise ConnectionError("no route to host\nand more")
 
     monkeypatch.setattr(tfds.core.GeneratorBasedBuilder, "_download_and_prepare", down)
-    with pytest.raises(ValueError, match=r"cannot prepare tiny_shakespeare/1\.0\.0: no route to host$"):
+    with pytest.raises(ValueError, match=r"tiny_shakespeare/1\.0\.0.*no route to host$"):
         open_documents(DataSettings(source="tiny_shakespeare", data_dir=str(tmp_path)), "train")
 
 
 @pytest.mark.parametrize(
     "fields, sizes, told",
     [
-        ({"lanes": 3}, {}, "batch=2 is no multiple of lanes=3"),
-        ({"lanes": 20}, {"batch": 20}, r"lanes=20, but .* has 19 documents and a lane needs one; give lanes=1"),
-        ({}, {"length": 3400}, "has 2... tokens, fewer than a window of 3401; shorten length"),
-        ({"tokenizer": "model"}, {}, 'this model has none; give tokenizer="bytes"'),
-        ({}, {"rows": slice(2, 4)}, "give neighbouring rows"),
-        ({}, {"rows": range(0, 2, 2)}, "give neighbouring rows"),
+        ({"lanes": 3}, {}, names("batch=2", "lanes=3")),
+        ({"lanes": 20}, {"batch": 20}, names("lanes=20", "19 documents", "lanes=1")),
+        ({}, {"length": 3400}, names("3401", "length")),
+        ({"tokenizer": "model"}, {}, 'tokenizer="bytes"'),
+        ({}, {"rows": slice(2, 4)}, "rows"),
+        ({}, {"rows": range(0, 2, 2)}, "rows"),
         ({}, {"seed": -1}, "seed=-1"),
         ({}, {"length": 0}, "length=0"),
     ],

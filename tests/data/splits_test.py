@@ -4,6 +4,7 @@ import pytest
 
 from ropelab.data.documents import check_apart, open_documents
 from ropelab.data.lanes import most
+from tests.errors import names
 
 
 @pytest.mark.parametrize(
@@ -19,16 +20,14 @@ def test_splits_that_share_nothing_are_taken(settings, split, test_split):
     [("test", "test"), ("train", "train[:10%]"), ("train[:3]", "train[2:4]"), ("test+train[:2]", "test")],
 )
 def test_splits_that_share_documents_are_refused(settings, split, test_split):
-    with pytest.raises(ValueError, match="they share documents") as refused:
+    with pytest.raises(ValueError, match=names(repr(split), repr(test_split))):
         check_apart(settings(split=split, test_split=test_split))
-    assert repr(split) in str(refused.value)
 
 
 @pytest.mark.parametrize("split", ["train[5:2]", "train[0:0]", "train[:0%]"])
 def test_a_split_without_documents_is_named(settings, split):
-    with pytest.raises(ValueError, match="has no documents") as refused:
+    with pytest.raises(ValueError, match=names(repr(split))):
         open_documents(settings(), split)
-    assert repr(split) in str(refused.value)
 
 
 @pytest.mark.parametrize(("batch", "documents", "lanes"), [(8, 100, 8), (8, 5, 4), (7, 3, 1), (6, 0, 1), (10**9, 9, 8)])

@@ -48,7 +48,7 @@ def test_a_stream_and_what_is_held_out_are_in_the_model_s_tokens(settings):
     assert set(rows.targets[rows.weights > 0]) <= {7, *range(1000, 1128)}
 
 
-@pytest.mark.parametrize("tokenizer, told", [(None, "this model has none"), (Letters(None), "no token that ends")])
-def test_a_model_without_what_is_needed_is_refused(tokenizer, told):
-    with pytest.raises(ValueError, match=f'{told}.*; give tokenizer="bytes"'):
+@pytest.mark.parametrize("tokenizer", [None, Letters(None)])
+def test_a_model_without_what_is_needed_is_refused(tokenizer):
+    with pytest.raises(ValueError, match='tokenizer="bytes"'):
         coder("model", tokenizer)
