@@ -8,6 +8,7 @@ import pytest
 from ropelab.checkpoints import CheckpointError, knobs
 from ropelab.checkpoints.knobs import exllama
 from ropelab.encodings import NTK, PI, Encoding, RoPE
+from tests.errors import names
 
 
 @pytest.mark.parametrize(
@@ -56,15 +57,15 @@ def test_text_carries_the_context_length() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("alpha=2", r"unknown 'alpha'. Did you mean alpha_value\?"),
-        ("alpha_value=two", "alpha_value='two' is not a number"),
-        ("alpha_value=0.5", "alpha=0.5 must be at least 1"),
-        ("compress_pos_emb=0.5", r"factor=0.5 must be at least 1 \(alpha_value and compress_pos_emb"),
-        ("alpha_value=nan", "must be a finite number"),
-        ("alpha_value=2 compress_pos_emb=2", "base is not known"),
-        ("alpha_value=2 rope_freq_base=20000", "replaces alpha_value"),
-        ("alpha_value=2 alpha_value=3", "given twice"),
-        ("max_seq_len=8k", "max_seq_len='8k' is not a number"),
+        ("alpha=2", names("'alpha'", "alpha_value?")),
+        ("alpha_value=two", "alpha_value='two'"),
+        ("alpha_value=0.5", "alpha=0.5"),
+        ("compress_pos_emb=0.5", names("factor=0.5", "compress_pos_emb")),
+        ("alpha_value=nan", "nan"),
+        ("alpha_value=2 compress_pos_emb=2", "base"),
+        ("alpha_value=2 rope_freq_base=20000", names("rope_freq_base", "alpha_value")),
+        ("alpha_value=2 alpha_value=3", names("alpha_value", 2, 3)),
+        ("max_seq_len=8k", "max_seq_len='8k'"),
     ],
 )
 def test_what_would_be_ignored_or_guessed_is_refused(text: str, message: str) -> None:
@@ -73,5 +74,5 @@ def test_what_would_be_ignored_or_guessed_is_refused(text: str, message: str) ->
 
 
 def test_a_smaller_base_is_no_alpha() -> None:
-    with pytest.raises(CheckpointError, match="its base is below the model's own, 500000"):
+    with pytest.raises(CheckpointError, match="500000"):
         knobs.to_exllama(RoPE(base=1e4), head_dim=128, base=5e5)

@@ -8,6 +8,7 @@ import pytest
 from ropelab.checkpoints import CheckpointError, knobs
 from ropelab.checkpoints.knobs import gguf
 from ropelab.encodings import NTK, PI, Encoding, Llama3RoPE, RoPE, YaRN
+from tests.errors import names
 
 
 def keys(**values: Any) -> dict[str, Any]:
@@ -62,18 +63,18 @@ def test_ntk_is_a_larger_base() -> None:
 @pytest.mark.parametrize(
     ("metadata", "message"),
     [
-        (keys(freq_bas=1e4), r"unknown 'llama.rope.freq_bas'. Did you mean llama.rope.freq_base\?"),
-        (keys(freq_base_swa=1e4), "unknown 'llama.rope.freq_base_swa'"),
-        (keys(freq_base=1e4) | {"qwen2.rope.freq_base": 1e6}, "several architectures, llama, qwen2"),
-        (keys(freq_base="1e4"), "freq_base is a str"),
-        (keys(scaling__type="longrope"), "'longrope' is not read"),
-        (keys(scaling__type="yarn", scaling__factor=4.0), "yarn needs scaling.original_context_length"),
-        (YARN | keys(scaling__yarn_attn_factor=0.7), "write attn_factor, which multiplies"),
-        (YARN | {"llama.attention.key_length": 128}, "heads have 128 dimensions, not 64; give head_dim=128"),
-        (keys(freq_base=10**400), "too large"),
+        (keys(freq_bas=1e4), names("'llama.rope.freq_bas'", "llama.rope.freq_base?")),
+        (keys(freq_base_swa=1e4), "'llama.rope.freq_base_swa'"),
+        (keys(freq_base=1e4) | {"qwen2.rope.freq_base": 1e6}, "llama, qwen2"),
+        (keys(freq_base="1e4"), "freq_base"),
+        (keys(scaling__type="longrope"), "'longrope'"),
+        (keys(scaling__type="yarn", scaling__factor=4.0), "scaling.original_context_length"),
+        (YARN | keys(scaling__yarn_attn_factor=0.7), names("yarn_attn_factor", "attn_factor")),
+        (YARN | {"llama.attention.key_length": 128}, names("64", "head_dim=128")),
+        (keys(freq_base=10**400), "freq_base|too large"),
         ({"rope_freqs.weight": {"a": 1}}, "GGUF metadata: float"),
-        ({"llama.context_length": "8k"}, "context_length='8k' is not a whole number"),
-        (keys(freq_base=5e5) | {"rope_freqs.weight": [2.0] * 32}, "are not Llama 3's"),
+        ({"llama.context_length": "8k"}, "context_length='8k'"),
+        (keys(freq_base=5e5) | {"rope_freqs.weight": [2.0] * 32}, "rope_freqs"),
     ],
 )
 def test_what_would_be_ignored_or_guessed_is_refused(metadata: dict[str, Any], message: str) -> None:

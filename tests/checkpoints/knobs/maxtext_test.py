@@ -7,6 +7,7 @@ import pytest
 from ropelab.checkpoints import CheckpointError, knobs
 from ropelab.checkpoints.knobs import maxtext
 from ropelab.encodings import NTK, PI, Encoding, Layers, Llama3RoPE, NoPE, RoPE, YaRN
+from tests.errors import names
 
 GPT_OSS = {
     "rope_type": "yarn", "rope_max_timescale": 150000, "original_max_position_embeddings": 4096, "rope_factor": 32,
@@ -53,20 +54,20 @@ def test_the_canonical_form_comes_back() -> None:
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ({"rope_max_timescle": 10000}, r"unknown 'rope_max_timescle'. Did you mean rope_max_timescale\?"),
-        ({"rope_type": "llama3"}, r"unknown 'llama3'. Did you mean llama3.1\?"),
-        ({"rope_factor": 8}, "rope_factor=8 is not read with rope_type 'default'"),
-        ({"rope_type": "yarn", "rope_linear_scaling_factor": 2.0}, "is not read with rope_type 'yarn'"),
-        ({"rope_type": "yarn", "mscale": 0.7}, "mscale=0.7 is not read"),
-        ({"rope_type": "yarn", "rope_factor": 2.5}, "rope_factor=2.5 must be an integer"),
-        ({"rope_max_timescale": 20221.26}, "rope_max_timescale=20221.26 must be an integer"),
-        ({"rope_max_timescale": float("inf")}, "rope_max_timescale=inf is not a number"),
-        ({"rope_max_timescale": "10000"}, "rope_max_timescale='10000' is not a number"),
-        ({"local_rope_max_timescale": 10000}, "local_rope_max_timescale=10000 is not read"),
-        ({"partial_rotary_factor": 0.25}, "partial_rotary_factor=0.25 is not read"),
-        ({"nope_layer_interval": 4}, "is read with decoder_block llama4, not None"),
-        ({"nope_layer_interval": "4"}, "nope_layer_interval='4' is not a whole number"),
-        ({"rope_type": "yarn", "beta_fast": 1}, "must satisfy beta_fast > beta_slow"),
+        ({"rope_max_timescle": 10000}, names("'rope_max_timescle'", "rope_max_timescale?")),
+        ({"rope_type": "llama3"}, names("'llama3'", "llama3.1?")),
+        ({"rope_factor": 8}, names("rope_factor=8", "'default'")),
+        ({"rope_type": "yarn", "rope_linear_scaling_factor": 2.0}, names("rope_linear_scaling_factor=2.0", "'yarn'")),
+        ({"rope_type": "yarn", "mscale": 0.7}, "mscale=0.7"),
+        ({"rope_type": "yarn", "rope_factor": 2.5}, "rope_factor=2.5"),
+        ({"rope_max_timescale": 20221.26}, "rope_max_timescale=20221.26"),
+        ({"rope_max_timescale": float("inf")}, "rope_max_timescale=inf"),
+        ({"rope_max_timescale": "10000"}, "rope_max_timescale='10000'"),
+        ({"local_rope_max_timescale": 10000}, "local_rope_max_timescale=10000"),
+        ({"partial_rotary_factor": 0.25}, "partial_rotary_factor=0.25"),
+        ({"nope_layer_interval": 4}, names("nope_layer_interval", "llama4", "None")),
+        ({"nope_layer_interval": "4"}, "nope_layer_interval='4'"),
+        ({"rope_type": "yarn", "beta_fast": 1}, names("beta_fast", "beta_slow")),
     ],
 )
 def test_what_would_be_ignored_or_guessed_is_refused(keys: dict[str, Any], message: str) -> None:
@@ -75,6 +76,6 @@ def test_what_would_be_ignored_or_guessed_is_refused(keys: dict[str, Any], messa
 
 
 def test_an_ntk_base_has_to_be_rounded_first() -> None:
-    with pytest.raises(CheckpointError, match=r"20221.2\d+ is none. Round it first"):
+    with pytest.raises(CheckpointError, match=r"20221\.2"):
         knobs.to_maxtext(NTK(base=1e4, alpha=2), head_dim=128)
     assert knobs.to_maxtext(RoPE(base=20221), head_dim=128)["rope_max_timescale"] == 20221
