@@ -48,7 +48,7 @@ def test_the_campaign_measures_and_keeps(folder: Path, capsys: pytest.CaptureFix
 
 
 def test_the_command_line_does_not_know_it_as_the_page_says():
-    with pytest.raises(ValueError, match="no evaluation 'Gain'"):
+    with pytest.raises(ValueError, match="'Gain'"):
         registry.parse("Gain(trials=2)")
     assert "cannot be named on a command line" in PAGE
 

@@ -17,6 +17,7 @@ from ropelab.evaluation.attention_taps import (
 from ropelab.evaluation.capture import Block, Tap, capture
 from ropelab.models.module import Model, Parameters
 from ropelab.spec import spec
+from tests.errors import names
 from tests.evaluation.squares import squares
 from tests.models import tiny
 
@@ -123,10 +124,10 @@ def test_a_tap_of_ones_own_needs_three_functions() -> None:
 @pytest.mark.parametrize(
     ("taps", "message"),
     [
-        ({}, "no tap is given"),
-        ({"q": Queries(at=())}, "must name tokens 0 to 44"),
-        ({"q": Queries(at=(45,))}, "must name tokens 0 to 44"),
-        ({"sink": SinkMass(sinks=45)}, "must lie between 1 and 44"),
+        ({}, "tap"),
+        ({"q": Queries(at=())}, names("()", 44)),
+        ({"q": Queries(at=(45,))}, names(45, 44)),
+        ({"sink": SinkMass(sinks=45)}, names("sinks=45", 44)),
     ],
 )
 def test_what_cannot_be_tapped_is_refused(taps: dict, message: str) -> None:

@@ -15,6 +15,7 @@ from ropelab.evaluation.effective_context import (
     yarn_length,
 )
 from ropelab.evaluation.interpolation import fit
+from tests.errors import names
 
 
 def test_a_hole_ends_k_max_and_nothing_else() -> None:
@@ -42,19 +43,19 @@ def test_a_record_of_failures_reaches_nothing() -> None:
 def test_distances_are_evenly_spaced_up_to_the_length() -> None:
     assert question_distances(4096) == tuple(range(128, 4097, 128))
     assert question_distances(10, 4) == (2, 5, 8, 10)
-    with pytest.raises(ValueError, match="32 distances do not fit into a length of 31"):
+    with pytest.raises(ValueError, match=names(32, 31)):
         question_distances(31)
 
 
 @pytest.mark.parametrize(
     ("scores", "message"),
-    [({}, "there are no scores"), ({10: 1.2}, "a share from 0 to 1"), ({10: math.nan}, "a share from 0 to 1")],
+    [({}, "scores"), ({10: 1.2}, r"1\.2"), ({10: math.nan}, "nan")],
 )
 def test_what_is_no_record_is_refused(scores: dict[int, float], message: str) -> None:
     for definition in (k_max, yarn_length, ruler_length, nolima_length):
         with pytest.raises(ValueError, match=message):
             definition(scores)
-    with pytest.raises(ValueError, match="the shortest here is 2000"):
+    with pytest.raises(ValueError, match="2000"):
         nolima_length({2000: 1.0})
     assert longest_passing({1: 0.5}, 0.6) == 0
 
@@ -70,7 +71,7 @@ def test_wilsons_interval_is_the_one_in_the_books() -> None:
     for (successes, trials), wanted in books.items():
         assert intervals.wilson_interval(successes, trials) == pytest.approx(wanted, abs=5e-5)
     for wrong in ((1, 0), (3, 2), (-1, 2)):
-        with pytest.raises(ValueError, match="are no share"):
+        with pytest.raises(ValueError, match=names(*wrong)):
             intervals.wilson_interval(*wrong)
 
 
@@ -107,5 +108,5 @@ def test_the_bound_is_the_theorems() -> None:
     s = np.arange(0, 63, 0.125)
     theta = 1e4 ** (-np.arange(8) / 8)
     np.testing.assert_allclose(found.between[: s.size], (np.exp(1j * np.outer(s, theta)) @ found.h).real, atol=1e-9)
-    with pytest.raises(ValueError, match="head_dim=15 must be even"):
+    with pytest.raises(ValueError, match="head_dim=15"):
         fit(0, head_dim=15)

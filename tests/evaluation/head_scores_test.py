@@ -99,9 +99,9 @@ def test_it_is_the_models_own_queries_and_keys_that_count() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"keys": 3}, "keys=3 an even number"),
-        ({"window": 1}, "window=1 must be 2"),
-        ({"keys": 46}, "need 47 at least"),
+        ({"keys": 3}, "keys=3"),
+        ({"window": 1}, "window=1"),
+        ({"keys": 46}, "47"),
     ],
 )
 def test_what_cannot_be_scored_is_refused(settings: dict, message: str) -> None:
@@ -110,5 +110,5 @@ def test_what_cannot_be_scored_is_refused(settings: dict, message: str) -> None:
 
 
 def test_contextual_scores_are_refused() -> None:
-    with pytest.raises(ValueError, match="cannot be moved away alone"):
+    with pytest.raises(ValueError, match="CoPE"):
         head_scores(tiny.lab().swap("CoPE(max_position=10)").model, TOKENS)

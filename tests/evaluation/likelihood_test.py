@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ropelab.evaluation.answers import batch_texts, bucket_size, score_continuations
+from tests.errors import names
 from tests.models import tiny
 
 RNG = np.random.default_rng(0)
@@ -56,5 +57,5 @@ def test_few_shapes_are_compiled() -> None:
 
 @pytest.mark.parametrize("start", [0, 5, 6])
 def test_nothing_to_judge_is_refused(start: int) -> None:
-    with pytest.raises(ValueError, match=f"start={start} of a text of 5 tokens"):
+    with pytest.raises(ValueError, match=names(f"start={start}", 5)):
         score_continuations(tiny.lab().model, [TEXTS[0]], [start])

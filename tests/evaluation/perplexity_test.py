@@ -14,6 +14,7 @@ from ropelab.evaluation.perplexity import (
     split_documents,
     split_into_windows,
 )
+from tests.errors import names
 from tests.evaluation.small import Counted
 from tests.models import tiny
 
@@ -35,7 +36,7 @@ def test_documents_are_the_beginning_of_the_stream_without_overlap() -> None:
 
 
 def test_a_text_too_short_says_how_much_is_missing() -> None:
-    with pytest.raises(ValueError, match=r"the text has 25 tokens, 3 window\(s\) of 10 need 30; give a longer text"):
+    with pytest.raises(ValueError, match=names("25 tokens", 30)):
         split_documents(np.arange(25), 10, 3)
 
 

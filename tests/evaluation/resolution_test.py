@@ -13,6 +13,7 @@ from ropelab.evaluation import attention_resolution, expected_scores, measured_s
 from ropelab.evaluation.attention_taps import ScoreByDistance
 from ropelab.evaluation.capture import CaptureSettings, capture_layers
 from ropelab.models.module import Model
+from tests.errors import names
 from tests.evaluation.squares import squares
 from tests.models import tiny
 
@@ -53,13 +54,13 @@ def test_far_apart_scores_neither_overflow_nor_vanish_by_mistake() -> None:
 
 @pytest.mark.parametrize("s", [[], [1.0], 1.0, [[1.0, 2.0]]])
 def test_too_few_scores_are_refused(s: Any) -> None:
-    with pytest.raises(ValueError, match="two distances"):
+    with pytest.raises(ValueError, match="distances"):
         attention_resolution(s)
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 def test_a_score_that_is_not_finite_is_refused(bad: float) -> None:
-    with pytest.raises(ValueError, match=f"at distance 2 is {bad}"):
+    with pytest.raises(ValueError, match=names("distance 2", bad)):
         attention_resolution([1.0, 0.5, bad, 0.0])
 
 
@@ -109,13 +110,13 @@ def test_contextual_scores_see_the_keys_in_between() -> None:
 @pytest.mark.parametrize(
     ("spec", "distances", "length", "message"),
     [
-        ("RoPE(base=1e4)", [], None, "distances must be whole numbers"),
-        ("RoPE(base=1e4)", [-1], None, "distances must be whole numbers"),
-        ("RoPE(base=1e4)", [0.5], None, "distances must be whole numbers"),
-        ("RoPE(base=1e4)", [3], 3, "length=3 has no two tokens 3 apart; it must be 4"),
-        ("RoPE()", [3], None, "base is not known"),
-        ('Sinusoidal(layout="interleaved")', [3], None, "is added to the input"),
-        ("LearnedAbsolute(max_length=9)", [3], None, "is added to the input"),
+        ("RoPE(base=1e4)", [], None, "distances"),
+        ("RoPE(base=1e4)", [-1], None, "distances"),
+        ("RoPE(base=1e4)", [0.5], None, "distances"),
+        ("RoPE(base=1e4)", [3], 3, names("length=3", 4)),
+        ("RoPE()", [3], None, "base"),
+        ('Sinusoidal(layout="interleaved")', [3], None, "Sinusoidal"),
+        ("LearnedAbsolute(max_length=9)", [3], None, "LearnedAbsolute"),
     ],
 )
 def test_what_has_no_expected_scores_is_refused(spec: str, distances: list, length: int | None, message: str) -> None:
@@ -181,10 +182,10 @@ def needed_bytes(model: Model, T: int) -> int:
 @pytest.mark.parametrize(
     ("tokens", "settings", "message"),
     [
-        ([[97]], {}, "the vocabulary has 97"),
+        ([[97]], {}, "97"),
         ([1, 2], {}, r"shape \[B, T\]"),
-        ([[1, 2]], {"block": 0}, "block=0 must be"),
-        ([[1, 2]], {"sinks": 2}, "sinks=2 must lie between 0 and 1"),
+        ([[1, 2]], {"block": 0}, "block=0"),
+        ([[1, 2]], {"sinks": 2}, "sinks=2"),
     ],
 )
 def test_what_cannot_be_measured_is_refused(tokens: list, settings: dict, message: str) -> None:
@@ -194,11 +195,11 @@ def test_what_cannot_be_measured_is_refused(tokens: list, settings: dict, messag
 
 def test_a_kernel_that_wants_shards_is_refused() -> None:
     model = tiny.lab().swap(kernel="Ring()").model
-    with pytest.raises(ValueError, match=r"Ring\(\) wants shards: swap\(kernel='auto'\)"):
+    with pytest.raises(ValueError, match=names("Ring()", "kernel='auto'")):
         measured_scores(model, TOKENS)
 
 
 def test_positions_that_an_encoding_does_not_have_are_refused() -> None:
     model = tiny.lab().swap("LearnedAbsolute(max_length=40)").model
-    with pytest.raises(ValueError, match="40 positions and the text reaches 45"):
+    with pytest.raises(ValueError, match=names(40, 45)):
         measured_scores(model, TOKENS)

@@ -10,6 +10,7 @@ import pytest
 
 from ropelab.evaluation import store
 from ropelab.evaluation.store import Store, key_of
+from tests.errors import names
 
 VALUES = [
     1.5,
@@ -77,7 +78,7 @@ def test_a_damaged_line_is_named(tmp_path: Path, damage) -> None:
     kept.put({"a": 2}, "second")
     first, second, _ = path.read_bytes().split(b"\n")
     path.write_bytes(b"\n".join([damage(first), second, b""]))
-    with pytest.raises(ValueError, match=r"m\.jsonl, line 1, is damaged .* remove the line"):
+    with pytest.raises(ValueError, match=names("m.jsonl", "line 1")):
         Store(path)
 
 

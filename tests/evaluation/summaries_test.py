@@ -10,6 +10,7 @@ import pytest
 from ropelab.evaluation.evals.base import EvalContext
 from ropelab.evaluation.evals.registry import parse
 from ropelab.evaluation.evals.summaries import AFTER, BEFORE, Summaries, pairs, prompt, rouge
+from tests.errors import names
 from tests.models import tiny
 
 LAB = tiny.lab(tokenizer=True)
@@ -64,13 +65,13 @@ def test_a_model_is_scored_at_every_length(file: str) -> None:
 def test_what_cannot_be_summarised_is_refused(file: str, tmp_path: Path) -> None:
     bench = EvalContext(LAB.model, TOKENIZER, np.zeros(0, np.int32), seed=0)
     for settings, message in (
-        ({"source": file, "trials": 3}, "has 2 reports; give trials=2"),
-        ({"source": file, "trials": 2, "new_tokens": 79}, "has no room for a report"),
-        ({"source": "nowhere.jsonl"}, "no reports at 'nowhere.jsonl'"),
+        ({"source": file, "trials": 3}, names(2, "trials=2")),
+        ({"source": file, "trials": 2, "new_tokens": 79}, "room|79"),
+        ({"source": "nowhere.jsonl"}, r"'nowhere\.jsonl'"),
     ):
         summaries = Summaries(**settings)
         with pytest.raises(ValueError, match=message):
             summaries.check(bench, summaries.units([80])[0])
     (tmp_path / "odd.jsonl").write_text('{"body": "x"}\n')
-    with pytest.raises(ValueError, match="line 1 has none of report, document, article, text; it has body"):
+    with pytest.raises(ValueError, match=names("line 1", "report, document, article, text", "body")):
         pairs(str(tmp_path / "odd.jsonl"), "test", 1)

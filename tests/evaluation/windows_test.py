@@ -59,7 +59,7 @@ def test_by_tokens_is_the_mean_of_what_each_token_has_in_its_own_window() -> Non
 
 @pytest.mark.parametrize(("tokens", "length", "stride"), [(1, 4, 2), (9, 1, 1), (9, 4, 0), (9, 4, 5)])
 def test_windows_that_cannot_be_are_refused(tokens: int, length: int, stride: int) -> None:
-    with pytest.raises(ValueError, match="the stride is 1 to the length"):
+    with pytest.raises(ValueError, match="stride"):
         sliding_windows(tokens, length, stride)
 
 
@@ -86,5 +86,5 @@ def test_long_perplexity_is_the_mean_over_key_tokens() -> None:
     judged = long_perplexity(other, TOKENS, evaluator=model, short=16, step=8, alpha=0.05, beta=-5.0)
     own = np.concatenate([[np.nan], np.asarray(other.nll(TOKENS[None]))[0]])
     assert judged.perplexity == pytest.approx(math.exp(own[key].mean()), rel=1e-5)
-    with pytest.raises(ValueError, match="beyond the first short=80"):
+    with pytest.raises(ValueError, match="short=80"):
         long_perplexity(model, TOKENS, short=80)

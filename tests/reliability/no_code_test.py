@@ -133,7 +133,7 @@ def test_an_adapter_under_an_encoding_of_one_s_own_is_put_on_that_encoding(folde
     trainable, _ = lora.split(jax.random.key(0), lab.params)
     adapter = save_adapter(folder / "adapter", trainable, lora, lab.config, lab.encoding, base="tiny")
     assert lab.adapted(adapter).encoding == lab.encoding
-    with pytest.raises(CheckpointError, match="unknown encoding 'X'"):
+    with pytest.raises(CheckpointError, match="'X'"):
         tiny.lab().adapted(adapter)
 
 

@@ -12,6 +12,7 @@ from ropelab.evaluation.questions import base
 from ropelab.evaluation.questions.base import Question, Questions, fit_question
 from ropelab.evaluation.questions.registry import NAMED, RULER, parse
 from ropelab.evaluation.questions.words import listed
+from tests.errors import names
 
 GOLDEN = dict(np.load(Path(__file__).parents[2] / "golden" / "measures.npz"))
 PLACED = {name: family for name, family in NAMED.items() if family.places}
@@ -145,21 +146,21 @@ def test_names_are_those_of_the_field() -> None:
     assert parse("passkey") == {"passkey": NAMED["passkey"]}
     seven = parse("Passkey(digits=7)")["Passkey(digits=7)"]
     assert len(fit_question(seven, 500, words, seed=0, number=0).question.answers[0]) == 7
-    with pytest.raises(ValueError, match=r"no questions 'pass_key'\. Did you mean passkey"):
+    with pytest.raises(ValueError, match=names("'pass_key'", "passkey")):
         parse("pass_key")
-    with pytest.raises(ValueError, match="digits=0 must be at least 1"):
+    with pytest.raises(ValueError, match="digits=0"):
         parse("Passkey(digits=0)")
 
 
 @pytest.mark.parametrize("name", NAMED)
 def test_what_does_not_fit_is_refused_with_what_it_needs(name: str) -> None:
     family: Questions = NAMED[name]
-    with pytest.raises(ValueError, match=rf"needs \d+ tokens at least, {family.new_tokens} of them for the answer"):
+    with pytest.raises(ValueError, match=rf"\d+ tokens.*{family.new_tokens}"):
         fit_question(family, 40, words, seed=0, number=0)
 
 
 def test_depths_lie_in_the_text() -> None:
-    with pytest.raises(ValueError, match=r"depth=1.5 must lie between 0"):
+    with pytest.raises(ValueError, match=names("depth=1.5")):
         fit_question(NAMED["lines"], 900, words, seed=0, number=0, depth=1.5)
 
 
