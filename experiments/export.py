@@ -19,7 +19,7 @@ from absl import flags
 
 import ropelab
 from experiments import launch
-from ropelab.checkpoints.adapters import save_adapter
+from ropelab.checkpoints.peft import save_adapter
 from ropelab.models.finite import check_finite_parameters
 from ropelab.training.adaptation import LoRA
 from ropelab.training.folder import is_run

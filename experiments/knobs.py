@@ -17,7 +17,7 @@ import numpy as np
 from absl import flags
 
 from experiments import launch
-from ropelab.checkpoints import knobs
+from ropelab import rope_settings
 from ropelab.encodings import NTK, PI, RoPE
 from ropelab.encodings.rotary import Rotary
 from ropelab.evaluation.evals.base import Case, Measurement, recorded
@@ -69,16 +69,16 @@ def linear(head_dim: int) -> Pairs:
     here = {"head_dim": head_dim, "base": BASE}
     return {
         "compress_pos_emb": [
-            (PI(base=BASE, factor=s), knobs.from_exllama(compress_pos_emb=s, **here)) for s in FACTORS
+            (PI(base=BASE, factor=s), rope_settings.from_exllama(compress_pos_emb=s, **here)) for s in FACTORS
         ],
         "rope_freq_scale": [
             (
                 PI(base=BASE, factor=s),
-                knobs.from_llama_cpp(f"--rope-freq-base {BASE} --rope-freq-scale {1 / s}", head_dim=head_dim),
+                rope_settings.from_llama_cpp(f"--rope-freq-base {BASE} --rope-freq-scale {1 / s}", head_dim=head_dim),
             )
             for s in FACTORS
         ],
-        "rope_scaling": [(PI(base=BASE, factor=s), knobs.from_hf(config(head_dim, BASE, s))) for s in FACTORS],
+        "rope_scaling": [(PI(base=BASE, factor=s), rope_settings.from_hf(config(head_dim, BASE, s))) for s in FACTORS],
     }
 
 
@@ -86,12 +86,17 @@ def ntk(head_dim: int) -> Pairs:
     """NTK as it is said elsewhere; `exponent_64_63` is the rule that is right for heads of 128 alone."""
     here, power = {"head_dim": head_dim, "base": BASE}, head_dim / (head_dim - 2)
     return {
-        "alpha_value": [(NTK(base=BASE, alpha=a), knobs.from_exllama(alpha_value=a, **here)) for a in FACTORS],
+        "alpha_value": [(NTK(base=BASE, alpha=a), rope_settings.from_exllama(alpha_value=a, **here)) for a in FACTORS],
         "rope_freq_base": [
-            (NTK(base=BASE, alpha=a), knobs.from_llama_cpp(f"--rope-freq-base {BASE * a**power!r}", head_dim=head_dim))
+            (
+                NTK(base=BASE, alpha=a),
+                rope_settings.from_llama_cpp(f"--rope-freq-base {BASE * a**power!r}", head_dim=head_dim),
+            )
             for a in FACTORS
         ],
-        "rope_theta": [(NTK(base=BASE, alpha=a), knobs.from_hf(config(head_dim, BASE * a**power))) for a in FACTORS],
+        "rope_theta": [
+            (NTK(base=BASE, alpha=a), rope_settings.from_hf(config(head_dim, BASE * a**power))) for a in FACTORS
+        ],
         "exponent_64_63": [(NTK(base=BASE, alpha=a), RoPE(base=BASE * a ** (64 / 63))) for a in FACTORS],
     }
 

@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from experiments import launch
 from experiments.evaluate import arms_asked_for
-from ropelab.data.held_out import held_out
+from ropelab.data.held_out import load_held_out
 from ropelab.evaluation import runner
 from ropelab.evaluation.evals import registry
 from ropelab.evaluation.evals.base import Evaluation, merged
@@ -113,7 +113,7 @@ def measured(
 def setting_of(run: Path, lab: Lab, tokens: int, seed: int) -> runner.RunSettings:
     """What is read: the beginning of the test split of what the model was trained on."""
     data = plan_of(run).data
-    text = held_out(data, length=tokens, tokens=tokens, tokenizer=lab.tokenizer)
+    text = load_held_out(data, length=tokens, tokens=tokens, tokenizer=lab.tokenizer)
     there = int(text.weights[0].sum())
     text_T = np.concatenate([text.tokens[0, :there], text.targets[0, there - 1 : there]]).astype(np.int32)
     digest = hashlib.sha256(text_T.tobytes()).hexdigest()

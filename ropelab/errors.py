@@ -1,6 +1,6 @@
 """The one error of this package."""
 
-LONGEST = 1000  # characters of a message: it may repeat what a file says, and that may be 100 KB
+_MAX_MESSAGE = 1000  # characters of a message: it may repeat what a file says, and that may be 100 KB
 
 
 class CheckpointError(ValueError):
@@ -10,5 +10,5 @@ class CheckpointError(ValueError):
     """
 
     def __init__(self, message: str) -> None:
-        cut = len(message) > LONGEST
-        super().__init__(f"{message[: LONGEST * 2 // 3]} … {message[-LONGEST // 4 :]}" if cut else message)
+        cut = len(message) > _MAX_MESSAGE
+        super().__init__(f"{message[: _MAX_MESSAGE * 2 // 3]} … {message[-_MAX_MESSAGE // 4 :]}" if cut else message)

@@ -1,6 +1,6 @@
 """Outside formats ⇄ parameters and encodings."""
 
-from ropelab.checkpoints import knobs
-from ropelab.checkpoints.errors import CheckpointError
+from ropelab import rope_settings
+from ropelab.errors import CheckpointError
 
 __all__ = ["CheckpointError", "knobs"]

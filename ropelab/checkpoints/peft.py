@@ -5,7 +5,8 @@ Read strictly: a setting that would make another model, or a tensor without a pl
 
 import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,28 +14,164 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ropelab.checkpoints.adapters import BESIDE, CONFIG, PREFIX, WEIGHTS, Entry, entries, module_of, with_names
-from ropelab.checkpoints.errors import CheckpointError
-from ropelab.checkpoints.hugging_face import open_weights, read_json
-from ropelab.checkpoints.knobs.setting import real, whole
-from ropelab.checkpoints.llama_names import LAYER_NAMES, TOP_NAMES
+from ropelab.checkpoints.files import LazyTensor, atomic_directory, write_json, write_safetensors
+from ropelab.checkpoints.hugging_face_reading import open_safetensors, read_json
+from ropelab.checkpoints.llama_names import LAYER_NAMES, TOP_NAMES, Leaf, list_leaves
 from ropelab.encodings import registry
 from ropelab.encodings.base import Encoding
+from ropelab.errors import CheckpointError
 from ropelab.models import low_rank
 from ropelab.models.family import Config, Tree
 from ropelab.models.llama import LlamaConfig
 from ropelab.models.parameters import shapes
+from ropelab.rope_settings.base import check_count, check_number
 
-READ = {"peft_type", "r", "lora_alpha", "use_rslora", "init_lora_weights", "bias", "target_modules"}
-IDLE = {  # what says no more about the adapted model than the tensors do
+# Low-rank terms as PEFT saves them, apart from the model that they adapt.
+#
+#     adapter_config.json, adapter_model.safetensors      base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight
+#
+# lora_A is (r, in) and lora_B (out, r), without the factor alpha / r. Parameters replaced whole are `modules_to_save`,
+# under their own names. PEFT knows nothing of encodings, so that of the training stands beside, in `ropelab.json`.
+#
+# Source: huggingface/peft 0.21.2, `LoraConfig` and `get_peft_model_state_dict`.
+
+_CONFIG_FILE, _WEIGHTS_FILE, ENCODING_FILE = "adapter_config.json", "adapter_model.safetensors", "ropelab.json"
+_PREFIX = "base_model.model."
+
+
+class _Entry(NamedTuple):
+    """One tensor of an adapter and its place in the tree of what is trained.
+
+    Attributes:
+        path: keys from the root.
+        layer: of a stacked leaf; None for one at the top.
+        shape: as in the file.
+    """
+
+    name: str
+    path: tuple[str, ...]
+    layer: int | None
+    shape: tuple[int, ...]
+
+
+def _list_entries(terms: low_rank.Terms, config: LlamaConfig) -> Iterator[_Entry]:
+    """Every tensor of an adapter of this model."""
+    for leaf in list_leaves(config):
+        name, stacked = leaf.path[-1], len(leaf.path) > 1
+        if name in terms.targets and stacked:
+            yield from _list_factors(leaf, terms.rank)
+        elif terms.trains_whole(leaf.path):
+            for number, tensor in enumerate(leaf.names):
+                yield _Entry(_PREFIX + tensor, leaf.path, number if stacked else None, leaf.stored)
+    if config.tied_head and "embedding" in terms.also:  # PEFT would leave the head with the base's table
+        yield _Entry(_PREFIX + TOP_NAMES["head"], ("embedding",), None, (config.vocabulary, config.width))
+
+
+def _list_factors(leaf: Leaf, rank: int) -> Iterator[_Entry]:
+    """lora_A and lora_B of every layer of one projection."""
+    out, into = leaf.stored
+    for number, tensor in enumerate(leaf.names):
+        module = _PREFIX + tensor.removesuffix(".weight")
+        yield _Entry(f"{module}.lora_A.weight", ("layers", f"{leaf.path[-1]}_a"), number, (rank, into))
+        yield _Entry(f"{module}.lora_B.weight", ("layers", f"{leaf.path[-1]}_b"), number, (out, rank))
+
+
+def save_adapter(
+    directory: str | os.PathLike[str],
+    trainable: Tree,
+    terms: low_rank.Terms,
+    config: Config,
+    encoding: Encoding,
+    *,
+    base: str,
+) -> Path:
+    """Write what an adaptation has trained; the directory appears when it is whole.
+
+    Args:
+        trainable: as `LoRA.split` gives it.
+        encoding: that it was trained under.
+        base: the model adapted, a directory or a hub id, as PEFT will look for it. A base that was extended is one
+            that `export` has written: PEFT itself cannot change an encoding.
+
+    Raises:
+        CheckpointError: for a model that PEFT has no names for, or a directory that is there already.
+    """
+    config = _require_llama(config)
+    if "encoding" in trainable:
+        raise CheckpointError(f"PEFT has no place for the tables that {encoding!r} learns: keep ropelab's run")
+    found = [LazyTensor(e.name, e.shape, partial(_stored_values, e, trainable)) for e in _list_entries(terms, config)]
+    with atomic_directory(directory) as folder:
+        write_safetensors(folder / _WEIGHTS_FILE, found, np.float32)
+        write_json(folder / ENCODING_FILE, {"encoding": repr(encoding)})
+        write_json(folder / _CONFIG_FILE, _write_config(terms, config, base))
+    return Path(directory)
+
+
+def _require_llama(config: Config) -> LlamaConfig:
+    """The configuration, if PEFT has names for the parameters of such a model."""
+    if not isinstance(config, LlamaConfig) or config.sink_logits:
+        what = type(config).__name__.removesuffix("Config")
+        raise CheckpointError(
+            f"PEFT's names are those of a Llama without sink_logits, and this is a {what}: {config!r}"
+        )
+    return config
+
+
+def _stored_values(entry: _Entry, trainable: Mapping[str, Any]) -> np.ndarray:
+    """The values of one tensor as PEFT stores them."""
+    leaf: Any = trainable
+    for key in entry.path:
+        leaf = leaf[key]
+    if entry.layer is None:
+        return np.asarray(leaf)
+    return np.asarray(leaf[entry.layer]).reshape(entry.shape[::-1]).T
+
+
+def _write_config(terms: low_rank.Terms, config: LlamaConfig, base: str) -> dict[str, Any]:
+    """All of adapter_config.json that is not PEFT's default."""
+    whole = sorted({_module_name(e.name) for e in _list_entries(terms, config) if e.path[-1][-2:] not in ("_a", "_b")})
+    settings = {
+        "peft_type": "LORA",
+        "task_type": "CAUSAL_LM",
+        "base_model_name_or_path": base,
+        "r": terms.rank,
+        "lora_alpha": int(terms.alpha) if terms.alpha.is_integer() else terms.alpha,
+        "target_modules": [_module_name(LAYER_NAMES[name]) for name in terms.targets],
+        "modules_to_save": whole or None,
+        "lora_dropout": 0.0,
+        "bias": "none",
+        "fan_in_fan_out": False,
+        "init_lora_weights": True,
+        "use_rslora": False,
+        "use_dora": False,
+        "inference_mode": True,
+    }
+    tied = config.tied_head and "embedding" in terms.also
+    return settings | ({"ensure_weight_tying": True} if tied else {})
+
+
+def _module_name(name: str) -> str:
+    """`model.layers.0.self_attn.q_proj.weight` → `q_proj`."""
+    return name.removesuffix(".weight").rpartition(".")[2]
+
+
+_READ_KEYS = {"peft_type", "r", "lora_alpha", "use_rslora", "init_lora_weights", "bias", "target_modules"}
+_IGNORED_KEYS = {  # what says no more about the adapted model than the tensors do
     "auto_mapping", "base_model_name_or_path", "corda_config", "ensure_weight_tying", "eva_config", "exclude_modules",
     "inference_mode", "layers_pattern", "layers_to_transform", "loftq_config", "lora_dropout", "lora_ga_config",
     "megatron_config", "megatron_core", "modules_to_save", "peft_version", "qalora_group_size", "revision",
     "runtime_config", "task_type",
 }  # fmt: skip
-BASE_AS_IT_WAS = (True, False, None, "gaussian", "orthogonal", "eva")  # beginnings that leave the base's matrices alone
-MODULES = {name: module_of(LAYER_NAMES[name]) for name in low_rank.PROJECTIONS}
-NORMS = {"input_layernorm", "post_attention_layernorm", "norm"}
+_INITS_KEEPING_BASE = (
+    True,
+    False,
+    None,
+    "gaussian",
+    "orthogonal",
+    "eva",
+)  # beginnings that leave the base's matrices alone
+_MODULES = {name: _module_name(LAYER_NAMES[name]) for name in low_rank.PROJECTIONS}
+_NORM_MODULES = {"input_layernorm", "post_attention_layernorm", "norm"}
 
 
 class Adapter(NamedTuple):
@@ -61,23 +198,23 @@ def read_adapter(directory: str | os.PathLike[str], config: Config) -> Adapter:
             or a model that is no Llama.
     """
     folder = Path(directory).expanduser()
-    config = with_names(config)
-    if not (folder / CONFIG).is_file():
-        raise CheckpointError(f"{folder} has no {CONFIG}; an adapter of PEFT's has that and {WEIGHTS}")
-    settings = read_json(folder / CONFIG)
-    check_settings(folder / CONFIG, settings)
-    if not (folder / WEIGHTS).is_file() and any(folder.glob("*.bin")):
+    config = _require_llama(config)
+    if not (folder / _CONFIG_FILE).is_file():
+        raise CheckpointError(f"{folder} has no {_CONFIG_FILE}; an adapter of PEFT's has that and {_WEIGHTS_FILE}")
+    settings = read_json(folder / _CONFIG_FILE)
+    _check_settings(folder / _CONFIG_FILE, settings)
+    if not (folder / _WEIGHTS_FILE).is_file() and any(folder.glob("*.bin")):
         raise CheckpointError(f"{folder} holds pickled weights only, which can run code; save them as safetensors")
-    file, base = open_weights(folder / WEIGHTS), settings.get("base_model_name_or_path")
+    file, base = open_safetensors(folder / _WEIGHTS_FILE), settings.get("base_model_name_or_path")
     found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-    terms = terms_of(folder, settings, found, config)
-    wanted = list(entries(terms, config))
-    check_tensors(folder / WEIGHTS, found, wanted, base)
-    trainable = tree_of(folder / WEIGHTS, file, wanted, terms, config)
-    return Adapter(terms, trainable, encoding_of(folder / BESIDE), base)
+    terms = _read_terms(folder, settings, found, config)
+    wanted = list(_list_entries(terms, config))
+    _check_tensors(folder / _WEIGHTS_FILE, found, wanted, base)
+    trainable = _read_tree(folder / _WEIGHTS_FILE, file, wanted, terms, config)
+    return Adapter(terms, trainable, _read_encoding_spec(folder / ENCODING_FILE), base)
 
 
-def encoding_of(path: Path) -> str | None:
+def _read_encoding_spec(path: Path) -> str | None:
     """The spec in `ropelab.json`; PEFT itself writes no such file."""
     spec = read_json(path).get("encoding") if path.is_file() else None
     if not isinstance(spec, str | None):
@@ -85,7 +222,7 @@ def encoding_of(path: Path) -> str | None:
     return spec
 
 
-def trained_encoding(directory: str | os.PathLike[str], spec: str) -> Encoding:
+def parse_trained_encoding(directory: str | os.PathLike[str], spec: str) -> Encoding:
     """The encoding that an adapter's `ropelab.json` names.
 
     Only the catalogue is searched. A file that the text names is never imported: the directory may come from anywhere.
@@ -97,12 +234,12 @@ def trained_encoding(directory: str | os.PathLike[str], spec: str) -> Encoding:
         return registry.parse(spec)
     except ValueError as error:
         raise CheckpointError(
-            f"{Path(directory) / BESIDE}: {error}. If this is an encoding of your own, plug it in first: "
+            f"{Path(directory) / ENCODING_FILE}: {error}. If this is an encoding of your own, plug it in first: "
             'lab.swap("my_encoding.py:Mine(a=1)").adapted(...)'
         ) from None
 
 
-def check_settings(path: Path, settings: Mapping[str, Any]) -> None:
+def _check_settings(path: Path, settings: Mapping[str, Any]) -> None:
     """Refuse what would make the adapted model another one than x W + (alpha / r) (x A) B."""
     if settings.get("peft_type") != "LORA":
         raise CheckpointError(f"{path}: peft_type is {settings.get('peft_type')!r}; 'LORA' alone is read")
@@ -111,61 +248,61 @@ def check_settings(path: Path, settings: Mapping[str, Any]) -> None:
             f"{path}: bias={settings['bias']!r} trains biases, which are not read; merge it with PEFT"
         )
     begun = settings.get("init_lora_weights")
-    if begun not in BASE_AS_IT_WAS:
+    if begun not in _INITS_KEEPING_BASE:
         why = "changes the base's matrices; save it with PEFT's path_initial_model_for_weight_conversion"
         raise CheckpointError(f"{path}: init_lora_weights={begun!r} {why}")
-    for key in sorted(set(settings) - READ - IDLE):
+    for key in sorted(set(settings) - _READ_KEYS - _IGNORED_KEYS):
         if settings[key]:
             raise CheckpointError(
                 f"{path}: {key}={settings[key]!r} makes another model, and is not read; merge it with PEFT"
             )
 
 
-def terms_of(folder: Path, settings: Mapping[str, Any], found: Iterable[str], config: LlamaConfig) -> low_rank.Terms:
+def _read_terms(folder: Path, settings: Mapping[str, Any], found: Iterable[str], config: LlamaConfig) -> low_rank.Terms:
     """What the tensors and the settings say together."""
-    where = str(folder / CONFIG)
-    fields: dict[str, Any] = {"rank": whole(where, "r", settings.get("r")) or 0}
-    fields["alpha"] = real(where, "lora_alpha", settings.get("lora_alpha"))
+    where = str(folder / _CONFIG_FILE)
+    fields: dict[str, Any] = {"rank": check_count(where, "r", settings.get("r")) or 0}
+    fields["alpha"] = check_number(where, "lora_alpha", settings.get("lora_alpha"))
     if settings.get("use_rslora"):  # alpha / sqrt(r) is the factor then
         fields["alpha"] *= math.sqrt(fields["rank"])
-    fields["targets"] = targets_of(folder / WEIGHTS, settings.get("target_modules"), found)
-    fields["also"] = replaced_whole(folder / WEIGHTS, found, config.tied_head)
+    fields["targets"] = _read_targets(folder / _WEIGHTS_FILE, settings.get("target_modules"), found)
+    fields["also"] = _read_full_params(folder / _WEIGHTS_FILE, found, config.tied_head)
     try:
         return low_rank.Terms(**fields)
     except ValueError as error:
         raise CheckpointError(f"{where}: {error}") from None
 
 
-def targets_of(path: Path, stated: Any, found: Iterable[str]) -> tuple[str, ...]:
+def _read_targets(path: Path, stated: Any, found: Iterable[str]) -> tuple[str, ...]:
     """The projections that have tensors; what a list of `target_modules` names must be among them."""
-    adapted = {module_of(name.removesuffix(".lora_A.weight")) for name in found if name.endswith(".lora_A.weight")}
+    adapted = {_module_name(name.removesuffix(".lora_A.weight")) for name in found if name.endswith(".lora_A.weight")}
     asked = {str(name).rpartition(".")[2] for name in stated} if isinstance(stated, list) else set()
-    for module in sorted(asked & set(MODULES.values()) - adapted):
+    for module in sorted(asked & set(_MODULES.values()) - adapted):
         raise CheckpointError(f"{path}: {module} is among the target_modules, and has no tensors")
-    if not adapted & set(MODULES.values()):
-        raise CheckpointError(f"{path} adapts none of {', '.join(MODULES.values())}")
-    return tuple(name for name, module in MODULES.items() if module in adapted)
+    if not adapted & set(_MODULES.values()):
+        raise CheckpointError(f"{path} adapts none of {', '.join(_MODULES.values())}")
+    return tuple(name for name, module in _MODULES.items() if module in adapted)
 
 
-def replaced_whole(path: Path, found: Iterable[str], tied: bool) -> tuple[str, ...]:
+def _read_full_params(path: Path, found: Iterable[str], tied: bool) -> tuple[str, ...]:
     """The parameters that are there whole, as `also` names them."""
-    embedding, head = (PREFIX + TOP_NAMES[name] in found for name in ("embedding", "head"))
+    embedding, head = (_PREFIX + TOP_NAMES[name] in found for name in ("embedding", "head"))
     if tied and embedding != head:
         which, other = ("embedding", "head") if embedding else ("head", "embedding")
         why = f"has the {which} and leaves the {other} as it was, and the two are one table in this model"
         raise CheckpointError(f"{path} {why}; save it with ensure_weight_tying=True, or untie the base")
-    norms = any(module_of(name) in NORMS for name in found)
+    norms = any(_module_name(name) in _NORM_MODULES for name in found)
     there = {"embedding": embedding, "norms": norms, "head": head and not tied}
     return tuple(name for name in there if there[name])
 
 
-def check_tensors(path: Path, found: Mapping[str, tuple[int, ...]], wanted: list[Entry], base: str | None) -> None:
+def _check_tensors(path: Path, found: Mapping[str, tuple[int, ...]], wanted: list[_Entry], base: str | None) -> None:
     """Every tensor is there with the right shape, and no other."""
     for name, _, _, shape in wanted:
         if name not in found:
             raise CheckpointError(f"{path}: tensor {name} is missing; the adapter is incomplete, or of a deeper model")
         if found[name] != shape:
-            why = f"another rank than {CONFIG} says, or an adapter of a model of other sizes; it names {base!r}"
+            why = f"another rank than {_CONFIG_FILE} says, or an adapter of a model of other sizes; it names {base!r}"
             raise CheckpointError(f"{path}: tensor {name} has shape {found[name]}, expected {shape}: {why}")
     known = {entry.name for entry in wanted}
     for name in found:
@@ -173,7 +310,7 @@ def check_tensors(path: Path, found: Mapping[str, tuple[int, ...]], wanted: list
             raise CheckpointError(f"{path}: tensor {name} has no place in this model; the adapter names {base!r}")
 
 
-def tree_of(path: Path, file: Any, wanted: list[Entry], terms: low_rank.Terms, config: LlamaConfig) -> Tree:
+def _read_tree(path: Path, file: Any, wanted: list[_Entry], terms: low_rank.Terms, config: LlamaConfig) -> Tree:
     """The tensors in the layout of the model."""
     sizes, tree = shapes(config), {}
     for name, place, layer, shape in wanted:
@@ -182,7 +319,7 @@ def tree_of(path: Path, file: Any, wanted: list[Entry], terms: low_rank.Terms, c
             raise CheckpointError(f"{path}: {name} holds {values.dtype}, not floating-point numbers")
         values = values.astype(np.float32)
         if layer is not None:
-            stacked = leaf_shape(place[-1], sizes["layers"], terms.rank)
+            stacked = _leaf_shape(place[-1], sizes["layers"], terms.rank)
             leaf = tree.setdefault("layers", {}).setdefault(place[-1], np.empty(stacked, np.float32))
             leaf[layer] = values.reshape(shape[0], -1).T.reshape(stacked[1:])
         elif not np.array_equal(tree.setdefault(place[0], values), values):
@@ -190,7 +327,7 @@ def tree_of(path: Path, file: Any, wanted: list[Entry], terms: low_rank.Terms, c
     return jax.tree.map(jnp.asarray, tree)
 
 
-def leaf_shape(name: str, layers: Mapping[str, tuple[int, ...]], rank: int) -> tuple[int, ...]:
+def _leaf_shape(name: str, layers: Mapping[str, tuple[int, ...]], rank: int) -> tuple[int, ...]:
     """Of a stacked leaf of what is trained."""
     if name in layers:
         return layers[name]

@@ -6,25 +6,25 @@ import subprocess
 import sys
 
 from ropelab.checkpoints import template_process
-from ropelab.checkpoints.errors import CheckpointError
 from ropelab.checkpoints.tokenizer import Tokenizer
+from ropelab.errors import CheckpointError
 
-LETTERS = 1_000_000  # that a template may write besides twice the message
-WAIT = 15  # seconds, of a machine that has other work
-UNFINISHED = "\ufffd"  # what bytes decode to that do not end a character
+MAX_ADDED_CHARS = 1_000_000  # that a template may write besides twice the message
+_TIMEOUT = 15  # seconds, of a machine that has other work
+_INCOMPLETE = "\ufffd"  # what bytes decode to that do not end a character
 
 
-def prompt_ids(tokenizer: Tokenizer, prompt: str, chat: bool = False) -> list[int]:
+def encode_prompt(tokenizer: Tokenizer, prompt: str, chat: bool = False) -> list[int]:
     """The ids of a prompt, begun as the checkpoint wants it; in its chat template if it is a message."""
     if chat:
-        return tokenizer.encode(in_template(tokenizer, prompt))  # the template writes the beginning itself
+        return tokenizer.encode(apply_chat_template(tokenizer, prompt))  # the template writes the beginning itself
     ids = tokenizer.encode(prompt)
     if tokenizer.add_bos and tokenizer.bos_id is not None:
         ids = [tokenizer.bos_id, *ids]
     return ids
 
 
-def in_template(tokenizer: Tokenizer, message: str) -> str:
+def apply_chat_template(tokenizer: Tokenizer, message: str) -> str:
     """A user's message as the chat template writes it, with the beginning of the answer.
 
     The template is a program out of a checkpoint, so it runs in Jinja's sandbox, in a process with little time and
@@ -43,28 +43,28 @@ def in_template(tokenizer: Tokenizer, message: str) -> str:
     given = {
         "template": tokenizer.chat_template,
         "variables": {"messages": [{"role": "user", "content": message}], "add_generation_prompt": True, **named},
-        "most": LETTERS + 2 * len(message),
+        "most": MAX_ADDED_CHARS + 2 * len(message),
     }
-    answer = rendered(json.dumps(given))
+    answer = _render(json.dumps(given))
     if "text" not in answer:
         raise CheckpointError(f"the checkpoint's chat template cannot be rendered: {answer['error']}")
     return answer["text"]
 
 
-def rendered(given: str) -> dict[str, str]:
+def _render(given: str) -> dict[str, str]:
     """What the process answers: a text, or an error."""
     command = [sys.executable, "-P", template_process.__file__]
     try:
-        done = subprocess.run(command, input=given, capture_output=True, text=True, timeout=WAIT, check=False)
+        done = subprocess.run(command, input=given, capture_output=True, text=True, timeout=_TIMEOUT, check=False)
     except subprocess.TimeoutExpired:
-        return {"error": f"it takes more than {WAIT} seconds"}
+        return {"error": f"it takes more than {_TIMEOUT} seconds"}
     if done.returncode == 0:
         return json.loads(done.stdout)
     seconds, megabytes = template_process.SECONDS, template_process.MEMORY // 2**20
     return {"error": f"it takes more than {seconds} seconds of computation, or more than {megabytes} MiB"}
 
 
-class Written:
+class StreamDecoder:
     """The text of a continuation, given out as soon as its characters are whole.
 
     Ids are decoded together with the prompt's: alone, SentencePiece kinds lose the space between the two.
@@ -79,7 +79,7 @@ class Written:
         if token >= 0:
             self.ids.append(token)
         text = self.tokenizer.decode(self.ids)
-        return "" if text.endswith(UNFINISHED) else self.taken(text)
+        return "" if text.endswith(_INCOMPLETE) else self.taken(text)
 
     def rest(self) -> str:
         """What is still held back when nothing more comes."""

@@ -29,7 +29,7 @@ class Batch(NamedTuple):
     segments: np.ndarray
 
 
-def from_windows(
+def make_batch(
     windows: np.ndarray, segments: np.ndarray, positions: np.ndarray, separate: bool, known: np.ndarray | None = None
 ) -> Batch:
     """The batch of these windows.
@@ -54,17 +54,17 @@ def from_windows(
     )
 
 
-def take(batch: Batch, rows: range) -> Batch:
+def take_rows(batch: Batch, rows: range) -> Batch:
     """Some neighbouring rows of a batch."""
     return Batch(*(part[rows.start : rows.stop] for part in batch))
 
 
-def join(batches: list[Batch]) -> Batch:
+def join_rows(batches: list[Batch]) -> Batch:
     """Rows upon rows."""
     return batches[0] if len(batches) == 1 else Batch(*(np.concatenate(parts) for parts in zip(*batches, strict=True)))
 
 
-def in_batches(rows: Batch, size: int) -> Iterator[Batch]:
+def split_rows(rows: Batch, size: int) -> Iterator[Batch]:
     """`size` rows at a time, in order; the last batch is filled up with rows of weight 0 and segment -1.
 
     Raises:
@@ -73,12 +73,12 @@ def in_batches(rows: Batch, size: int) -> Iterator[Batch]:
     if size < 1:
         raise ValueError(f"size={size} must be at least 1 row")
     for start in range(0, len(rows.tokens), size):
-        part = take(rows, range(start, start + size))
+        part = take_rows(rows, range(start, start + size))
         missing = size - len(part.tokens)
-        yield join([part, padding(missing, part)]) if missing else part
+        yield join_rows([part, _padding_rows(missing, part)]) if missing else part
 
 
-def padding(count: int, like: Batch) -> Batch:
+def _padding_rows(count: int, like: Batch) -> Batch:
     """Rows that count for nothing, as long as these and at the same positions."""
     zeros = np.zeros((count, like.tokens.shape[1]), np.int32)
     positions = np.repeat(like.positions[:1], count, axis=0)

@@ -4,18 +4,190 @@ They lie in array_record files of TensorFlow Datasets, which needs no TensorFlow
 and its parquet files lose rows (of 500 written, 200 are read): neither is read here.
 """
 
+import contextlib
+import hashlib
+import io
 import os
-from collections.abc import Sequence
+import platform
+import sysconfig
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ropelab.data import files
 from ropelab.data.settings import DataSettings
-from ropelab.data.synthetic import task_of
+from ropelab.data.synthetic import parse_task
 
-LOCAL = "local_text"
-OWN = ("python_stdlib", "python_docs", f"{LOCAL}:/path")
-LIKELY = ("text", "document", "article", "reports", "description", "input")
+# The documents that files hold, and which of them are kept to be measured on.
+#
+# The 7 % of the files whose names have the least SHA-256 are for measuring, one at least: no chance is in it, and a file
+# that is added moves few others. A single file is divided within: what follows the last line break before 93 % of it is
+# the test.
+#
+# A file of more than 4 MiB is several documents, cut at line breaks: a document is tokenised at once, and again when a
+# run is resumed.
+
+TEST_PERCENT = 7
+MAX_DOCUMENT_BYTES = 1 << 22
+_SKIPPED_FOLDERS = {"site-packages", "dist-packages", "__pycache__"}
+
+
+class Document(NamedTuple):
+    """A text that is read when it is needed.
+
+    Attributes:
+        name: unique among those of its data.
+        path: the file, if it is in one.
+        begin, end: the bytes of the file that are the document; to its end if end is -1.
+        text: what is here already.
+    """
+
+    name: str
+    path: Path | None = None
+    begin: int = 0
+    end: int = -1
+    text: str = ""
+
+    def read(self) -> str | None:
+        """The text, None if it is not UTF-8."""
+        if self.path is None:
+            return self.text
+        with self.path.open("rb") as file:
+            file.seek(self.begin)
+            data = file.read(-1 if self.end < 0 else self.end - self.begin)
+        try:
+            return data.decode("utf-8")
+        except UnicodeDecodeError:
+            return None
+
+
+class Library(NamedTuple):
+    """Documents to train and to measure on.
+
+    Attributes:
+        label: stands for the contents: other contents have another label.
+        train, test: documents, none in both.
+    """
+
+    label: str
+    train: list[Document]
+    test: list[Document]
+
+
+def list_python_stdlib() -> Library:
+    """Every .py file of the running Python's standard library, a document a file."""
+    root = Path(sysconfig.get_paths()["stdlib"])
+    paths = {path.relative_to(root).as_posix(): path for path in _walk_files(root) if path.suffix == ".py"}
+    sizes = (f"{name} {path.stat().st_size}\n".encode() for name, path in paths.items())
+    label = f"{platform.python_version()}-{_digest(sizes)}"
+    return Library(label, *split_documents([Document(name, path) for name, path in paths.items()]))
+
+
+def list_python_docs() -> Library:
+    """Each topic of Python's help."""
+    from pydoc_data import topics
+
+    texts = {name: topics.topics[name] for name in sorted(topics.topics)}
+    contents = (f"{name}\n{text}\n".encode() for name, text in texts.items())
+    label = f"{platform.python_version()}-{_digest(contents)}"
+    return Library(label, *split_documents([Document(name, text=text) for name, text in texts.items()]))
+
+
+def list_local_text(place: str) -> Library:
+    """A file, or the UTF-8 files of a folder and those below it; hidden, empty and other files are passed over.
+
+    Raises:
+        ValueError: if there is no text at this place, or a single file is too short to be divided.
+    """
+    path = Path(place).expanduser()
+    if not place or not path.exists():
+        raise ValueError(f'no file or folder at {place!r}; write source="local_text:/path/of/a/file/or/folder"')
+    paths = {path.name: path} if path.is_file() else {p.relative_to(path).as_posix(): p for p in _walk_files(path)}
+    total, whole = hashlib.sha256(), []
+    for name, file in paths.items():
+        data = file.read_bytes()
+        if _is_text(data):
+            total.update(f"{name} {len(data)}\n".encode() + data)
+            whole.append(Document(name, file, 0, len(data)))
+    if not whole:
+        raise ValueError(f"{path} holds no UTF-8 text; convert it, or give another file or folder")
+    sides = split_documents(whole) if len(whole) > 1 else _split_file(whole[0])
+    train, test = ([part for document in side for part in _split_long(document)] for side in sides)
+    return Library(total.hexdigest()[:12], train, test)
+
+
+def _walk_files(root: Path) -> Iterator[Path]:
+    """The files of a folder and those below it, in a fixed order, without installed packages and hidden ones."""
+    for folder, below, names in os.walk(root):
+        below[:] = sorted(name for name in below if name not in _SKIPPED_FOLDERS and not name.startswith("."))
+        paths = (Path(folder) / name for name in sorted(names) if not name.startswith("."))
+        yield from (path for path in paths if path.is_file())
+
+
+def _digest(contents: Iterable[bytes]) -> str:
+    """Twelve hexadecimal digits that stand for these bytes."""
+    total = hashlib.sha256()
+    for content in contents:
+        total.update(content)
+    return total.hexdigest()[:12]
+
+
+def split_documents(documents: list[Document]) -> tuple[list[Document], list[Document]]:
+    """Train and test, neither of them empty.
+
+    Raises:
+        ValueError: for fewer than two documents.
+    """
+    if len(documents) < 2:
+        raise ValueError(f"{len(documents)} documents cannot be divided into train and test; give at least 2")
+    order = sorted(documents, key=lambda d: hashlib.sha256(d.name.encode()).digest())
+    test = {d.name for d in order[: max(1, round(len(order) * TEST_PERCENT / 100))]}
+    return [d for d in documents if d.name not in test], [d for d in documents if d.name in test]
+
+
+def _is_text(data: bytes) -> bool:
+    try:
+        return bool(data.decode("utf-8").strip())
+    except UnicodeDecodeError:
+        return False
+
+
+def _split_file(document: Document) -> tuple[list[Document], list[Document]]:
+    """The beginning of a single file to train on, and its end to be measured on."""
+    assert document.path is not None
+    data = document.path.read_bytes()
+    stop = _find_cut(data, 0, len(data) * (100 - TEST_PERCENT) // 100)
+    if not 0 < stop < len(data):
+        raise ValueError(f"{document.path} has {len(data)} bytes, too few to train and to be measured on; give more")
+    return [document._replace(end=stop)], [document._replace(begin=stop)]
+
+
+def _split_long(document: Document) -> Iterator[Document]:
+    """What a document is cut into, none longer than `LONGEST`."""
+    begin, end = document.begin, document.end
+    if end - begin <= MAX_DOCUMENT_BYTES:
+        yield document
+        return
+    assert document.path is not None
+    data = document.path.read_bytes()
+    while begin < end:
+        stop = end if end - begin <= MAX_DOCUMENT_BYTES else _find_cut(data, begin, begin + MAX_DOCUMENT_BYTES)
+        yield document._replace(name=f"{document.name}[{begin}:{stop}]", begin=begin, end=stop)
+        begin = stop
+
+
+def _find_cut(data: bytes, begin: int, end: int) -> int:
+    """After the last line break in the second half of begin:end or, without one, before the character at `end`."""
+    line = data.rfind(b"\n", (begin + end) // 2, end) + 1
+    if line:
+        return line
+    while end > begin and data[end] & 0xC0 == 0x80:
+        end -= 1
+    return end
+
+
+_LOCAL = "local_text"
+_OWN_SOURCES = ("python_stdlib", "python_docs", f"{_LOCAL}:/path")
+_TEXT_FEATURES = ("text", "document", "article", "reports", "description", "input")
 
 
 class Documents(NamedTuple):
@@ -40,41 +212,41 @@ def open_documents(settings: DataSettings, split: str) -> Documents:
     Raises:
         ValueError: if there is no such data, split or text, with the nearest right name.
     """
-    from ropelab.data import preparing
+    from ropelab.data import datasets
 
-    builder = builder_of(settings)
-    records = preparing.records(builder, split)
-    feature = text_feature(builder.info, settings.feature)
+    builder = _prepare_builder(settings)
+    records = datasets.open_records(builder, split)
+    feature = _select_feature(builder.info, settings.feature)
     return Documents(records, feature, f"{builder.info.full_name}[{split}].{feature}")
 
 
-def builder_of(settings: DataSettings) -> Any:
+def _prepare_builder(settings: DataSettings) -> Any:
     """TFDS's builder of the data, prepared."""
-    from ropelab.data import builders, preparing
+    from ropelab.data import datasets
 
     data_dir = os.path.expanduser(settings.data_dir) or None
     kind, _, place = settings.source.partition(":")
-    with preparing.quietly():
+    with silence_output():
         if settings.source == "python_stdlib":
-            builder = builders.PythonStdlib(files.python_stdlib(), data_dir)
+            builder = datasets.PythonStdlib(list_python_stdlib(), data_dir)
         elif settings.source == "python_docs":
-            builder = builders.PythonDocs(files.python_docs(), data_dir)
-        elif kind == LOCAL:
-            builder = builders.LocalText(files.local_text(place), data_dir)
-            check_outside(Path(place), Path(builder.data_path))
+            builder = datasets.PythonDocs(list_python_docs(), data_dir)
+        elif kind == _LOCAL:
+            builder = datasets.LocalText(list_local_text(place), data_dir)
+            _check_outside(Path(place), Path(builder.data_path))
         else:
-            builder = preparing.by_name(settings.source, data_dir, OWN)
-    return preparing.prepared(builder, quiet=isinstance(builder, builders.Texts))
+            builder = datasets.find_builder(settings.source, data_dir, _OWN_SOURCES)
+    return datasets.prepare(builder, quiet=isinstance(builder, datasets.Texts))
 
 
-def check_apart(settings: DataSettings) -> None:
+def check_disjoint(settings: DataSettings) -> None:
     """Raise `ValueError` if documents are trained on and measured on; a task has other examples for each."""
-    from ropelab.data import preparing
+    from ropelab.data import datasets
 
-    if task_of(settings.source) is not None:
+    if parse_task(settings.source) is not None:
         return
-    builder = builder_of(settings)
-    trained, measured = (preparing.places(builder, split) for split in (settings.split, settings.test_split))
+    builder = _prepare_builder(settings)
+    trained, measured = (datasets.locate_records(builder, split) for split in (settings.split, settings.test_split))
     for file, begin, end in trained:
         if any(file == other and begin < stop and start < end for other, start, stop in measured):
             raise ValueError(
@@ -83,25 +255,39 @@ def check_apart(settings: DataSettings) -> None:
             )
 
 
-def check_outside(place: Path, prepared: Path) -> None:
+def _check_outside(place: Path, prepared: Path) -> None:
     """Raise `ValueError` if prepared files lie among those they are made of: each time there would be more."""
     if place.expanduser().resolve() in prepared.resolve().parents:
         raise ValueError(f"what is made of {place} would lie in it, at {prepared}; give a data_dir outside")
 
 
-def text_feature(info: Any, wanted: str) -> str:
+def _select_feature(info: Any, wanted: str) -> str:
     """The feature of a dataset that is its text: the one that is wanted, the only one, or the likeliest.
 
     Raises:
         ValueError: if there is none, or no telling which.
     """
-    from ropelab.data.tfds_import import tfds
+    from ropelab.data.datasets import tfds
 
     texts = sorted(name for name, kind in info.features.items() if isinstance(kind, tfds.features.Text))
     if wanted in texts:
         return wanted
-    likely = texts if len(texts) == 1 else [name for name in LIKELY if name in texts]
+    likely = texts if len(texts) == 1 else [name for name in _TEXT_FEATURES if name in texts]
     if wanted or not likely:
         which = f"it has {', '.join(texts)}; name one by feature=" if texts else "it has none"
         raise ValueError(f"{info.full_name}: no text {wanted!r}; {which}")
     return likely[0]
+
+
+@contextlib.contextmanager
+def silence_output() -> Iterator[None]:
+    """Without TFDS's progress bars, what it prints, and its warnings about names that it does not know."""
+    from absl import logging
+
+    verbosity, nowhere = logging.get_verbosity(), io.StringIO()
+    logging.set_verbosity(logging.ERROR)
+    try:
+        with contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+            yield
+    finally:
+        logging.set_verbosity(verbosity)

@@ -9,17 +9,16 @@ library they are the numbers of test_statistics.py, 121 kB of them.
 
 import numpy as np
 
-from ropelab.data.batch import Batch, from_windows
+from ropelab.data.batch import Batch, make_batch
 from ropelab.data.documents import Documents, open_documents
 from ropelab.data.positions import Consecutive, PerDocument, Positions
-from ropelab.data.settings import DataSettings
-from ropelab.data.synthetic import TEST, examples, task_of
-from ropelab.data.tokens import Coder, Tokenizer, coder
+from ropelab.data.settings import Coder, DataSettings, Tokenizer, make_coder
+from ropelab.data.synthetic import TEST, make_examples, parse_task
 
-SPREAD = 32  # times as much text is looked at as is measured on, at most
+_MAX_SPREAD = 32  # times as much text is looked at as is measured on, at most
 
 
-def held_out(
+def load_held_out(
     settings: DataSettings, *, length: int, tokens: int, block: int = 0, tokenizer: Tokenizer | None = None
 ) -> Batch:
     """`tokens` tokens of the test split as rows of `length` predictions.
@@ -38,22 +37,22 @@ def held_out(
     """
     if tokens < 2 or length < 1:
         raise ValueError(f"tokens={tokens}, length={length}: give at least 2 tokens and windows of at least 1")
-    text, task = coder(settings.tokenizer, tokenizer), task_of(settings.source)
+    text, task = make_coder(settings.tokenizer, tokenizer), parse_task(settings.source)
     if task is not None:
         task.check(length + 1, text)
-        return examples(task, placed(settings), range(-(-tokens // length)), length, (0, TEST), text)
+        return make_examples(task, _eval_positions(settings), range(-(-tokens // length)), length, (0, TEST), text)
     documents = open_documents(settings, settings.test_split)
-    ids, owner = beginning(documents, tokens * (SPREAD if block else 1), text)
+    ids, owner = _read_tokens(documents, tokens * (_MAX_SPREAD if block else 1), text)
     if len(ids) < 2:
         raise ValueError(f"{documents.identity} has {len(ids)} tokens, none of which follows another; give more text")
-    stretches = spread(len(ids), tokens // block, block) if block else np.arange(min(tokens, len(ids)))[None]
-    windows, segments = cut(ids[stretches], length, 0), cut(owner[stretches], length, -1)
+    stretches = _spread_blocks(len(ids), tokens // block, block) if block else np.arange(min(tokens, len(ids)))[None]
+    windows, segments = _cut_windows(ids[stretches], length, 0), _cut_windows(owner[stretches], length, -1)
     segments = segments - np.where(segments < 0, 0, segments[:, :1])
-    positions = placed(settings).place(segments[:, :-1], np.random.default_rng)
-    return from_windows(windows, segments, positions, settings.separate_documents)
+    positions = _eval_positions(settings).place(segments[:, :-1], np.random.default_rng)
+    return make_batch(windows, segments, positions, settings.separate_documents)
 
 
-def spread(found: int, count: int, block: int) -> np.ndarray:
+def _spread_blocks(found: int, count: int, block: int) -> np.ndarray:
     """[blocks, block + 1]: which of the tokens found each block has, evenly spaced and without overlap."""
     block = min(block, found - 1)
     fitting = max(1, min(count, found // (block + 1)))
@@ -61,7 +60,7 @@ def spread(found: int, count: int, block: int) -> np.ndarray:
     return starts[:, None] + np.arange(block + 1)
 
 
-def cut(blocks: np.ndarray, length: int, filling: int) -> np.ndarray:
+def _cut_windows(blocks: np.ndarray, length: int, filling: int) -> np.ndarray:
     """[rows, length + 1] windows of [blocks, n + 1], neighbours sharing a token; the last of a block filled up."""
     count = -(-(blocks.shape[1] - 1) // length)
     missing = count * length + 1 - blocks.shape[1]
@@ -70,12 +69,12 @@ def cut(blocks: np.ndarray, length: int, filling: int) -> np.ndarray:
     return padded[:, places].reshape(-1, length + 1)
 
 
-def placed(settings: DataSettings) -> Positions:
+def _eval_positions(settings: DataSettings) -> Positions:
     """Where tokens are said to stand when a model is measured: drawn positions are for training alone."""
     return settings.positions if isinstance(settings.positions, PerDocument) else Consecutive()
 
 
-def beginning(documents: Documents, count: int, text: Coder) -> tuple[np.ndarray, np.ndarray]:
+def _read_tokens(documents: Documents, count: int, text: Coder) -> tuple[np.ndarray, np.ndarray]:
     """The first `count` token ids of some documents, in the order they are stored in, and the document of each."""
     parts, total = [], 0
     for index in range(len(documents.records)):

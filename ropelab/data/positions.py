@@ -19,14 +19,14 @@ import numpy as np
 from ropelab import spec as specs
 from ropelab.spec import Spec, at_least, require, spec
 
-Generators = Callable[[int], np.random.Generator]
+_Generators = Callable[[int], np.random.Generator]
 
 
 @spec
 class Positions(Spec):
     """A way to place the tokens of windows."""
 
-    def place(self, segments: np.ndarray, generator: Generators) -> np.ndarray:
+    def place(self, segments: np.ndarray, generator: _Generators) -> np.ndarray:
         """i32[B, T], ascending within a document.
 
         Args:
@@ -46,7 +46,7 @@ class Positions(Spec):
 class Consecutive(Positions):
     """Each token where it stands in the window; nothing is drawn."""
 
-    def place(self, segments: np.ndarray, generator: Generators) -> np.ndarray:
+    def place(self, segments: np.ndarray, generator: _Generators) -> np.ndarray:
         del generator
         rows, tokens = segments.shape
         return np.tile(np.arange(tokens, dtype=np.int32), (rows, 1))
@@ -56,7 +56,7 @@ class Consecutive(Positions):
 class PerDocument(Positions):
     """Each token where it stands in its document, or in as much of it as the window holds; nothing is drawn."""
 
-    def place(self, segments: np.ndarray, generator: Generators) -> np.ndarray:
+    def place(self, segments: np.ndarray, generator: _Generators) -> np.ndarray:
         del generator
         at = np.tile(np.arange(segments.shape[1], dtype=np.int32), (len(segments), 1))
         begins = np.diff(segments, axis=1, prepend=segments[:, :1] - 1) != 0
@@ -64,7 +64,7 @@ class PerDocument(Positions):
 
 
 @spec
-class Drawn(Positions):
+class Sampled(Positions):
     """What Randomised and PoSE share: a text of `length` tokens, of which a window has some."""
 
     length: int
@@ -76,7 +76,7 @@ class Drawn(Positions):
     def check(self, tokens: int) -> None:
         require(1 <= tokens <= self.length, self, f"a window of {tokens} tokens does not fit; give 1 to {self.length}")
 
-    def place(self, segments: np.ndarray, generator: Generators) -> np.ndarray:
+    def place(self, segments: np.ndarray, generator: _Generators) -> np.ndarray:
         rows, tokens = segments.shape
         self.check(tokens)
         return np.stack([self.sample(generator(b), tokens) for b in range(rows)])
@@ -87,7 +87,7 @@ class Drawn(Positions):
 
 
 @spec
-class Randomised(Drawn):
+class Randomised(Sampled):
     """Any places, each as likely as any other."""
 
     def sample(self, rng: np.random.Generator, tokens: int) -> np.ndarray:
@@ -95,7 +95,7 @@ class Randomised(Drawn):
 
 
 @spec
-class PoSE(Drawn):
+class PoSE(Sampled):
     """Two chunks with a gap between them: neighbours stay neighbours, and every distance up to `length` occurs."""
 
     def sample(self, rng: np.random.Generator, tokens: int) -> np.ndarray:

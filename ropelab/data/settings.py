@@ -3,7 +3,10 @@
 `DataSettings(source="local_text:/books", packing="first_fit", positions=PoSE(length=8192))`
 """
 
-from typing import Literal
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple, Protocol
+
+import numpy as np
 
 from ropelab import spec as specs
 from ropelab.data.positions import SAMPLERS, Consecutive, Positions
@@ -52,7 +55,7 @@ class DataSettings(Spec):
         at_least(0, self, "lanes")
 
 
-KNOWN = {"DataSettings": DataSettings, **SAMPLERS}
+_KNOWN = {"DataSettings": DataSettings, **SAMPLERS}
 
 
 def parse(text: str) -> DataSettings:
@@ -61,4 +64,59 @@ def parse(text: str) -> DataSettings:
     Raises:
         ValueError: for an unknown name or field, with the nearest right one, or a refused value.
     """
-    return specs.parse(text, KNOWN, kind="data settings")
+    return specs.parse(text, _KNOWN, kind="data settings")
+
+
+# Text → token ids that end with the end of the text.
+
+BYTE_END_ID = 0
+BYTE_VOCAB_SIZE = 256
+
+
+class Tokenizer(Protocol):
+    """What data needs of a model's tokenizer: ids, and the one that ends a text."""
+
+    @property
+    def eos_id(self) -> int | None: ...
+
+    def encode(self, text: str) -> list[int]: ...
+
+
+class Coder(NamedTuple):
+    """How texts become tokens.
+
+    Attributes:
+        ids: the tokens of some UTF-8.
+        end: the token that ends a text.
+    """
+
+    ids: Callable[[bytes], Sequence[int] | np.ndarray]
+    end: int
+
+    def document(self, text: bytes) -> np.ndarray:
+        """The ids i32[N] of a text in UTF-8, the last of them its end."""
+        found = self.ids(text)
+        ids = np.empty(len(found) + 1, np.int32)
+        ids[:-1] = found
+        ids[-1] = self.end
+        return ids
+
+
+def make_coder(name: str, tokenizer: Tokenizer | None) -> Coder:
+    """What the settings' `tokenizer` means: "bytes", or "model" for the one that is given.
+
+    Raises:
+        ValueError: if the model's is wanted and there is none, or it has no token that ends a text.
+    """
+    if name == "bytes":
+        return Coder(encode_bytes, BYTE_END_ID)
+    if tokenizer is None:
+        raise ValueError('tokenizer="model", but this model has none; give tokenizer="bytes"')
+    end = tokenizer.eos_id
+    if end is None:
+        raise ValueError('the model\'s tokenizer has no token that ends a text; give tokenizer="bytes"')
+    return Coder(lambda text: tokenizer.encode(text.decode("utf-8", errors="replace")), end)
+
+
+def encode_bytes(text: bytes) -> np.ndarray:
+    return np.frombuffer(text, np.uint8)

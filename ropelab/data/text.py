@@ -30,7 +30,7 @@ class Text(NamedTuple):
     sha256: str
 
 
-class Encodes(Protocol):
+class TextEncoder(Protocol):
     """Anything that turns text into token ids."""
 
     def encode(self, text: str) -> list[int]: ...
@@ -48,31 +48,31 @@ def read_text(source: str) -> Text:
         ValueError: if there is no such text, or it is not UTF-8.
     """
     if source == PYTHON_REFERENCE:
-        return named(source, python_reference())
+        return _make_text(source, _read_python_reference())
     if source == PYTHON_STDLIB:
-        return named(source, joined(sorted(Path(sysconfig.get_paths()["stdlib"]).glob("*.py"))))
+        return _make_text(source, _join_files(sorted(Path(sysconfig.get_paths()["stdlib"]).glob("*.py"))))
     path = Path(source).expanduser()
     if path.is_dir():
-        return named(str(path), joined(sorted(p for p in path.rglob("*") if p.is_file())))
+        return _make_text(str(path), _join_files(sorted(p for p in path.rglob("*") if p.is_file())))
     if not path.is_file():
         raise ValueError(
             f"no text at {source!r}; give {PYTHON_REFERENCE!r}, {PYTHON_STDLIB!r}, a UTF-8 file or a folder of them"
         )
-    return named(str(path), decoded(path))
+    return _make_text(str(path), _read_file(path))
 
 
-def named(name: str, content: str) -> Text:
+def _make_text(name: str, content: str) -> Text:
     return Text(name, content, hashlib.sha256(content.encode()).hexdigest())
 
 
-def python_reference() -> str:
+def _read_python_reference() -> str:
     """The topics of Python's own help, in alphabetical order."""
     from pydoc_data import topics
 
     return "\n".join(topics.topics[name] for name in sorted(topics.topics))
 
 
-def joined(paths: list[Path]) -> str:
+def _join_files(paths: list[Path]) -> str:
     """The files that are text, one after another."""
     parts = []
     for path in paths:
@@ -85,14 +85,14 @@ def joined(paths: list[Path]) -> str:
     return "\n".join(parts)
 
 
-def decoded(path: Path) -> str:
+def _read_file(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not UTF-8 text: {error}") from None
 
 
-def probe_tokens(tokenizer: Encodes | None, vocabulary: int, count: int) -> np.ndarray:
+def make_probe_tokens(tokenizer: TextEncoder | None, vocabulary: int, count: int) -> np.ndarray:
     """Token ids i32[1, count] of a fixed text; without a tokenizer, fixed pseudo-random ids."""
     if tokenizer is None:
         return np.random.default_rng(0).integers(0, vocabulary, (1, count), np.int32)

@@ -17,16 +17,14 @@ states it, so `from_x` leaves it out and `to_x` refuses "interleaved". A context
 which `read(text)` returns of any dialect and `x.read` of one.
 """
 
-from ropelab.checkpoints.knobs.disagreements import disagreements
-from ropelab.checkpoints.knobs.exllama import from_exllama, to_exllama
-from ropelab.checkpoints.knobs.gguf import from_gguf, to_gguf
-from ropelab.checkpoints.knobs.hf_read import from_hf
-from ropelab.checkpoints.knobs.hf_write import to_hf
-from ropelab.checkpoints.knobs.llama_cpp import from_llama_cpp, to_llama_cpp
-from ropelab.checkpoints.knobs.maxtext import from_maxtext, to_maxtext
-from ropelab.checkpoints.knobs.setting import Setting
-from ropelab.checkpoints.knobs.translation import DIALECTS, read, write
-from ropelab.checkpoints.knobs.words import in_words
+from ropelab.rope_settings.base import Setting
+from ropelab.rope_settings.description import describe, find_disagreements
+from ropelab.rope_settings.exllama import from_exllama, to_exllama
+from ropelab.rope_settings.gguf import from_gguf, to_gguf
+from ropelab.rope_settings.hf import from_hf, to_hf
+from ropelab.rope_settings.llama_cpp import from_llama_cpp, to_llama_cpp
+from ropelab.rope_settings.maxtext import from_maxtext, to_maxtext
+from ropelab.rope_settings.translation import DIALECTS, read, write
 
 __all__ = [
     "DIALECTS",

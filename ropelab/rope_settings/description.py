@@ -1,9 +1,8 @@
 """A setting in words: what happens to a position, with the numbers that the names hide."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from ropelab.checkpoints.knobs.setting import Setting, digits
 from ropelab.encodings.base import Encoding
 from ropelab.encodings.dynamic_ntk import DynamicNTK
 from ropelab.encodings.layers import Layers
@@ -16,87 +15,88 @@ from ropelab.encodings.pi import PI
 from ropelab.encodings.proportional import ProportionalRoPE
 from ropelab.encodings.rope import RoPE
 from ropelab.encodings.rotary import Rotary
-from ropelab.encodings.yarn import YaRN
+from ropelab.encodings.yarn import YaRN, yarn_attention_factor
+from ropelab.rope_settings.base import Setting, format_number
 
 
-def in_words(setting: Setting, *, head_dim: int) -> str:
+def describe(setting: Setting, *, head_dim: int) -> str:
     """Sentences that say what the encoding does, and what the context length is to it."""
     encoding = setting.encoding
     if isinstance(encoding, Layers):
         period = len(encoding.schedule)
-        numbered = (f"{i + 1}: {sentence(e, head_dim)}" for i, e in enumerate(encoding.schedule))
+        numbered = (f"{i + 1}: {_describe_encoding(e, head_dim)}" for i, e in enumerate(encoding.schedule))
         said = f"Layers alternate with a period of {period}. " + " ".join(numbered)
     else:
-        said = sentence(encoding, head_dim)
-    return " ".join(part for part in (said, context(setting)) if part)
+        said = _describe_encoding(encoding, head_dim)
+    return " ".join(part for part in (said, _describe_context(setting)) if part)
 
 
-def sentence(encoding: Encoding, head_dim: int) -> str:
+def _describe_encoding(encoding: Encoding, head_dim: int) -> str:
     """What one layer does."""
-    for kind, say in SENTENCES:
+    for kind, say in _DESCRIBERS:
         if isinstance(encoding, kind):
             return say(encoding, head_dim)
     return f"{encoding!r}: {(type(encoding).__doc__ or '').split(chr(10))[0]}"
 
 
-def base_of(encoding: Rotary) -> str:
-    return "the model's own base" if encoding.base is None else f"base {digits(encoding.base)}"
+def _name_base(encoding: Rotary) -> str:
+    return "the model's own base" if encoding.base is None else f"base {format_number(encoding.base)}"
 
 
-def rope(encoding: RoPE, head_dim: int) -> str:
+def _describe_rope(encoding: RoPE, head_dim: int) -> str:
     part = (
         "" if encoding.turned(head_dim) == head_dim else f" in the first {encoding.rotary_dim} of {head_dim} dimensions"
     )
-    return f"Positions turn as they are, with {base_of(encoding)}{part}."
+    return f"Positions turn as they are, with {_name_base(encoding)}{part}."
 
 
-def pi(encoding: PI, head_dim: int) -> str:
+def _describe_pi(encoding: PI, head_dim: int) -> str:
     del head_dim
-    return f"Positions are divided by {digits(encoding.factor)}, with {base_of(encoding)}."
+    return f"Positions are divided by {format_number(encoding.factor)}, with {_name_base(encoding)}."
 
 
-def ntk(encoding: NTK, head_dim: int) -> str:
-    dim, alpha = encoding.turned(head_dim), digits(encoding.alpha)
+def _describe_ntk(encoding: NTK, head_dim: int) -> str:
+    dim, alpha = encoding.turned(head_dim), format_number(encoding.alpha)
     grown = "" if encoding.base is None else f", = {ntk_base(dim, base=encoding.base, alpha=encoding.alpha):.2f}"
     return (
-        f"The base is {base_of(encoding).removeprefix('base ')} times {alpha}^({dim}/{dim - 2}){grown}: "
+        f"The base is {_name_base(encoding).removeprefix('base ')} times {alpha}^({dim}/{dim - 2}){grown}: "
         f"the slowest pair turns {alpha} times slower, the fastest as before."
     )
 
 
-def dynamic(encoding: DynamicNTK, head_dim: int) -> str:
-    dim, f, length = encoding.turned(head_dim), digits(encoding.factor), encoding.original_length
+def _describe_dynamic(encoding: DynamicNTK, head_dim: int) -> str:
+    dim, f, length = encoding.turned(head_dim), format_number(encoding.factor), encoding.original_length
     return (
-        f"Nothing changes up to {length} tokens; at a length l beyond, {base_of(encoding)} is multiplied by "
-        f"({f} l / {length} - {digits(encoding.factor - 1)})^({dim}/{dim - 2})."
+        f"Nothing changes up to {length} tokens; at a length l beyond, {_name_base(encoding)} is multiplied by "
+        f"({f} l / {length} - {format_number(encoding.factor - 1)})^({dim}/{dim - 2})."
     )
 
 
-def yarn(encoding: YaRN, head_dim: int) -> str:
+def _describe_yarn(encoding: YaRN, head_dim: int) -> str:
     del head_dim
-    fast, slow, factor = (digits(x) for x in (encoding.beta_fast, encoding.beta_slow, encoding.factor))
+    fast, slow, factor = (format_number(x) for x in (encoding.beta_fast, encoding.beta_slow, encoding.factor))
     ramp = "pair index" if encoding.ramp == "index" else "number of turns"
     return (
-        f"Of {base_of(encoding)}, pairs that turn more than {fast} times in {encoding.original_length} tokens are left "
+        f"Of {_name_base(encoding)}, pairs that turn more than {fast} times in {encoding.original_length} tokens are left "
         f"alone, those that turn less than {slow} times are divided by {factor}, a ramp over the {ramp} joins them; "
         f"queries and keys are multiplied by {encoding.amplitude:.6g}, "
         f"so scores by {encoding.amplitude * encoding.amplitude:.6g}."
     )
 
 
-def llama3(encoding: Llama3RoPE | NTKByParts, head_dim: int) -> str:
+def _describe_llama3(encoding: Llama3RoPE | NTKByParts, head_dim: int) -> str:
     del head_dim
     by_parts = isinstance(encoding, NTKByParts)
     fast = encoding.beta if by_parts else encoding.high_freq_factor
     slow = encoding.alpha if by_parts else encoding.low_freq_factor
     return (
-        f"Of {base_of(encoding)}, pairs that turn more than {digits(fast)} times in {encoding.original_length} tokens "
-        f"are left alone, those that turn less than {digits(slow)} times are divided by {digits(encoding.factor)}, "
+        f"Of {_name_base(encoding)}, pairs that turn more than {format_number(fast)} times in {encoding.original_length} tokens "
+        f"are left alone, those that turn less than {format_number(slow)} times are divided by {format_number(encoding.factor)}, "
         "a ramp over the number of turns joins them; there is no temperature."
     )
 
 
-def longrope(encoding: LongRoPE, head_dim: int) -> str:
+def _describe_longrope(encoding: LongRoPE, head_dim: int) -> str:
     amplitude = encoding.frequencies(head_dim, 1)[1] if encoding.base is not None else None
     times = "" if amplitude is None else f"; queries and keys are multiplied by {amplitude:.6g} at every length"
     lists = {
@@ -104,36 +104,119 @@ def longrope(encoding: LongRoPE, head_dim: int) -> str:
         "short": "the short list, always",
         "long": "the long list, always",
     }
-    return f"Each pair of {base_of(encoding)} is divided by a number of its own, {lists[encoding.select]}{times}."
+    return f"Each pair of {_name_base(encoding)} is divided by a number of its own, {lists[encoding.select]}{times}."
 
 
-def proportional(encoding: ProportionalRoPE, head_dim: int) -> str:
+def _describe_proportional(encoding: ProportionalRoPE, head_dim: int) -> str:
     pairs = encoding.turned(head_dim) // 2
     kept = int(encoding.fraction * encoding.turned(head_dim) // 2)
-    return (
-        f"The {kept} fastest of {pairs} pairs turn, with {base_of(encoding)} counted over all; the others never turn."
-    )
+    return f"The {kept} fastest of {pairs} pairs turn, with {_name_base(encoding)} counted over all; the others never turn."
 
 
-def nope(encoding: NoPE, head_dim: int) -> str:
+def _describe_nope(encoding: NoPE, head_dim: int) -> str:
     del encoding, head_dim
     return "Positions are not encoded."
 
 
-SENTENCES: tuple[tuple[Any, Callable[..., str]], ...] = (
-    (RoPE, rope), (PI, pi), (NTK, ntk), (DynamicNTK, dynamic), (YaRN, yarn), (Llama3RoPE, llama3), (NTKByParts, llama3),
-    (LongRoPE, longrope), (ProportionalRoPE, proportional), (NoPE, nope),
+_DESCRIBERS: tuple[tuple[Any, Callable[..., str]], ...] = (
+    (RoPE, _describe_rope), (PI, _describe_pi), (NTK, _describe_ntk), (DynamicNTK, _describe_dynamic), (YaRN, _describe_yarn), (Llama3RoPE, _describe_llama3), (NTKByParts, _describe_llama3),
+    (LongRoPE, _describe_longrope), (ProportionalRoPE, _describe_proportional), (NoPE, _describe_nope),
 )  # fmt: skip
 
 
-def context(setting: Setting) -> str:
+def _describe_context(setting: Setting) -> str:
     """What a context length is to the length the weights were trained on."""
     length, encoding = setting.context_length, setting.encoding
     if length is None:
         return ""
     if isinstance(encoding, PI):
-        return (
-            f"The context is {length} tokens, trained on {digits(length / encoding.factor)} if it is used to the full."
-        )
+        return f"The context is {length} tokens, trained on {format_number(length / encoding.factor)} if it is used to the full."
     trained = getattr(encoding, "original_length", None)
     return f"The context is {length} tokens" + ("." if trained is None else f", of {trained} trained.")
+
+
+# Where engines disagree about a setting, or apply another one than was written.
+
+
+def find_disagreements(setting: Setting, *, head_dim: int, base: float | None = None) -> tuple[str, ...]:
+    """One sentence for each trap, with the numbers of this setting.
+
+    Args:
+        base: the model's own, to see that an encoding has a larger one.
+    """
+    found = [text for kind in setting.encoding.kinds() for text in _layer_disagreements(kind, head_dim, base)]
+    if isinstance(setting.encoding, Layers):
+        found.append("no_rope_layers counts the other way round than its name: a 1 is a layer with rotation.")
+        found.append(
+            "Layer types choose the attention pattern too (sliding, chunked), which is no part of an encoding."
+        )
+    return tuple(dict.fromkeys([*found, *_context_disagreements(setting)]))
+
+
+def _layer_disagreements(encoding: Encoding, head_dim: int, base: float | None) -> Iterator[str]:
+    """The traps of one layer's encoding."""
+    if isinstance(encoding, YaRN):
+        yield from _yarn_disagreements(encoding)
+    if isinstance(encoding, NTK):
+        yield from _ntk_disagreements(encoding.turned(head_dim), encoding.base or 10000.0, encoding.alpha)
+    if isinstance(encoding, RoPE | PI) and base is not None and encoding.base is not None and encoding.base > base:
+        dim = encoding.turned(head_dim)
+        yield from _ntk_disagreements(dim, base, (encoding.base / base) ** ((dim - 2) / dim))
+    if isinstance(encoding, DynamicNTK):
+        constant = format_number(encoding.factor * encoding.factor - encoding.factor + 1)
+        yield (
+            f"dynamic: vLLM (until 2026-04) and EasyDeL hold alpha at f^2 - f + 1 = {constant} at every length; "
+            "transformers grows with the longest row of a batch, and leaves the keys it has cached as they were."
+        )
+    if isinstance(encoding, LongRoPE):
+        yield (
+            "longrope: transformers picks the list by the length of each call, so that cached keys of both lists mix; "
+            "vLLM and llama.cpp pick it once, by the configured context."
+        )
+    if isinstance(encoding, Llama3RoPE) and encoding.factor != 8:
+        yield f"llama3: engines that build in factor 8, MaxText among them, are wrong for {format_number(encoding.factor)}."
+    if isinstance(encoding, ProportionalRoPE):
+        yield "proportional: its exponents count all pairs, those of partial_rotary_factor elsewhere the turned ones."
+
+
+def _yarn_disagreements(encoding: YaRN) -> Iterator[str]:
+    usual = yarn_attention_factor(encoding.factor)
+    amplitude, beside = f"{encoding.amplitude:.6g}", f"{encoding.amplitude / usual:.6g}"
+    yield (
+        f"attn_factor: transformers' attention_factor={amplitude} replaces 0.1 ln(factor) + 1 = {usual:.6g}, "
+        f"llama.cpp's attn_factor={beside} multiplies it. Mixed up, scores are {usual**2:.4g} times too large or small."
+    )
+    if encoding.amplitude != usual:
+        yield (
+            "attn_factor: with YaRN, llama.cpp overwrites --yarn-attn-factor since pull request 17945 (so b9190); "
+            f"the file's key is applied: --override-kv llama.rope.scaling.attn_factor=float:{beside}."
+        )
+    if (encoding.beta_fast, encoding.beta_slow) != (32.0, 1.0):
+        yield "betas: llama.cpp (b9190) ignores a Llama file's yarn_beta_fast and yarn_beta_slow; give them as options."
+    yield (
+        "yarn: every engine has the ramp over the pair index, the paper over the number of turns (up to 67 % apart); "
+        "without original_max_position_embeddings transformers takes the extended length, which shifts the ramp."
+    )
+
+
+def _ntk_disagreements(dim: int, base: float, alpha: float) -> Iterator[str]:
+    """The exponent that circulates, and the base that text-generation-webui builds in."""
+    other = 64 if dim == 128 else 128
+    right, elsewhere = (ntk_base(d, base=base, alpha=alpha) for d in (dim, other))
+    yield (
+        f"ntk: the exponent is d/(d-2), and 64/63 for a head_dim of 128 only: the base is {right:.2f} for {dim} turned "
+        f"dimensions, {elsewhere:.2f} for {other}."
+    )
+    if (dim, base) != (128, 10000.0):
+        yield "ntk: text-generation-webui has 64/63 and base 10000 built in for any model, so rope_freq_base is off."
+    yield "ntk: vLLM's rope type 'ntk' has another exponent, and its 'dynamic' with alpha is this static base."
+
+
+def _context_disagreements(setting: Setting) -> Iterator[str]:
+    """A context beyond what the scaling was made for."""
+    encoding, length = setting.encoding, setting.context_length
+    if isinstance(encoding, YaRN | LongRoPE) and length is not None:
+        reach = encoding.factor * encoding.original_length
+        if length > reach:
+            made_for = f"{format_number(encoding.factor)} × {encoding.original_length} = {format_number(reach)}"
+            yield f"context: {length} tokens are more than the scaling was made for, {made_for}."

@@ -11,16 +11,24 @@ Source: turboderp/exllamav2, config.py and model.py; oobabooga/text-generation-w
 
 from typing import Any
 
-from ropelab.checkpoints.errors import CheckpointError
-from ropelab.checkpoints.knobs.setting import Setting, cannot_say, check_rotary, digits, shortest, unknown_key, whole
 from ropelab.encodings.base import Encoding
 from ropelab.encodings.ntk import NTK, ntk_base
 from ropelab.encodings.pi import PI
 from ropelab.encodings.rope import RoPE
+from ropelab.errors import CheckpointError
+from ropelab.rope_settings.base import (
+    Setting,
+    check_count,
+    check_rotary,
+    find_shortest,
+    format_number,
+    unknown_key,
+    unsupported,
+)
 
-WHERE = "ExLlama settings"
-ALIASES = {"n_ctx": "max_seq_len", "ctx_size": "max_seq_len"}  # text-generation-webui's other names
-KEYS = {"alpha_value": float, "compress_pos_emb": float, "rope_freq_base": float, "max_seq_len": int}
+_WHERE = "ExLlama settings"
+_ALIASES = {"n_ctx": "max_seq_len", "ctx_size": "max_seq_len"}  # text-generation-webui's other names
+_KEYS = {"alpha_value": float, "compress_pos_emb": float, "rope_freq_base": float, "max_seq_len": int}
 
 
 def from_exllama(
@@ -43,7 +51,7 @@ def from_exllama(
     """
     if rope_freq_base:
         if alpha_value != 1.0:
-            raise CheckpointError(f"{WHERE}: rope_freq_base replaces alpha_value, and both are given; keep one")
+            raise CheckpointError(f"{_WHERE}: rope_freq_base replaces alpha_value, and both are given; keep one")
         base = rope_freq_base
     try:
         stretched, squeezed = NTK(base=base, alpha=alpha_value), PI(base=base, factor=compress_pos_emb)
@@ -56,7 +64,7 @@ def from_exllama(
             found = PI(base=enlarged, factor=squeezed.factor)
         found.turned(head_dim)
     except ValueError as error:
-        raise CheckpointError(f"{WHERE}: {error} (alpha_value and compress_pos_emb are 1 for none)") from None
+        raise CheckpointError(f"{_WHERE}: {error} (alpha_value and compress_pos_emb are 1 for none)") from None
     return found
 
 
@@ -65,17 +73,17 @@ def read(text: str, *, head_dim: int, base: float | None = None) -> Setting:
     given: dict[str, Any] = {}
     for word in text.replace(",", " ").split():
         name, _, value = word.lstrip("-").partition("=")
-        name = ALIASES.get(name, name)
-        if name not in KEYS:
-            raise unknown_key(WHERE, name, [*KEYS, *ALIASES])
+        name = _ALIASES.get(name, name)
+        if name not in _KEYS:
+            raise unknown_key(_WHERE, name, [*_KEYS, *_ALIASES])
         try:
-            number = KEYS[name](value)
+            number = _KEYS[name](value)
         except ValueError:
-            raise CheckpointError(f"{WHERE}: {name}={value!r} is not a number") from None
+            raise CheckpointError(f"{_WHERE}: {name}={value!r} is not a number") from None
         if name in given and given[name] != number:
-            raise CheckpointError(f"{WHERE}: {name} is given twice, {given[name]} and {number}; keep one")
+            raise CheckpointError(f"{_WHERE}: {name} is given twice, {given[name]} and {number}; keep one")
         given[name] = number
-    length = whole(WHERE, "max_seq_len", given.pop("max_seq_len", None) or None)
+    length = check_count(_WHERE, "max_seq_len", given.pop("max_seq_len", None) or None)
     return Setting(from_exllama(**given, head_dim=head_dim, base=base), length)
 
 
@@ -94,17 +102,19 @@ def to_exllama(
     rotary = check_rotary("ExLlama", encoding)
     if not isinstance(rotary, RoPE | PI | NTK):
         why = "it has alpha_value (NTK) and compress_pos_emb (PI). It takes YaRN, llama3 and su from config.json alone"
-        raise cannot_say("ExLlama", encoding, why)
+        raise unsupported("ExLlama", encoding, why)
     if rotary.turned(head_dim) != head_dim:
-        raise cannot_say("ExLlama", encoding, "which part of a head turns is config.json's. Leave rotary_dim out")
+        raise unsupported("ExLlama", encoding, "which part of a head turns is config.json's. Leave rotary_dim out")
     alpha = rotary.alpha if isinstance(rotary, NTK) else 1.0
     own = rotary.base if base is None else base
     if rotary.base is not None and own != rotary.base:
         assert own is not None
         wanted = ntk_base(head_dim, base=rotary.base, alpha=alpha)
         found = (wanted / own) ** ((head_dim - 2) / head_dim)
-        alpha = shortest(found, lambda a: ntk_base(head_dim, base=own, alpha=a) == wanted)
+        alpha = find_shortest(found, lambda a: ntk_base(head_dim, base=own, alpha=a) == wanted)
         if alpha < 1:
-            raise cannot_say("ExLlama", encoding, f"its base is below the model's own, {digits(own)}. Check base=")
+            raise unsupported(
+                "ExLlama", encoding, f"its base is below the model's own, {format_number(own)}. Check base="
+            )
     knobs = {"alpha_value": alpha, "compress_pos_emb": rotary.factor if isinstance(rotary, PI) else 1.0}
     return knobs if context_length is None else knobs | {"max_seq_len": context_length}

@@ -12,22 +12,41 @@ it would not apply them. A file without `model_type` is read as a Llama's, unles
 Source: transformers 5.23, modeling_rope_utils.py and the configuration classes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ropelab.checkpoints.errors import CheckpointError
-from ropelab.checkpoints.knobs import hf_layers, hf_types
-from ropelab.checkpoints.knobs.hf_types import L0, LENGTH, PARTIAL
-from ropelab.checkpoints.knobs.setting import Setting, real, whole
 from ropelab.encodings.base import Encoding
 from ropelab.encodings.dynamic_ntk import DynamicNTK
+from ropelab.encodings.layers import Layers
+from ropelab.encodings.longrope import LongRoPE
 from ropelab.encodings.nope import NoPE
+from ropelab.encodings.rotary import Rotary
+from ropelab.errors import CheckpointError
+from ropelab.rope_settings import base
+from ropelab.rope_settings import hf_types as hf_layers
+from ropelab.rope_settings.base import Setting, check_count, check_number, to_common_rotary, unsupported
+from ropelab.rope_settings.hf_types import MAX_LENGTH, ORIGINAL_LENGTH, PARTIAL_FACTOR
 
-DEFAULT_BASE = 10000.0  # LlamaConfig's own; Llama 1 and 2 configurations do not state it
-WHERE = "config.json"
-SLICED = {"gpt_neox", "nemotron", "persimmon", "phi", "phi3", "stablelm"}  # classes that turn the first part of a head
-NESTED = {"gemma3_text", "gemma3n_text", "gemma4_text", "laguna", "mimo_v2_flash", "modernbert", "olmo3"}
-UNREAD = {
+_DEFAULT_BASE = 10000.0  # LlamaConfig's own; Llama 1 and 2 configurations do not state it
+_WHERE = "config.json"
+_PARTIAL_ROTARY_MODELS = {
+    "gpt_neox",
+    "nemotron",
+    "persimmon",
+    "phi",
+    "phi3",
+    "stablelm",
+}  # classes that turn the first part of a head
+_PER_LAYER_TYPE_MODELS = {
+    "gemma3_text",
+    "gemma3n_text",
+    "gemma4_text",
+    "laguna",
+    "mimo_v2_flash",
+    "modernbert",
+    "olmo3",
+}
+_UNREAD_KEYS = {
     "text_config": "this is a model of several parts; give the value of text_config alone",
     "rope_local_base_freq": "a second base, for the sliding layers; write rope_parameters per layer type",
     "local_rope_theta": "a second base, for the local layers; write rope_parameters per layer type",
@@ -37,8 +56,8 @@ UNREAD = {
     "qk_rope_head_dim": "latent attention turns a part of its own; there is no encoding for it here",
     "alibi": "positions are biases, not rotations; use ALiBi()",
 }
-BESIDE = ("rope_theta", PARTIAL)  # keys that stand beside rope_scaling in transformers 4
-ON_BY_DEFAULT = {("llama4_text", "attn_temperature_tuning")}
+_OUTER_KEYS = ("rope_theta", PARTIAL_FACTOR)  # keys that stand beside rope_scaling in transformers 4
+_ON_BY_DEFAULT = {("llama4_text", "attn_temperature_tuning")}
 
 
 def from_hf(config: Mapping[str, Any]) -> Encoding:
@@ -53,116 +72,249 @@ def from_hf(config: Mapping[str, Any]) -> Encoding:
 def read(config: Mapping[str, Any]) -> Setting:
     """The encoding and the context length; `dynamic` takes max_position_embeddings as the trained length."""
     if not isinstance(config.get("model_type"), str | None):
-        raise CheckpointError(f"{WHERE}: model_type is {config['model_type']!r}, not a name")
-    for key, why in UNREAD.items():
-        if config.get(key, (config.get("model_type"), key) in ON_BY_DEFAULT):
-            raise CheckpointError(f"{WHERE}: {key} is not read: {why}")
-    rope = rope_settings(config)
+        raise CheckpointError(f"{_WHERE}: model_type is {config['model_type']!r}, not a name")
+    for key, why in _UNREAD_KEYS.items():
+        if config.get(key, (config.get("model_type"), key) in _ON_BY_DEFAULT):
+            raise CheckpointError(f"{_WHERE}: {key} is not read: {why}")
+    rope = _merge_objects(config)
     nested = any(isinstance(value, Mapping) for value in rope.values())
-    if not nested and config.get("model_type") in NESTED:
-        raise CheckpointError(f"{WHERE}: a {config['model_type']} needs rope_parameters per layer type, as it has two")
-    has = hf_layers.rotated(config)
+    if not nested and config.get("model_type") in _PER_LAYER_TYPE_MODELS:
+        raise CheckpointError(f"{_WHERE}: a {config['model_type']} needs rope_parameters per layer type, as it has two")
+    has = hf_layers.read_rotated_layers(config)
     if nested:
-        layers = hf_layers.by_type(config, rope, lambda part: one(config, part, nested=True))
+        layers = hf_layers.read_layer_types(config, rope, lambda part: _read_entry(config, part, nested=True))
     else:
-        layers = [one(config, rope) if any(has or [True]) else NoPE()] * len(has or [True])
+        layers = [_read_entry(config, rope) if any(has or [True]) else NoPE()] * len(has or [True])
     has = has or [True] * len(layers)
     if len(has) != len(layers):
-        raise CheckpointError(f"{WHERE}: {hf_layers.ROTATED} and {hf_layers.TYPES} differ in length")
-    encoding = hf_layers.schedule([e if h else NoPE() for e, h in zip(layers, has, strict=True)])
+        raise CheckpointError(f"{_WHERE}: {hf_layers.NO_ROPE_LAYERS} and {hf_layers.LAYER_TYPES} differ in length")
+    encoding = base.make_schedule([e if h else NoPE() for e, h in zip(layers, has, strict=True)])
     grows = any(isinstance(kind, DynamicNTK) for kind in encoding.kinds())
-    length = whole(WHERE, LENGTH, config.get(LENGTH))
+    length = check_count(_WHERE, MAX_LENGTH, config.get(MAX_LENGTH))
     return Setting(encoding, None if grows else length)
 
 
-def rope_settings(config: Mapping[str, Any]) -> dict[str, Any]:
+def _merge_objects(config: Mapping[str, Any]) -> dict[str, Any]:
     """The object of either transformers, as it stands; empty where there is none."""
     found = []
     for name in ("rope_parameters", "rope_scaling"):
         value = config.get(name)
         if value is not None and not isinstance(value, Mapping):
-            raise CheckpointError(f"{WHERE}: {name} holds a {type(value).__name__}, not a JSON object")
+            raise CheckpointError(f"{_WHERE}: {name} holds a {type(value).__name__}, not a JSON object")
         found.append(dict(value or {}))
     new, old = found
     if new and old:
-        for key in sorted({*normal(new), *normal(old)}):
-            said = [normal(rope).get(key) for rope in found]
-            if said[0] != said[1] and not (key in BESIDE and None in said):
+        for key in sorted({*_normalize_type(new), *_normalize_type(old)}):
+            said = [_normalize_type(rope).get(key) for rope in found]
+            if said[0] != said[1] and not (key in _OUTER_KEYS and None in said):
                 raise CheckpointError(
-                    f"{WHERE} has both rope_parameters and rope_scaling, and they differ in {key}: {said[0]!r} and "
+                    f"{_WHERE} has both rope_parameters and rope_scaling, and they differ in {key}: {said[0]!r} and "
                     f"{said[1]!r}; transformers 4 reads the latter, so keep one"
                 )
     return old | new
 
 
-def normal(rope: Mapping[str, Any]) -> dict[str, Any]:
+def _normalize_type(rope: Mapping[str, Any]) -> dict[str, Any]:
     """Settings with the newer name of the type."""
     return {"rope_type": rope.get("type", "default")} | {key: value for key, value in rope.items() if key != "type"}
 
 
-def one(config: Mapping[str, Any], settings: Mapping[str, Any], *, nested: bool = False) -> Encoding:
+def _read_entry(config: Mapping[str, Any], settings: Mapping[str, Any], *, nested: bool = False) -> Encoding:
     """The encoding of one object of settings, and of what stands beside it."""
     if not isinstance(settings, Mapping):
-        raise CheckpointError(f"{WHERE}: rope settings of a layer type are an object or null, not {settings!r}")
+        raise CheckpointError(f"{_WHERE}: rope settings of a layer type are an object or null, not {settings!r}")
     rope = dict(settings)
-    kind = agreed("rope types", [rope.pop(k) for k in ("rope_type", "type") if k in rope], "default")
+    kind = _require_equal("rope types", [rope.pop(k) for k in ("rope_type", "type") if k in rope], "default")
     if not isinstance(kind, str):
-        raise CheckpointError(f"{WHERE}: the rope type is {kind!r}, not a name")
+        raise CheckpointError(f"{_WHERE}: the rope type is {kind!r}, not a name")
     model = config.get("model_type")
     if (kind == "su" and model in (None, "phi3")) or (kind == "yarn" and model == "phi3"):
         kind = "longrope"  # Phi3Config alone does so; "su" fails in any other class
-    base = base_of(config, rope, nested)
-    if kind in hf_types.KINDS and L0 in hf_types.KINDS[kind].required:
-        rope[L0] = agreed(f"values of {L0}", stated(L0, rope, config), None)
-    part = agreed(f"values of {PARTIAL}", stated(PARTIAL, rope, config), None)
+    base = _read_base(config, rope, nested)
+    if kind in hf_layers.ROPE_TYPES and ORIGINAL_LENGTH in hf_layers.ROPE_TYPES[kind].required:
+        rope[ORIGINAL_LENGTH] = _require_equal(
+            f"values of {ORIGINAL_LENGTH}", _pop_values(ORIGINAL_LENGTH, rope, config), None
+        )
+    part = _require_equal(f"values of {PARTIAL_FACTOR}", _pop_values(PARTIAL_FACTOR, rope, config), None)
     turned = None
     if kind == "proportional":
-        rope[PARTIAL] = part
+        rope[PARTIAL_FACTOR] = part
     else:
-        turned = turned_part(config, part)
+        turned = _read_rotary_dim(config, part)
     if nested and rope.get("truncate") is False:
-        raise CheckpointError(f"{WHERE}: transformers ignores truncate=false per layer type; write the settings flat")
-    return hf_types.build(kind, rope, config, base=base, rotary_dim=turned)
+        raise CheckpointError(f"{_WHERE}: transformers ignores truncate=false per layer type; write the settings flat")
+    return hf_layers.build_encoding(kind, rope, config, base=base, rotary_dim=turned)
 
 
-def base_of(config: Mapping[str, Any], rope: dict[str, Any], nested: bool) -> Any:
+def _read_base(config: Mapping[str, Any], rope: dict[str, Any], nested: bool) -> Any:
     """rope_theta, taken from the settings; what stands beside settings per layer type is for those without one."""
-    values = stated("rope_theta", rope, config)
-    base = agreed("values of rope_theta", values[:1] if nested else values, None)
+    values = _pop_values("rope_theta", rope, config)
+    base = _require_equal("values of rope_theta", values[:1] if nested else values, None)
     if base is None and (nested or config.get("model_type") not in (None, "llama")):
-        raise CheckpointError(f"{WHERE}: no rope_theta, and a model class may have a default of its own; write it")
-    return DEFAULT_BASE if base is None else base
+        raise CheckpointError(f"{_WHERE}: no rope_theta, and a model class may have a default of its own; write it")
+    return _DEFAULT_BASE if base is None else base
 
 
-def stated(key: str, rope: dict[str, Any], beside: Mapping[str, Any]) -> list[Any]:
+def _pop_values(key: str, rope: dict[str, Any], beside: Mapping[str, Any]) -> list[Any]:
     """The values of a key that may stand in the settings, from which it is taken, and beside them."""
     return [value for value in (rope.pop(key, None), beside.get(key)) if value is not None]
 
 
-def agreed(what: str, values: list[Any], default: Any) -> Any:
+def _require_equal(what: str, values: list[Any], default: Any) -> Any:
     """The one value that is stated once or more."""
     if any(value != values[0] for value in values):
-        raise CheckpointError(f"{WHERE} has two {what}, {' and '.join(map(repr, values))}; keep one")
+        raise CheckpointError(f"{_WHERE} has two {what}, {' and '.join(map(repr, values))}; keep one")
     return values[0] if values else default
 
 
-def turned_part(config: Mapping[str, Any], part: Any) -> int | None:
+def _read_rotary_dim(config: Mapping[str, Any], part: Any) -> int | None:
     """`rotary_dim` where a model turns a part of each head and a class that does so reads the file."""
     model = config.get("model_type")
-    if model in SLICED - {"phi3"} and part is None:
-        raise CheckpointError(f"{WHERE}: no {PARTIAL}, and a {model} has a default of its own; write it")
+    if model in _PARTIAL_ROTARY_MODELS - {"phi3"} and part is None:
+        raise CheckpointError(f"{_WHERE}: no {PARTIAL_FACTOR}, and a {model} has a default of its own; write it")
     if part in (None, 1):
         return None
-    if model not in SLICED:
-        raise CheckpointError(f"{WHERE}: {PARTIAL} is not 1; transformers' {model or 'llama'} does not apply it")
-    dim = head_dim_of(config)
+    if model not in _PARTIAL_ROTARY_MODELS:
+        raise CheckpointError(
+            f"{_WHERE}: {PARTIAL_FACTOR} is not 1; transformers' {model or 'llama'} does not apply it"
+        )
+    dim = read_head_dim(config)
     if dim is None:
-        raise CheckpointError(f"{WHERE}: {PARTIAL}={part} needs head_dim, or hidden_size and num_attention_heads")
-    return int(dim * real(WHERE, PARTIAL, part))
+        raise CheckpointError(
+            f"{_WHERE}: {PARTIAL_FACTOR}={part} needs head_dim, or hidden_size and num_attention_heads"
+        )
+    return int(dim * check_number(_WHERE, PARTIAL_FACTOR, part))
 
 
-def head_dim_of(config: Mapping[str, Any]) -> int | None:
+def read_head_dim(config: Mapping[str, Any]) -> int | None:
     """Dimensions of a head, if the file says so or has what they follow from."""
     names = ("head_dim", "hidden_size", "num_attention_heads")
-    stated, width, heads = (whole(WHERE, name, config.get(name)) for name in names)
+    stated, width, heads = (check_count(_WHERE, name, config.get(name)) for name in names)
     return stated or (width // heads if width and heads else None)
+
+
+# An encoding → the keys of transformers' `config.json`; the inverse of `hf_read`.
+#
+# transformers 5 reads `rope_parameters`. transformers 4 reads `rope_theta` and `rope_scaling` and ignores
+# `rope_parameters` without a word, so that a file with that alone has base 10000 and no scaling there. Both are written,
+# and 5 takes `rope_scaling` where it finds both.
+#
+# Source: transformers 5.24 and 4.56.2, modeling_rope_utils.py and the configuration classes.
+
+_VERSION_4_NAMES = {"gpt_neox": ("rotary_emb_base", "rotary_pct")}  # of rope_theta and PARTIAL, in transformers 4
+
+
+def to_hf(
+    encoding: Encoding,
+    *,
+    head_dim: int | None = None,
+    context_length: int | None = None,
+    model_type: str | None = None,
+    layer_types: Sequence[str] | None = None,
+    layers: int | None = None,
+    version: int | None = None,
+) -> dict[str, Any]:
+    """The keys of `config.json` that mean an encoding.
+
+    Args:
+        head_dim: needed for NTK, whose base depends on it, and for a part of each head.
+        model_type: written along; who turns a part of each head, or has layers without rotation, is no Llama.
+        layer_types: the type of each layer, to say a schedule by types. They choose the attention pattern too.
+        layers: the depth of the model; one period of a schedule if nothing is said.
+        version: 5 for `rope_parameters` alone, 4 for `rope_theta` and `rope_scaling` alone; both if nothing is said.
+
+    Raises:
+        CheckpointError: for what transformers cannot say.
+    """
+    if version not in (4, 5, None):
+        raise ValueError(f"version={version} of transformers; 4, 5 and both (None) are written")
+    about: dict[str, Any] = {} if model_type is None else {"model_type": model_type}
+    about |= {} if context_length is None else {MAX_LENGTH: context_length}
+    each = encoding.schedule if isinstance(encoding, Layers) else (encoding,)
+    if layer_types is not None:
+        return about | _write_layer_types(encoding, each, layer_types, head_dim, version)
+    turning = {e for e in each if not isinstance(e, NoPE)}
+    if len(turning) > 1:
+        why = "its layers turn differently, which is said by layer type. Give layer_types=, one for each layer"
+        raise unsupported("transformers", encoding, why)
+    for same in turning:
+        about |= _write_flat(same, head_dim, model_type, version, about)
+    if any(isinstance(e, NoPE) for e in each):
+        if model_type == "llama":
+            raise unsupported(
+                "transformers' Llama", encoding, f"it does not read {hf_layers.NO_ROPE_LAYERS}. Name a model_type"
+            )
+        depth = layers or len(each)
+        about[hf_layers.NO_ROPE_LAYERS] = [int(not isinstance(each[i % len(each)], NoPE)) for i in range(depth)]
+        about[hf_layers.NUM_LAYERS] = depth
+    return about
+
+
+def _write_flat(
+    encoding: Encoding, head_dim: int | None, model_type: str | None, version: int | None, about: Mapping[str, Any]
+) -> dict[str, Any]:
+    """One setting for all layers that turn."""
+    rotary, kind, keys = _rope_parameters(encoding, head_dim)
+    beside: dict[str, Any] = {}
+    if isinstance(rotary, DynamicNTK):
+        if about.get(MAX_LENGTH, rotary.original_length) != rotary.original_length:
+            why = f"{MAX_LENGTH} is the trained length to it, and the context has no key. Leave context_length out"
+            raise unsupported("transformers", encoding, why)
+        beside[MAX_LENGTH] = rotary.original_length
+    if rotary.rotary_dim is not None and rotary.rotary_dim != head_dim:
+        if (
+            model_type not in _PARTIAL_ROTARY_MODELS
+            or head_dim is None
+            or int(head_dim * (rotary.rotary_dim / head_dim)) != rotary.rotary_dim
+        ):
+            why = f"a part of each head is turned by model_type {', '.join(sorted(_PARTIAL_ROTARY_MODELS))}. Give one, and head_dim="
+            raise unsupported(f"transformers' {model_type or 'llama'}", encoding, why)
+        keys[PARTIAL_FACTOR], beside["head_dim"] = rotary.rotary_dim / head_dim, head_dim
+    found: dict[str, Any] = {}
+    if version != 5:
+        found |= _write_version_4(rotary, kind, keys, model_type)
+    if version != 4:
+        found["rope_parameters"] = {"rope_type": kind, "rope_theta": rotary.base} | keys
+    return beside | found
+
+
+def _write_version_4(rotary: Rotary, kind: str, keys: dict[str, Any], model_type: str | None) -> dict[str, Any]:
+    """What transformers 4 reads of a setting."""
+    base, part = _VERSION_4_NAMES.get(model_type or "llama", ("rope_theta", PARTIAL_FACTOR))
+    found: dict[str, Any] = {base: rotary.base}
+    scaling = {key: value for key, value in keys.items() if key != PARTIAL_FACTOR}
+    if kind == "proportional":
+        scaling = keys
+    elif PARTIAL_FACTOR in keys:
+        found[part] = keys[PARTIAL_FACTOR]
+    if isinstance(rotary, LongRoPE):  # its factor is max_position_embeddings over this, whatever `factor` says
+        found[ORIGINAL_LENGTH] = rotary.original_length
+        keys["attention_factor"] = scaling["attention_factor"] = rotary.amplitude
+    return found | {"rope_scaling": {"rope_type": kind} | scaling if scaling else None}
+
+
+def _write_layer_types(
+    encoding: Encoding, each: Sequence[Encoding], names: Sequence[str], head_dim: int | None, version: int | None
+) -> dict[str, Any]:
+    """A setting for each layer type."""
+    if version == 4:
+        raise unsupported("transformers 4", encoding, "settings per layer type came with version 5. Write that")
+    found: dict[str, Any] = {}
+    for i, name in enumerate(names):
+        if found.setdefault(name, each[i % len(each)]) != each[i % len(each)]:
+            raise unsupported("transformers", encoding, f"layers of type {name!r} differ. Give them types of their own")
+    settings: dict[str, Any] = dict.fromkeys(found)
+    for name, kind in found.items():
+        if not isinstance(kind, NoPE):
+            rotary, rope_type, keys = _rope_parameters(kind, head_dim)
+            if rotary.rotary_dim is not None or keys.get("truncate") is False or isinstance(rotary, DynamicNTK):
+                why = "a part of each head, truncate=False and dynamic scaling are said for all layers only"
+                raise unsupported("transformers", kind, f"{why}. Leave layer_types out")
+            settings[name] = {"rope_type": rope_type, "rope_theta": rotary.base} | keys
+    return {hf_layers.LAYER_TYPES: list(names), hf_layers.NUM_LAYERS: len(names), "rope_parameters": settings}
+
+
+def _rope_parameters(encoding: Encoding, head_dim: int | None) -> tuple[Rotary, str, dict[str, Any]]:
+    """`(encoding, rope type, keys)` with the words that transformers has."""
+    rotary = to_common_rotary("transformers", encoding, head_dim)
+    return rotary, *hf_layers.write_keys(rotary)

@@ -3,26 +3,28 @@
 One table, read in both directions. `idle` keys are written by some tools and change nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from ropelab.checkpoints.errors import CheckpointError
-from ropelab.checkpoints.knobs.setting import cannot_say, check_rest, real, whole
+from ropelab.encodings.base import Encoding
 from ropelab.encodings.dynamic_ntk import DynamicNTK
 from ropelab.encodings.llama3 import Llama3RoPE
 from ropelab.encodings.longrope import LongRoPE, longrope_attention_factor
+from ropelab.encodings.nope import NoPE
 from ropelab.encodings.pi import PI
 from ropelab.encodings.proportional import ProportionalRoPE
 from ropelab.encodings.rope import RoPE
 from ropelab.encodings.rotary import Rotary
 from ropelab.encodings.yarn import YaRN
+from ropelab.errors import CheckpointError
+from ropelab.rope_settings.base import check_count, check_fields, check_number, unsupported
 from ropelab.spec import nearest
 
-L0, LENGTH = "original_max_position_embeddings", "max_position_embeddings"
-PARTIAL = "partial_rotary_factor"
+ORIGINAL_LENGTH, MAX_LENGTH = "original_max_position_embeddings", "max_position_embeddings"
+PARTIAL_FACTOR = "partial_rotary_factor"
 
 
-class Kind(NamedTuple):
+class RopeType(NamedTuple):
     """One rope type: keys and the fields they are."""
 
     encoding: type[Rotary]
@@ -35,37 +37,43 @@ class Kind(NamedTuple):
         return {**self.required, **self.optional}
 
 
-def same(*names: str) -> dict[str, str]:
+def _same_names(*names: str) -> dict[str, str]:
     return {name: name for name in names}
 
 
-KINDS = {
-    "default": Kind(RoPE, {}, {}),
-    "linear": Kind(PI, same("factor"), {}),
+ROPE_TYPES = {
+    "default": RopeType(RoPE, {}, {}),
+    "linear": RopeType(PI, _same_names("factor"), {}),
     # growth is measured from max_position_embeddings, whatever else is given
-    "dynamic": Kind(DynamicNTK, same("factor"), {}, frozenset({L0})),
-    "yarn": Kind(
+    "dynamic": RopeType(DynamicNTK, _same_names("factor"), {}, frozenset({ORIGINAL_LENGTH})),
+    "yarn": RopeType(
         YaRN,
-        {"factor": "factor", L0: "original_length"},
-        same("attention_factor", "beta_fast", "beta_slow", "mscale", "mscale_all_dim", "truncate"),
+        {"factor": "factor", ORIGINAL_LENGTH: "original_length"},
+        _same_names("attention_factor", "beta_fast", "beta_slow", "mscale", "mscale_all_dim", "truncate"),
         frozenset({"finetuned"}),
     ),
-    "llama3": Kind(Llama3RoPE, same("factor", "low_freq_factor", "high_freq_factor") | {L0: "original_length"}, {}),
-    "longrope": Kind(
-        LongRoPE, same("short_factor", "long_factor") | {L0: "original_length"}, same("factor", "attention_factor")
+    "llama3": RopeType(
+        Llama3RoPE,
+        _same_names("factor", "low_freq_factor", "high_freq_factor") | {ORIGINAL_LENGTH: "original_length"},
+        {},
     ),
-    "proportional": Kind(ProportionalRoPE, {PARTIAL: "fraction"}, {}),
+    "longrope": RopeType(
+        LongRoPE,
+        _same_names("short_factor", "long_factor") | {ORIGINAL_LENGTH: "original_length"},
+        _same_names("factor", "attention_factor"),
+    ),
+    "proportional": RopeType(ProportionalRoPE, {PARTIAL_FACTOR: "fraction"}, {}),
 }
-NAMES = {kind.encoding: name for name, kind in KINDS.items()}
+_TYPE_NAMES = {kind.encoding: name for name, kind in ROPE_TYPES.items()}
 
 
-def check_keys(name: str, rope: Mapping[str, Any]) -> Kind:
+def _check_keys(name: str, rope: Mapping[str, Any]) -> RopeType:
     """The rope type of this name, if the keys are its keys."""
-    if name not in KINDS:
+    if name not in ROPE_TYPES:
         raise CheckpointError(
-            f"config.json: unknown rope type {name!r}.{nearest(name, KINDS)} Known: {', '.join(KINDS)}"
+            f"config.json: unknown rope type {name!r}.{nearest(name, ROPE_TYPES)} Known: {', '.join(ROPE_TYPES)}"
         )
-    kind = KINDS[name]
+    kind = ROPE_TYPES[name]
     known = sorted({*kind.fields, *kind.idle})
     for key in sorted(set(rope) - set(known)):
         hint = nearest(key, known)
@@ -76,17 +84,17 @@ def check_keys(name: str, rope: Mapping[str, Any]) -> Kind:
     return kind
 
 
-def build(name: str, rope: Mapping[str, Any], config: Mapping[str, Any], **shared: Any) -> Rotary:
+def build_encoding(name: str, rope: Mapping[str, Any], config: Mapping[str, Any], **shared: Any) -> Rotary:
     """The encoding of the settings of one rope type; `shared` are the fields that every rotary encoding has."""
-    kind = check_keys(name, rope)
-    if rope.get(L0) is not None and name != "dynamic":  # idle there
-        whole("config.json", L0, rope[L0])
+    kind = _check_keys(name, rope)
+    if rope.get(ORIGINAL_LENGTH) is not None and name != "dynamic":  # idle there
+        check_count("config.json", ORIGINAL_LENGTH, rope[ORIGINAL_LENGTH])
     fields = {field: rope[key] for key, field in kind.fields.items() if rope.get(key) is not None}
     if name == "dynamic":
-        fields["original_length"] = length_of(config, name)
+        fields["original_length"] = _require_length(config, name)
     try:
         if name == "longrope":
-            fields |= longrope_defaults(fields, config)
+            fields |= _longrope_defaults(fields, config)
         return kind.encoding(**shared, **fields)
     except CheckpointError:
         raise
@@ -94,38 +102,107 @@ def build(name: str, rope: Mapping[str, Any], config: Mapping[str, Any], **share
         raise CheckpointError(f"config.json, rope type {name!r}: {error}") from None
 
 
-def longrope_defaults(fields: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+def _longrope_defaults(fields: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
     """The factor, where the lengths say it; and an attention factor that is the usual one is not stated."""
     original = fields["original_length"]
     factor = fields.get("factor", None)
-    factor = length_of(config, "longrope") / original if factor is None else real("config.json", "factor", factor)
+    factor = (
+        _require_length(config, "longrope") / original
+        if factor is None
+        else check_number("config.json", "factor", factor)
+    )
     stated = fields.get("attention_factor")
     usual = original > 1 and stated == longrope_attention_factor(factor, original)
     return {"factor": factor, "attention_factor": None if usual else stated}
 
 
-def length_of(config: Mapping[str, Any], name: str) -> int:
+def _require_length(config: Mapping[str, Any], name: str) -> int:
     """`max_position_embeddings`, for the types that are incomplete without it."""
-    length = whole("config.json", LENGTH, config.get(LENGTH))
+    length = check_count("config.json", MAX_LENGTH, config.get(MAX_LENGTH))
     if length is None:
-        raise CheckpointError(f"config.json: rope type {name!r} needs {LENGTH}")
+        raise CheckpointError(f"config.json: rope type {name!r} needs {MAX_LENGTH}")
     return length
 
 
-def keys_of(encoding: Rotary) -> tuple[str, dict[str, Any]]:
+def write_keys(encoding: Rotary) -> tuple[str, dict[str, Any]]:
     """`(rope type, its keys)`: the inverse of `build`, defaults left out.
 
     Raises:
         CheckpointError: for an encoding or a field that transformers has no key for.
     """
-    name = NAMES.get(type(encoding))
+    name = _TYPE_NAMES.get(type(encoding))
     if name is None:
-        why = f"its rope types are {', '.join(KINDS)}. Run it from ropelab's own spec"
-        raise cannot_say("transformers", encoding, why)
-    kind = KINDS[name]
+        why = f"its rope types are {', '.join(ROPE_TYPES)}. Run it from ropelab's own spec"
+        raise unsupported("transformers", encoding, why)
+    kind = ROPE_TYPES[name]
     beside = {"base", "pairing", "rotary_dim", *(("original_length",) if name == "dynamic" else ())}
-    check_rest("transformers", encoding, {*kind.fields.values(), *beside})
+    check_fields("transformers", encoding, {*kind.fields.values(), *beside})
     standard = {f: d.default for f, d in type(encoding).__dataclass_fields__.items()}
     values = {key: getattr(encoding, field) for key, field in kind.fields.items()}
     given = {k: v for k, v in values.items() if k in kind.required or v != standard[kind.fields[k]]}
     return name, {k: list(v) if isinstance(v, tuple) else v for k, v in given.items()}
+
+
+# Which layer of a transformers model has which encoding.
+#
+# Two ways to say it: `layer_types` names a type for each layer, and `rope_parameters` holds settings for each type (null:
+# no rotation); or one setting for all and `no_rope_layers`, in which a 1 means that the layer *has* rotation (Llama-4,
+# SmolLM3), whatever its name suggests.
+
+LAYER_TYPES, NO_ROPE_LAYERS, NUM_LAYERS = "layer_types", "no_rope_layers", "num_hidden_layers"
+_NOPE_INTERVALS = {"smollm3": 4}  # every fourth layer of SmolLM3 is without rotation unless its file says otherwise
+
+
+def read_layer_types(
+    config: Mapping[str, Any], rope: Mapping[str, Any], one: Callable[[Any], Encoding]
+) -> list[Encoding]:
+    """The encoding of each layer from settings per layer type; `one` makes the encoding of one of them."""
+    kinds = config.get(LAYER_TYPES)
+    if config.get("model_type") == "llama" or not kinds:
+        raise CheckpointError(
+            f"config.json sets rope per layer type ({', '.join(rope)}); one for all layers is read of a Llama, and of "
+            f"another model only with its {LAYER_TYPES}"
+        )
+    _check_depth(config, LAYER_TYPES, kinds)
+    if not all(isinstance(name, str) for name in kinds):
+        raise CheckpointError(f"config.json: {LAYER_TYPES} holds {kinds!r}, not names")
+    for name in [*rope, *kinds]:
+        if name not in rope:
+            raise CheckpointError(
+                f"config.json: {LAYER_TYPES} has {name!r}, and rope_parameters does not.{nearest(name, rope)}"
+            )
+        if name not in kinds:
+            raise CheckpointError(
+                f"config.json: rope_parameters has {name!r}, no layer type.{nearest(name, set(kinds))}"
+            )
+    encodings = {name: NoPE() if value is None else one(value) for name, value in rope.items()}
+    return [encodings[name] for name in kinds]
+
+
+def read_rotated_layers(config: Mapping[str, Any]) -> list[bool] | None:
+    """Which layers have rotation, None where the file has no say on it."""
+    model, flags = config.get("model_type"), config.get(NO_ROPE_LAYERS)
+    if flags is None and model in _NOPE_INTERVALS:
+        interval = config.get("no_rope_layer_interval", _NOPE_INTERVALS[model])
+        depth = check_count("config.json", NUM_LAYERS, config.get(NUM_LAYERS))
+        if depth is None or check_count("config.json", "no_rope_layer_interval", interval) is None:
+            raise CheckpointError(f"config.json: a {model} without {NO_ROPE_LAYERS} needs {NUM_LAYERS}")
+        return [(layer + 1) % interval != 0 for layer in range(depth)]
+    if flags is None:
+        return None
+    if model == "llama":
+        raise CheckpointError(
+            f"config.json: transformers' Llama does not read {NO_ROPE_LAYERS}; name another model_type"
+        )
+    _check_depth(config, NO_ROPE_LAYERS, flags)
+    if any(flag not in (0, 1) for flag in flags):
+        raise CheckpointError(f"config.json: {NO_ROPE_LAYERS} holds ones (rotation) and zeros (none), not {flags!r}")
+    return [bool(flag) for flag in flags]
+
+
+def _check_depth(config: Mapping[str, Any], name: str, values: Any) -> None:
+    """One entry for each layer."""
+    if not isinstance(values, list | tuple) or not values:
+        raise CheckpointError(f"config.json: {name} holds {values!r}, not an entry for each layer")
+    if config.get(NUM_LAYERS, len(values)) != len(values):
+        raise CheckpointError(f"config.json: {name} has {len(values)} entries for {config[NUM_LAYERS]} layers")

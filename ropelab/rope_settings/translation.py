@@ -13,17 +13,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ropelab.checkpoints.errors import CheckpointError
-from ropelab.checkpoints.knobs import exllama, gguf, hf_read, llama_cpp, maxtext, words
-from ropelab.checkpoints.knobs.hf_write import to_hf
-from ropelab.checkpoints.knobs.setting import Setting, assignments, check_head, whole
 from ropelab.encodings import registry
 from ropelab.encodings.rope import RoPE
+from ropelab.errors import CheckpointError
+from ropelab.rope_settings import description, exllama, gguf, llama_cpp, maxtext
+from ropelab.rope_settings import hf as hf_read
+from ropelab.rope_settings.base import Setting, check_count, check_head_dim, format_assignments
+from ropelab.rope_settings.hf import to_hf
 from ropelab.spec import nearest
 
-CONFIG = {"model_type", "rope_parameters", "rope_scaling"}  # beside the rope object of transformers
-FLAT = {key for key in maxtext.DEFAULTS if key.startswith(("rope_", "local_", "global_", "nope_"))} - {"rope_type"}
-Writer = Callable[[Setting, int, float | None], str]
+_CONFIG_KEYS = {"model_type", "rope_parameters", "rope_scaling"}  # beside the rope object of transformers
+_MAXTEXT_KEYS = {key for key in maxtext.DEFAULTS if key.startswith(("rope_", "local_", "global_", "nope_"))} - {
+    "rope_type"
+}
+_Writer = Callable[[Setting, int, float | None], str]
 
 
 def read(text: str, *, head_dim: int, base: float | None = None) -> tuple[str, Setting]:
@@ -36,33 +39,33 @@ def read(text: str, *, head_dim: int, base: float | None = None) -> tuple[str, S
         ValueError: for a text of no dialect, or one that its dialect refuses.
     """
     text = text.strip()
-    dialect, setting = recognised(text, head_dim, base)
+    dialect, setting = _recognize(text, head_dim, base)
     if base is None:
         return dialect, setting
     return dialect, setting._replace(encoding=setting.encoding.inherit(RoPE(base=base)))
 
 
-def recognised(text: str, head_dim: int, base: float | None) -> tuple[str, Setting]:
+def _recognize(text: str, head_dim: int, base: float | None) -> tuple[str, Setting]:
     """The dialect of a text by its first letters, and what it says."""
     if text.startswith("-"):
         return "llama.cpp", llama_cpp.read(text, head_dim=head_dim)
     if text.startswith("{"):
-        return from_object(text, "the JSON text", head_dim)
-    path = file_of(text)
+        return _read_object(text, "the JSON text", head_dim)
+    path = _find_file(text)
     if path is not None:
         try:
-            return from_object(path.read_text(encoding="utf-8"), str(path), head_dim)
+            return _read_object(path.read_text(encoding="utf-8"), str(path), head_dim)
         except (OSError, UnicodeDecodeError) as error:
             raise CheckpointError(f"{path} cannot be read: {error}") from None
     if "=" in text and "(" not in text:
         pairs = {name: value for name, _, value in (word.partition("=") for word in text.replace(",", " ").split())}
-        if set(pairs) & (set(maxtext.DEFAULTS) | maxtext.OUTSIDE):
-            return "maxtext", maxtext.read({key: literal(value) for key, value in pairs.items()})
+        if set(pairs) & (set(maxtext.DEFAULTS) | maxtext.MODEL_KEYS):
+            return "maxtext", maxtext.read({key: _parse_literal(value) for key, value in pairs.items()})
         return "exllama", exllama.read(text, head_dim=head_dim, base=base)
     return "spec", Setting(registry.parse(text))
 
 
-def file_of(text: str) -> Path | None:
+def _find_file(text: str) -> Path | None:
     """The file that a text is the path of, or that of the directory."""
     path = Path(text).expanduser()
     if "(" in text or "=" in text or not (path.suffix == ".json" or path.is_dir()):
@@ -70,21 +73,21 @@ def file_of(text: str) -> Path | None:
     return path / "config.json" if path.is_dir() else path
 
 
-def head_dim_of(text: str) -> int | None:
+def find_head_dim(text: str) -> int | None:
     """Dimensions of a head, where the text or the file that it names says so; `read` says what is wrong with either."""
     text = text.strip()
     try:
-        path = None if text.startswith(("{", "-")) else file_of(text)
+        path = None if text.startswith(("{", "-")) else _find_file(text)
         keys = json.loads(text if path is None else path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return None
     if not isinstance(keys, dict):
         return None
     of_gguf = [value for key, value in keys.items() if key.endswith(".attention.key_length")]
-    return whole("GGUF metadata", "attention.key_length", of_gguf[0]) if of_gguf else hf_read.head_dim_of(keys)
+    return check_count("GGUF metadata", "attention.key_length", of_gguf[0]) if of_gguf else hf_read.read_head_dim(keys)
 
 
-def from_object(text: str, name: str, head_dim: int) -> tuple[str, Setting]:
+def _read_object(text: str, name: str, head_dim: int) -> tuple[str, Setting]:
     """A JSON object of transformers, of a GGUF or of MaxText."""
     try:
         keys = json.loads(text)
@@ -95,17 +98,17 @@ def from_object(text: str, name: str, head_dim: int) -> tuple[str, Setting]:
     if any(".rope." in key for key in keys):
         return "gguf", gguf.read(keys, head_dim=head_dim)
     alone = bool({"rope_type", "type"} & set(keys))
-    if CONFIG & set(keys) or ("rope_theta" in keys and not alone):
-        check_head(name, hf_read.head_dim_of(keys), head_dim)
+    if _CONFIG_KEYS & set(keys) or ("rope_theta" in keys and not alone):
+        check_head_dim(name, hf_read.read_head_dim(keys), head_dim)
         return "hf", hf_read.read({"head_dim": head_dim} | keys)
-    if FLAT & set(keys) or keys.get("rope_type") == "llama3.1":
+    if _MAXTEXT_KEYS & set(keys) or keys.get("rope_type") == "llama3.1":
         return "maxtext", maxtext.read(keys)
     if alone:
         return "hf", hf_read.read({"rope_parameters": keys})
-    raise CheckpointError(f"{name} says nothing of rope: a config.json has one of {', '.join(sorted(CONFIG))}")
+    raise CheckpointError(f"{name} says nothing of rope: a config.json has one of {', '.join(sorted(_CONFIG_KEYS))}")
 
 
-def literal(text: str) -> Any:
+def _parse_literal(text: str) -> Any:
     """A number or a truth value, else the word itself."""
     try:
         return json.loads(text.lower())
@@ -124,42 +127,42 @@ def write(setting: Setting, dialect: str, *, head_dim: int, base: float | None =
     return DIALECTS[dialect](setting, head_dim, base)
 
 
-def hf(setting: Setting, head_dim: int, base: float | None) -> str:
+def _write_hf(setting: Setting, head_dim: int, base: float | None) -> str:
     del base
     return json.dumps(to_hf(setting.encoding, head_dim=head_dim, context_length=setting.context_length))
 
 
-def llama(setting: Setting, head_dim: int, base: float | None) -> str:
+def _write_llama_cpp(setting: Setting, head_dim: int, base: float | None) -> str:
     del base
     return llama_cpp.to_llama_cpp(setting.encoding, head_dim=head_dim, context_length=setting.context_length)
 
 
-def metadata(setting: Setting, head_dim: int, base: float | None) -> str:
+def _write_gguf(setting: Setting, head_dim: int, base: float | None) -> str:
     del base
     return json.dumps(gguf.to_gguf(setting.encoding, head_dim=head_dim, context_length=setting.context_length))
 
 
-def webui(setting: Setting, head_dim: int, base: float | None) -> str:
+def _write_exllama(setting: Setting, head_dim: int, base: float | None) -> str:
     encoding, length = setting
-    return assignments(exllama.to_exllama(encoding, head_dim=head_dim, base=base, context_length=length))
+    return format_assignments(exllama.to_exllama(encoding, head_dim=head_dim, base=base, context_length=length))
 
 
-def flat(setting: Setting, head_dim: int, base: float | None) -> str:
+def _write_maxtext(setting: Setting, head_dim: int, base: float | None) -> str:
     del base
     keys = maxtext.to_maxtext(setting.encoding, head_dim=head_dim, context_length=setting.context_length)
-    return assignments(keys)
+    return format_assignments(keys)
 
 
-def spec(setting: Setting, head_dim: int, base: float | None) -> str:
+def _write_spec(setting: Setting, head_dim: int, base: float | None) -> str:
     del head_dim, base
     return repr(setting.encoding)
 
 
-def sentences(setting: Setting, head_dim: int, base: float | None) -> str:
+def _write_description(setting: Setting, head_dim: int, base: float | None) -> str:
     del base
-    return words.in_words(setting, head_dim=head_dim)
+    return description.describe(setting, head_dim=head_dim)
 
 
-DIALECTS: dict[str, Writer] = {
-    "hf": hf, "llama.cpp": llama, "gguf": metadata, "exllama": webui, "maxtext": flat, "spec": spec, "words": sentences,
+DIALECTS: dict[str, _Writer] = {
+    "hf": _write_hf, "llama.cpp": _write_llama_cpp, "gguf": _write_gguf, "exllama": _write_exllama, "maxtext": _write_maxtext, "spec": _write_spec, "words": _write_description,
 }  # fmt: skip

@@ -12,7 +12,7 @@ from safetensors import safe_open
 import ropelab
 from ropelab.attention.patterns import Causal
 from ropelab.checkpoints import CheckpointError
-from ropelab.checkpoints.hugging_face_export import export, extended_length
+from ropelab.checkpoints.hugging_face_export import export, extend_length
 from ropelab.checkpoints.tokenizer import Tokenizer
 from ropelab.encodings import PI, RoPE, parse
 from ropelab.models.longnet import LongNetConfig
@@ -33,7 +33,7 @@ def test_what_is_written_is_what_transformers_has_loaded(name: str, tmp_path: Pa
     """Byte for byte, so the frozen logits are those of transformers on what is written today."""
     variant, encoding = EXPORTS[name]
     lab = tiny.lab(variant).swap(encoding)
-    length = extended_length(lab.config.trained_length, lab.original.wiring.encoding, lab.encoding)
+    length = extend_length(lab.config.trained_length, lab.original.wiring.encoding, lab.encoding)
     folder = export(
         tmp_path / "model", lab.params, lab.config, lab.encoding, lab.tokenizer, context_length=length, version=5
     )
@@ -110,7 +110,7 @@ def test_a_tokenizer_is_read_back_as_it_was(add_bos: bool, tmp_path: Path) -> No
     ],
 )
 def test_an_extended_context_is_declared(was: str, now: str, length: int) -> None:
-    assert extended_length(32, parse(was), parse(now)) == length
+    assert extend_length(32, parse(was), parse(now)) == length
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,7 @@ from safetensors.numpy import load_file, save_file
 
 import ropelab
 from ropelab.checkpoints import CheckpointError
-from ropelab.checkpoints.adapter_reading import read_adapter
-from ropelab.checkpoints.adapters import save_adapter
+from ropelab.checkpoints.peft import read_adapter, save_adapter
 from ropelab.models.longnet import LongNetConfig
 from ropelab.training.adaptation import LoRA
 from tests.checkpoints.frozen_export import ADAPTERS, EXPORTS, GOLDEN

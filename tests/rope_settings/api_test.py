@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ropelab.checkpoints import CheckpointError, knobs
+from ropelab import rope_settings
+from ropelab.checkpoints import CheckpointError
 from ropelab.encodings import PI, DynamicNTK, Encoding, Llama3RoPE, RoPE, YaRN
 from tests.errors import names
 
@@ -42,22 +43,22 @@ def test_every_form_of_a_setting_is_the_same_encoding(kind: str, rope: dict, exp
     v5 = {"rope_parameters": {"rope_type": kind, "rope_theta": 5e5} | rope}
     v4 = [{"rope_theta": 5e5, "rope_scaling": {key: kind} | rope} for key in ("rope_type", "type")]
     for form in (v5, *v4):
-        assert knobs.from_hf(ABOUT | form) == expected
+        assert rope_settings.from_hf(ABOUT | form) == expected
 
 
 @pytest.mark.parametrize("scaling", [{}, {"rope_scaling": None}, {"rope_scaling": {}}])
 def test_a_llama_1_says_nothing_and_means_base_10000(scaling: dict) -> None:
-    assert knobs.from_hf(ABOUT | scaling) == RoPE(base=1e4)
+    assert rope_settings.from_hf(ABOUT | scaling) == RoPE(base=1e4)
 
 
 def test_the_original_length_may_stand_beside_the_rope_settings() -> None:
     config = ABOUT | {L0: 1024, "rope_scaling": {"type": "yarn", "factor": 4.0}}
-    assert knobs.from_hf(config) == YaRN(base=1e4, factor=4.0, original_length=1024)
+    assert rope_settings.from_hf(config) == YaRN(base=1e4, factor=4.0, original_length=1024)
 
 
 def test_two_forms_that_agree_are_read() -> None:
     rope = {"rope_type": "linear", "factor": 2.0, "rope_theta": 5e5}
-    assert knobs.from_hf({"rope_parameters": rope, "rope_scaling": rope, "rope_theta": 500000}) == PI(
+    assert rope_settings.from_hf({"rope_parameters": rope, "rope_scaling": rope, "rope_theta": 500000}) == PI(
         base=5e5, factor=2
     )
 
@@ -105,7 +106,7 @@ def v5(kind: Any, **rope: Any) -> dict[str, Any]:
 def test_a_setting_that_would_be_ignored_or_guessed_is_refused(config: dict, message: str) -> None:
     """The field's commonest fault: a rope setting accepted, and never applied."""
     with pytest.raises(CheckpointError, match=message):
-        knobs.from_hf(config)
+        rope_settings.from_hf(config)
 
 
 # What transformers accepts and does not apply: half a pair of mscales, and a pair that is overruled. The numbers are
@@ -132,7 +133,7 @@ def test_frequencies_are_those_of_transformers() -> None:
         if is_refused(case["config"]):
             continue
         read[case["kind"]] += 1
-        encoding, dim = knobs.from_hf(case["config"]), case["head_dim"]
+        encoding, dim = rope_settings.from_hf(case["config"]), case["head_dim"]
         inv_freq, amplitude = encoding.frequencies(dim, case["seq_len"] or 1)  # type: ignore[attr-defined]
         np.testing.assert_allclose(inv_freq, GOLDEN["inv_freq"][row, : dim // 2], rtol=3e-6, err_msg=str(case))
         assert amplitude == pytest.approx(GOLDEN["attention_factor"][row], rel=1e-6), case
@@ -145,5 +146,5 @@ def test_the_other_frozen_cases_are_refused() -> None:
         if is_refused(case["config"]):
             refused[case["kind"]] += 1
             with pytest.raises(CheckpointError):
-                knobs.from_hf(case["config"])
+                rope_settings.from_hf(case["config"])
     assert refused == REFUSED

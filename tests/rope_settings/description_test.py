@@ -2,7 +2,7 @@
 
 import pytest
 
-from ropelab.checkpoints import knobs
+from ropelab import rope_settings
 from ropelab.encodings import ALL, PI, Encoding, parse
 
 SAID = [
@@ -27,13 +27,16 @@ SAID = [
 
 @pytest.mark.parametrize(("spec", "length", "words"), SAID)
 def test_words(spec: str, length: int | None, words: str) -> None:
-    assert words in knobs.in_words(knobs.Setting(parse(spec), length), head_dim=128)
+    assert words in rope_settings.describe(rope_settings.Setting(parse(spec), length), head_dim=128)
 
 
 @pytest.mark.parametrize("encoding", ALL, ids=repr)
 def test_there_are_words_for_every_encoding(encoding: Encoding) -> None:
-    assert len(knobs.in_words(knobs.Setting(encoding, 64), head_dim=16)) > 20
-    assert all(isinstance(note, str) for note in knobs.disagreements(knobs.Setting(encoding, 64), head_dim=16))
+    assert len(rope_settings.describe(rope_settings.Setting(encoding, 64), head_dim=16)) > 20
+    assert all(
+        isinstance(note, str)
+        for note in rope_settings.find_disagreements(rope_settings.Setting(encoding, 64), head_dim=16)
+    )
 
 
 YARN = "YaRN(base=1e4, factor=4, original_length=4096"
@@ -56,13 +59,18 @@ WARNED = [
 
 @pytest.mark.parametrize(("spec", "warning"), WARNED)
 def test_where_engines_disagree_a_warning_says_so(spec: str, warning: str) -> None:
-    found = knobs.disagreements(knobs.Setting(parse(spec), 16384), head_dim=128, base=1e4)
+    found = rope_settings.find_disagreements(rope_settings.Setting(parse(spec), 16384), head_dim=128, base=1e4)
     assert any(warning in note for note in found)
 
 
 def test_where_they_agree_there_is_none() -> None:
-    assert knobs.disagreements(knobs.Setting(PI(base=1e4, factor=2), 8192), head_dim=128, base=1e4) == ()
     assert (
-        knobs.disagreements(knobs.Setting(parse("Llama3RoPE(base=5e5, factor=8, original_length=8192)")), head_dim=64)
+        rope_settings.find_disagreements(rope_settings.Setting(PI(base=1e4, factor=2), 8192), head_dim=128, base=1e4)
+        == ()
+    )
+    assert (
+        rope_settings.find_disagreements(
+            rope_settings.Setting(parse("Llama3RoPE(base=5e5, factor=8, original_length=8192)")), head_dim=64
+        )
         == ()
     )

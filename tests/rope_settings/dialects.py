@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ropelab.checkpoints import knobs
+from ropelab import rope_settings
 from ropelab.encodings import Encoding
 
 
@@ -17,15 +17,19 @@ class Pair(NamedTuple):
 
 
 PAIRS = {
-    "hf": Pair(lambda e, d: knobs.to_hf(e, head_dim=d), lambda k, d: knobs.from_hf(k)),
-    "hf 4": Pair(lambda e, d: knobs.to_hf(e, head_dim=d, version=4), lambda k, d: knobs.from_hf(k)),
-    "llama.cpp": Pair(lambda e, d: knobs.to_llama_cpp(e, head_dim=d), lambda k, d: knobs.from_llama_cpp(k, head_dim=d)),
-    "gguf": Pair(lambda e, d: knobs.to_gguf(e, head_dim=d), lambda k, d: knobs.from_gguf(k, head_dim=d)),
-    "exllama": Pair(
-        lambda e, d: knobs.to_exllama(e, head_dim=d) | {"base": getattr(e, "base", None)},
-        lambda k, d: knobs.from_exllama(**k, head_dim=d),
+    "hf": Pair(lambda e, d: rope_settings.to_hf(e, head_dim=d), lambda k, d: rope_settings.from_hf(k)),
+    "hf 4": Pair(lambda e, d: rope_settings.to_hf(e, head_dim=d, version=4), lambda k, d: rope_settings.from_hf(k)),
+    "llama.cpp": Pair(
+        lambda e, d: rope_settings.to_llama_cpp(e, head_dim=d), lambda k, d: rope_settings.from_llama_cpp(k, head_dim=d)
     ),
-    "maxtext": Pair(lambda e, d: knobs.to_maxtext(e, head_dim=d), lambda k, d: knobs.from_maxtext(k)),
+    "gguf": Pair(
+        lambda e, d: rope_settings.to_gguf(e, head_dim=d), lambda k, d: rope_settings.from_gguf(k, head_dim=d)
+    ),
+    "exllama": Pair(
+        lambda e, d: rope_settings.to_exllama(e, head_dim=d) | {"base": getattr(e, "base", None)},
+        lambda k, d: rope_settings.from_exllama(**k, head_dim=d),
+    ),
+    "maxtext": Pair(lambda e, d: rope_settings.to_maxtext(e, head_dim=d), lambda k, d: rope_settings.from_maxtext(k)),
 }
 NAMES = {
     "hf": "transformers", "hf 4": "transformers", "llama.cpp": "llama.cpp's options", "gguf": "GGUF",

@@ -5,9 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ropelab.checkpoints import CheckpointError, knobs
-from ropelab.checkpoints.knobs import exllama
+from ropelab import rope_settings
+from ropelab.checkpoints import CheckpointError
 from ropelab.encodings import NTK, PI, Encoding, RoPE
+from ropelab.rope_settings import exllama
 from tests.errors import names
 
 
@@ -25,7 +26,7 @@ from tests.errors import names
     ],
 )
 def test_knobs_and_what_they_mean(given: dict[str, Any], expected: Encoding) -> None:
-    assert knobs.from_exllama(**given, head_dim=64) == expected
+    assert rope_settings.from_exllama(**given, head_dim=64) == expected
 
 
 @pytest.mark.parametrize("dim", [64, 80, 128])
@@ -34,24 +35,29 @@ def test_knobs_and_what_they_mean(given: dict[str, Any], expected: Encoding) -> 
 @pytest.mark.parametrize("compress", [1.0, 2.0])
 def test_the_frequencies_are_exllama_s(dim: int, base: float, alpha: float, compress: float) -> None:
     """The enlarged base and the divided positions, pair by pair; then the knobs come back from the encoding."""
-    encoding = knobs.from_exllama(alpha_value=alpha, compress_pos_emb=compress, head_dim=dim, base=base)
+    encoding = rope_settings.from_exllama(alpha_value=alpha, compress_pos_emb=compress, head_dim=dim, base=base)
     rotary_base = base * alpha ** (dim / (dim - 2))
     expected = [rotary_base ** (-2 * i / dim) / compress for i in range(dim // 2)]
     np.testing.assert_allclose(encoding.frequencies(dim, 0)[0], expected, rtol=1e-13)  # type: ignore[attr-defined]
-    assert knobs.to_exllama(encoding, head_dim=dim, base=base) == {"alpha_value": alpha, "compress_pos_emb": compress}
+    assert rope_settings.to_exllama(encoding, head_dim=dim, base=base) == {
+        "alpha_value": alpha,
+        "compress_pos_emb": compress,
+    }
 
 
 @pytest.mark.parametrize(("alpha", "enlarged"), [(2, 20221.26), (4, 40889.94), (8, 82684.62)])
 def test_the_bases_that_circulate_are_those_of_128_dimensions(alpha: float, enlarged: float) -> None:
-    found = knobs.to_exllama(RoPE(base=enlarged), head_dim=128, base=1e4)["alpha_value"]
+    found = rope_settings.to_exllama(RoPE(base=enlarged), head_dim=128, base=1e4)["alpha_value"]
     assert found == pytest.approx(alpha, abs=2e-6)
-    assert knobs.to_exllama(RoPE(base=enlarged), head_dim=64, base=1e4)["alpha_value"] != pytest.approx(alpha, abs=1e-3)
+    assert rope_settings.to_exllama(RoPE(base=enlarged), head_dim=64, base=1e4)["alpha_value"] != pytest.approx(
+        alpha, abs=1e-3
+    )
 
 
 def test_text_carries_the_context_length() -> None:
     found = exllama.read("alpha_value=2, n_ctx=8192 --compress_pos_emb=1", head_dim=128)
-    assert found == knobs.Setting(NTK(alpha=2), 8192)
-    assert knobs.to_exllama(found.encoding, head_dim=128, context_length=8192)["max_seq_len"] == 8192
+    assert found == rope_settings.Setting(NTK(alpha=2), 8192)
+    assert rope_settings.to_exllama(found.encoding, head_dim=128, context_length=8192)["max_seq_len"] == 8192
 
 
 @pytest.mark.parametrize(
@@ -75,4 +81,4 @@ def test_what_would_be_ignored_or_guessed_is_refused(text: str, message: str) ->
 
 def test_a_smaller_base_is_no_alpha() -> None:
     with pytest.raises(CheckpointError, match="500000"):
-        knobs.to_exllama(RoPE(base=1e4), head_dim=128, base=5e5)
+        rope_settings.to_exllama(RoPE(base=1e4), head_dim=128, base=5e5)

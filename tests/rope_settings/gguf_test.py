@@ -5,9 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ropelab.checkpoints import CheckpointError, knobs
-from ropelab.checkpoints.knobs import gguf
+from ropelab import rope_settings
+from ropelab.checkpoints import CheckpointError
 from ropelab.encodings import NTK, PI, Encoding, Llama3RoPE, RoPE, YaRN
+from ropelab.rope_settings import gguf
 from tests.errors import names
 
 
@@ -36,26 +37,26 @@ YARN = keys(freq_base=1e4, scaling__type="yarn", scaling__factor=4.0, scaling__o
     ],
 )
 def test_keys_and_what_they_mean(metadata: dict[str, Any], expected: Encoding) -> None:
-    assert knobs.from_gguf(metadata, head_dim=64) == expected
+    assert rope_settings.from_gguf(metadata, head_dim=64) == expected
 
 
 def test_the_context_length_goes_along() -> None:
-    written = knobs.to_gguf(PI(base=1e4, factor=2), head_dim=64, context_length=8192)
-    assert gguf.read(written, head_dim=64) == knobs.Setting(PI(base=1e4, factor=2), 8192)
+    written = rope_settings.to_gguf(PI(base=1e4, factor=2), head_dim=64, context_length=8192)
+    assert gguf.read(written, head_dim=64) == rope_settings.Setting(PI(base=1e4, factor=2), 8192)
 
 
 @pytest.mark.parametrize("factor", [8.0, 32.0])
 def test_llama_3_is_a_table_of_divisors(factor: float) -> None:
     """As llama.cpp's converter computes them: 1 where nothing changes, the factor where all is interpolated."""
     encoding = Llama3RoPE(base=5e5, factor=factor, original_length=8192)
-    divisors = np.array(knobs.to_gguf(encoding, head_dim=128)["rope_freqs.weight"])
+    divisors = np.array(rope_settings.to_gguf(encoding, head_dim=128)["rope_freqs.weight"])
     wavelengths = 2 * np.pi * 5e5 ** (np.arange(0, 128, 2) / 128)
     kept = np.clip((8192 / wavelengths - 1) / 3, 0, 1)
     np.testing.assert_allclose(divisors, 1 / ((1 - kept) / factor + kept), rtol=1e-12)
 
 
 def test_ntk_is_a_larger_base() -> None:
-    assert knobs.to_gguf(NTK(base=1e4, alpha=2), head_dim=128)["llama.rope.freq_base"] == pytest.approx(
+    assert rope_settings.to_gguf(NTK(base=1e4, alpha=2), head_dim=128)["llama.rope.freq_base"] == pytest.approx(
         20221.26, abs=0.01
     )
 
@@ -79,4 +80,4 @@ def test_ntk_is_a_larger_base() -> None:
 )
 def test_what_would_be_ignored_or_guessed_is_refused(metadata: dict[str, Any], message: str) -> None:
     with pytest.raises(CheckpointError, match=message):
-        knobs.from_gguf(metadata, head_dim=64)
+        rope_settings.from_gguf(metadata, head_dim=64)

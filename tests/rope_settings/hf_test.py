@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from ropelab.checkpoints import CheckpointError, knobs
+from ropelab import rope_settings as knobs
+from ropelab.checkpoints import CheckpointError
 from ropelab.encodings import (
     NTK,
     PI,
@@ -20,8 +21,8 @@ from ropelab.encodings import (
     YaRN,
     parse,
 )
-from tests.checkpoints.knobs.dialects import same_frequencies
 from tests.errors import names
+from tests.rope_settings.dialects import same_frequencies
 from tools.golden import make_rope_settings as rope_settings
 
 FROZEN = json.loads(rope_settings.FILE.read_text())

@@ -5,16 +5,17 @@ import math
 import numpy as np
 import pytest
 
-from ropelab.checkpoints import CheckpointError, knobs
-from ropelab.checkpoints.knobs import llama_cpp
+from ropelab import rope_settings
+from ropelab.checkpoints import CheckpointError
 from ropelab.encodings import NTK, PI, Encoding, RoPE, YaRN
+from ropelab.rope_settings import llama_cpp
 from tests.errors import names
 
 YARN = "--rope-scaling yarn --rope-scale 4 --yarn-orig-ctx 4096"
 
 
 def from_text(text: str, head_dim: int = 128) -> Encoding:
-    return knobs.from_llama_cpp(text, head_dim=head_dim)
+    return rope_settings.from_llama_cpp(text, head_dim=head_dim)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +54,7 @@ def test_options_and_what_they_mean(text: str, expected: Encoding) -> None:
 def test_the_context_length_goes_along() -> None:
     assert llama_cpp.read("--ctx-size 8192 --rope-scale 2", head_dim=64).context_length == 8192
     assert llama_cpp.read("--rope-scale 2", head_dim=64).context_length is None
-    assert knobs.to_llama_cpp(PI(factor=2), head_dim=64, context_length=8192).endswith(" -c 8192")
+    assert rope_settings.to_llama_cpp(PI(factor=2), head_dim=64, context_length=8192).endswith(" -c 8192")
 
 
 @pytest.mark.parametrize(
@@ -67,7 +68,7 @@ def test_the_context_length_goes_along() -> None:
     ],
 )
 def test_the_canonical_form_comes_back(text: str) -> None:
-    assert knobs.to_llama_cpp(from_text(text), head_dim=128) == text
+    assert rope_settings.to_llama_cpp(from_text(text), head_dim=128) == text
 
 
 @pytest.mark.parametrize(

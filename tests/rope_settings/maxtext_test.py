@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from ropelab.checkpoints import CheckpointError, knobs
-from ropelab.checkpoints.knobs import maxtext
+from ropelab import rope_settings
+from ropelab.checkpoints import CheckpointError
 from ropelab.encodings import NTK, PI, Encoding, Layers, Llama3RoPE, NoPE, RoPE, YaRN
+from ropelab.rope_settings import maxtext
 from tests.errors import names
 
 GPT_OSS = {
@@ -36,19 +37,19 @@ GPT_OSS = {
     ],
 )
 def test_keys_and_what_they_mean(keys: dict[str, Any], expected: Encoding) -> None:
-    assert knobs.from_maxtext(keys) == expected
+    assert rope_settings.from_maxtext(keys) == expected
 
 
 def test_the_context_length_goes_along_and_the_table_reaches_as_far() -> None:
     encoding = YaRN(base=1e4, factor=4, original_length=4096)
-    written = knobs.to_maxtext(encoding, head_dim=64, context_length=32768)
-    assert maxtext.read(written) == knobs.Setting(encoding, 32768)
+    written = rope_settings.to_maxtext(encoding, head_dim=64, context_length=32768)
+    assert maxtext.read(written) == rope_settings.Setting(encoding, 32768)
     assert written["max_position_embeddings"] == 32768  # rows of a table; positions beyond would be clamped
-    assert knobs.to_maxtext(encoding, head_dim=64)["max_position_embeddings"] == 16384
+    assert rope_settings.to_maxtext(encoding, head_dim=64)["max_position_embeddings"] == 16384
 
 
 def test_the_canonical_form_comes_back() -> None:
-    assert knobs.to_maxtext(knobs.from_maxtext(GPT_OSS), head_dim=64) == GPT_OSS
+    assert rope_settings.to_maxtext(rope_settings.from_maxtext(GPT_OSS), head_dim=64) == GPT_OSS
 
 
 @pytest.mark.parametrize(
@@ -72,10 +73,10 @@ def test_the_canonical_form_comes_back() -> None:
 )
 def test_what_would_be_ignored_or_guessed_is_refused(keys: dict[str, Any], message: str) -> None:
     with pytest.raises(CheckpointError, match=message):
-        knobs.from_maxtext(keys)
+        rope_settings.from_maxtext(keys)
 
 
 def test_an_ntk_base_has_to_be_rounded_first() -> None:
     with pytest.raises(CheckpointError, match=r"20221\.2"):
-        knobs.to_maxtext(NTK(base=1e4, alpha=2), head_dim=128)
-    assert knobs.to_maxtext(RoPE(base=20221), head_dim=128)["rope_max_timescale"] == 20221
+        rope_settings.to_maxtext(NTK(base=1e4, alpha=2), head_dim=128)
+    assert rope_settings.to_maxtext(RoPE(base=20221), head_dim=128)["rope_max_timescale"] == 20221

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from ropelab.checkpoints import knobs
-from ropelab.checkpoints.knobs import hf_read, translation
+from ropelab import rope_settings
+from ropelab.rope_settings import hf, translation
 
 L0 = "original_max_position_embeddings"
 LISTS = {"short_factor": [1.0, 1.1, 1.2, 1.3], "long_factor": [1.0, 2.0, 3.0, 4.0]}
@@ -57,7 +57,7 @@ def translated(text: str) -> bool:
         except ValueError:
             continue
     with contextlib.suppress(ValueError):
-        knobs.disagreements(setting, head_dim=8, base=1e4)
+        rope_settings.find_disagreements(setting, head_dim=8, base=1e4)
     return True
 
 
@@ -104,4 +104,4 @@ def test_options(text: str) -> None:
 def test_an_original_length_that_is_none_is_refused(original: Any) -> None:
     rope = {"rope_type": "longrope", L0: original, **LISTS}
     with pytest.raises(ValueError, match=L0):
-        hf_read.read(ABOUT | {"rope_scaling": rope})
+        hf.read(ABOUT | {"rope_scaling": rope})

@@ -26,7 +26,7 @@ from ropelab.encodings import (
     XPos,
     YaRN,
 )
-from tests.checkpoints.knobs.dialects import NAMES, PAIRS, same_frequencies
+from tests.rope_settings.dialects import NAMES, PAIRS, same_frequencies
 
 D = 64
 SHORT, LONG = tuple(1 + 0.01 * i for i in range(32)), tuple(1 + 0.2 * i for i in range(32))

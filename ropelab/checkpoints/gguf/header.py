@@ -18,19 +18,19 @@ from typing import Any, NamedTuple
 import numpy as np
 from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, GGUFValueType
 
-from ropelab.checkpoints.errors import CheckpointError
-from ropelab.checkpoints.gguf_metadata import Metadata
+from ropelab.errors import CheckpointError
+from ropelab.rope_settings.gguf import Metadata
 
-VERSIONS = (2, 3)
-MOST_DIMENSIONS = 4
-DTYPES = {
+_VERSIONS = (2, 3)
+_MAX_DIMENSIONS = 4
+_DTYPES = {
     GGUFValueType.UINT8: "<u1", GGUFValueType.INT8: "<i1", GGUFValueType.UINT16: "<u2", GGUFValueType.INT16: "<i2",
     GGUFValueType.UINT32: "<u4", GGUFValueType.INT32: "<i4", GGUFValueType.UINT64: "<u8", GGUFValueType.INT64: "<i8",
     GGUFValueType.FLOAT32: "<f4", GGUFValueType.FLOAT64: "<f8", GGUFValueType.BOOL: "?",
 }  # fmt: skip
 
 
-class Stored(NamedTuple):
+class TensorInfo(NamedTuple):
     """One tensor: its shape, slowest dimension first, how it is quantised, and its bytes in the file."""
 
     shape: tuple[int, ...]
@@ -39,7 +39,7 @@ class Stored(NamedTuple):
     size: int
 
 
-class Cursor:
+class _Cursor:
     """Takes little-endian values off a buffer one after another, never beyond its end."""
 
     def __init__(self, path: Path, data: memoryview):
@@ -78,7 +78,7 @@ class Cursor:
         return GGUFValueType(code)
 
     def numbers(self, kind: GGUFValueType, count: int) -> np.ndarray:
-        dtype = np.dtype(DTYPES[kind])
+        dtype = np.dtype(_DTYPES[kind])
         return np.frombuffer(self.take(count * dtype.itemsize), dtype)
 
     def value(self) -> Any:
@@ -87,7 +87,7 @@ class Cursor:
         if kind == GGUFValueType.STRING:
             return self.string()
         if kind != GGUFValueType.ARRAY:
-            return scalar(self.numbers(kind, 1)[0])
+            return _to_scalar(self.numbers(kind, 1)[0])
         element, count = self.kind(), self.u64()
         if element == GGUFValueType.ARRAY:
             raise self.broken("arrays of arrays are not part of any known model")
@@ -96,25 +96,25 @@ class Cursor:
         return self.numbers(element, count)
 
 
-def scalar(number: np.generic) -> Any:
+def _to_scalar(number: np.generic) -> Any:
     """A Python number; a float32 as the shortest decimal that names it, 1e-05 and not 9.999999747378752e-06."""
     return float(str(number)) if number.dtype == np.float32 else number.item()
 
 
-def read_header(path: Path, data: np.ndarray) -> tuple[Metadata, dict[str, Stored]]:
+def read_header(path: Path, data: np.ndarray) -> tuple[Metadata, dict[str, TensorInfo]]:
     """The metadata and the tensors of a whole file, given as bytes.
 
     Raises:
         CheckpointError: if it is not a GGUF of a known version, or damaged where that can be seen.
     """
-    cursor = Cursor(path, data.data)
+    cursor = _Cursor(path, data.data)
     if bytes(data[:4]) != b"GGUF":
         raise CheckpointError(f"{path} is not a GGUF file: it begins with {bytes(data[:4])!r}")
     cursor.take(4)
     version = cursor.u32()
-    if version not in VERSIONS:
+    if version not in _VERSIONS:
         big = " (big-endian files are not read)" if version & 0xFFFF == 0 else ""
-        raise CheckpointError(f"{path}: GGUF version {version}{big}; versions {VERSIONS} are read, convert it again")
+        raise CheckpointError(f"{path}: GGUF version {version}{big}; versions {_VERSIONS} are read, convert it again")
     tensor_count, pair_count = cursor.u64(), cursor.u64()
     values: dict[str, Any] = {}
     for _ in range(pair_count):
@@ -123,17 +123,17 @@ def read_header(path: Path, data: np.ndarray) -> tuple[Metadata, dict[str, Store
             raise cursor.broken(f"metadata key {key!r} occurs twice")
         values[key] = cursor.value()
     metadata = Metadata(path, values)
-    return metadata, read_tensors(cursor, tensor_count, metadata.get("general.alignment", int, 32))
+    return metadata, _read_tensors(cursor, tensor_count, metadata.get("general.alignment", int, 32))
 
 
-def read_tensors(cursor: Cursor, count: int, alignment: int) -> dict[str, Stored]:
+def _read_tensors(cursor: _Cursor, count: int, alignment: int) -> dict[str, TensorInfo]:
     """Every tensor by name, each proven to lie within the file and behind the one before it."""
-    relative: dict[str, Stored] = {}
+    relative: dict[str, TensorInfo] = {}
     for _ in range(count):
         name = cursor.string()
         if name in relative:
             raise cursor.broken(f"tensor {name!r} occurs twice")
-        relative[name] = read_tensor(cursor, name)
+        relative[name] = _read_tensor(cursor, name)
     if alignment <= 0 or alignment & (alignment - 1):
         raise cursor.broken(f"general.alignment {alignment} is not a power of two")
     base = -(-cursor.at // alignment) * alignment
@@ -148,9 +148,9 @@ def read_tensors(cursor: Cursor, count: int, alignment: int) -> dict[str, Stored
     return tensors
 
 
-def read_tensor(cursor: Cursor, name: str) -> Stored:
+def _read_tensor(cursor: _Cursor, name: str) -> TensorInfo:
     rank = cursor.u32()
-    if not 0 < rank <= MOST_DIMENSIONS:
+    if not 0 < rank <= _MAX_DIMENSIONS:
         raise cursor.broken(f"tensor {name!r} has {rank} dimensions")
     shape = tuple(cursor.u64() for _ in range(rank))[::-1]
     code, offset = cursor.u32(), cursor.u64()
@@ -162,4 +162,4 @@ def read_tensor(cursor: Cursor, name: str) -> Stored:
     block, block_bytes = GGML_QUANT_SIZES[kind]
     if not all(shape) or shape[-1] % block:
         raise cursor.broken(f"tensor {name!r} has shape {shape}, impossible in blocks of {block} ({kind.name})")
-    return Stored(shape, kind, offset, math.prod(shape) // block * block_bytes)
+    return TensorInfo(shape, kind, offset, math.prod(shape) // block * block_bytes)

@@ -16,14 +16,14 @@ import numpy as np
 from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
 from gguf.quants import dequantize, quant_shape_to_byte_shape
 
-from ropelab.checkpoints import gguf_tokenizer
-from ropelab.checkpoints.errors import CheckpointError
-from ropelab.checkpoints.gguf_header import Metadata, Stored, read_header
-from ropelab.checkpoints.gguf_rope import read_encoding
+from ropelab.checkpoints.gguf import tokenizer
+from ropelab.checkpoints.gguf.header import Metadata, TensorInfo, read_header
 from ropelab.encodings.base import Encoding
+from ropelab.errors import CheckpointError
 from ropelab.models.llama import LlamaConfig
+from ropelab.rope_settings.gguf import read_encoding
 
-LAYER_NAMES = {
+_LAYER_NAMES = {
     "attn_norm": "input_layernorm",
     "attn_q": "self_attn.q_proj",
     "attn_k": "self_attn.k_proj",
@@ -34,14 +34,14 @@ LAYER_NAMES = {
     "ffn_up": "mlp.up_proj",
     "ffn_down": "mlp.down_proj",
 }
-TOP_NAMES = {"token_embd": "model.embed_tokens", "output_norm": "model.norm", "output": "lm_head"}
-DIVISORS = "rope_freqs.weight"
-VIEWS = {
+_TOP_NAMES = {"token_embd": "model.embed_tokens", "output_norm": "model.norm", "output": "lm_head"}
+_DIVISORS = "rope_freqs.weight"
+_VIEW_DTYPES = {
     GGMLQuantizationType.F32: np.float32,
     GGMLQuantizationType.F16: np.float16,
     GGMLQuantizationType.BF16: ml_dtypes.bfloat16,
 }
-NEUTRAL = {
+_NEUTRAL_VALUES = {
     "expert_count": (0,),
     "attention.scale": (0.0,),
     "attention.max_alibi_bias": (0.0,),
@@ -62,16 +62,16 @@ class GgufFile:
     def __init__(self, path: str | Path):
         self.path = Path(path)
         self.name = str(path)
-        self._data = map_file(self.path)
+        self._data = _map_file(self.path)
         metadata, stored = read_header(self.path, self._data)
-        check_architecture(metadata)
+        _check_architecture(metadata)
         for name, s in stored.items():
-            check_type(self.path, name, s)
-        divisors = stored.pop(DIVISORS, None)
-        self._stored = {hugging_face_name(self.path, name): s for name, s in stored.items()}
-        self.weights = describe_weights(self.path, stored.values())
+            _check_type(self.path, name, s)
+        divisors = stored.pop(_DIVISORS, None)
+        self._stored = {_hugging_face_name(self.path, name): s for name, s in stored.items()}
+        self.weights = _describe_weights(self.path, stored.values())
         self.shapes: Mapping[str, tuple[int, ...]] = {name: s.shape for name, s in self._stored.items()}
-        self.config = read_config(metadata, self.shapes)
+        self.config = _read_config(metadata, self.shapes)
         encoding = read_encoding(
             metadata,
             head_dim=self.config.head_dim,
@@ -80,7 +80,7 @@ class GgufFile:
         )
         self.encoding: Encoding = encoding
         self._turned = encoding.turned(self.config.head_dim)
-        self.tokenizer = gguf_tokenizer.from_metadata(metadata)
+        self.tokenizer = tokenizer.read_tokenizer(metadata)
 
     def tensor(self, name: str) -> np.ndarray:
         """The values of one tensor, rows paired for "half" rotation: float32, float16 or bfloat16."""
@@ -90,16 +90,16 @@ class GgufFile:
             return values
         if len(values) != heads * self.config.head_dim:
             raise CheckpointError(f"{self.name}: {name} has {len(values)} rows, not {heads} × {self.config.head_dim}")
-        return halved(values, heads, self._turned)
+        return _pairs_to_halves(values, heads, self._turned)
 
-    def _values(self, s: Stored) -> np.ndarray:
+    def _values(self, s: TensorInfo) -> np.ndarray:
         packed = self._data[s.start : s.start + s.size]
-        if s.type in VIEWS:
-            return packed.view(VIEWS[s.type]).reshape(s.shape)
+        if s.type in _VIEW_DTYPES:
+            return packed.view(_VIEW_DTYPES[s.type]).reshape(s.shape)
         return dequantize(packed.reshape(quant_shape_to_byte_shape(s.shape, s.type)), s.type)
 
 
-def describe_weights(path: Path, stored: Iterable[Stored]) -> str:
+def _describe_weights(path: Path, stored: Iterable[TensorInfo]) -> str:
     """`SmolLM2-135M-Instruct, Q4_1 GGUF`: the file's name, and the type that most of its bytes are of.
 
     As files are called everywhere: one of Q4_1 has norms in F32, and often its table of embeddings in Q8_0.
@@ -111,7 +111,7 @@ def describe_weights(path: Path, stored: Iterable[Stored]) -> str:
     return f"{path.stem.removesuffix(f'.{most}').removesuffix(f'-{most}')}, {most} GGUF"
 
 
-def map_file(path: Path) -> np.ndarray:
+def _map_file(path: Path) -> np.ndarray:
     """The bytes of a file, read when they are touched."""
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file")
@@ -121,7 +121,7 @@ def map_file(path: Path) -> np.ndarray:
         raise CheckpointError(f"{path} cannot be read: {error}") from None
 
 
-def check_architecture(metadata: Metadata) -> None:
+def _check_architecture(metadata: Metadata) -> None:
     """Refuse what a Llama does not compute, and what is not all of one."""
     architecture = metadata.need("general.architecture", str)
     if architecture != "llama":
@@ -132,39 +132,39 @@ def check_architecture(metadata: Metadata) -> None:
     parts = metadata.get("split.count", int, 1)
     if parts > 1:
         raise CheckpointError(f"{metadata.path} is one of {parts} parts; join them with `llama-gguf-split --merge`")
-    for key, neutral in NEUTRAL.items():
+    for key, neutral in _NEUTRAL_VALUES.items():
         value = metadata.values.get(f"llama.{key}", neutral[0])
         if not isinstance(value, int | float) or value not in neutral:
             raise CheckpointError(f"{metadata.path}: llama.{key}={value} is not part of a dense Llama")
 
 
-def hugging_face_name(path: Path, name: str) -> str:
+def _hugging_face_name(path: Path, name: str) -> str:
     """`blk.3.attn_q.weight` → `model.layers.3.self_attn.q_proj.weight`."""
     match = re.fullmatch(r"(?:blk\.(\d+)\.)?(\w+)\.(weight|bias)", name, re.ASCII)
     layer, part, end = match.groups() if match else (None, "", "")
-    known = (TOP_NAMES if layer is None else LAYER_NAMES).get(part)
+    known = (_TOP_NAMES if layer is None else _LAYER_NAMES).get(part)
     if known is None:
         raise CheckpointError(f"{path}: tensor {name!r} has no place in a dense Llama")
     return f"{known}.{end}" if layer is None else f"model.layers.{layer}.{known}.{end}"
 
 
-def check_type(path: Path, name: str, s: Stored) -> None:
-    if not can_decode(s.type):
+def _check_type(path: Path, name: str, s: TensorInfo) -> None:
+    if not _can_decode(s.type):
         raise CheckpointError(
             f"{path}: {name} is of type {s.type.name}, which gguf cannot dequantise; quantise it otherwise"
         )
 
 
 @functools.cache
-def can_decode(kind: GGMLQuantizationType) -> bool:
+def _can_decode(kind: GGMLQuantizationType) -> bool:
     """Whether there is a way from this type to floats, tried on a block of zeros."""
     try:
-        return kind in VIEWS or dequantize(np.zeros((1, GGML_QUANT_SIZES[kind][1]), np.uint8), kind).size > 0
+        return kind in _VIEW_DTYPES or dequantize(np.zeros((1, GGML_QUANT_SIZES[kind][1]), np.uint8), kind).size > 0
     except NotImplementedError:
         return False
 
 
-def read_config(metadata: Metadata, shapes: Mapping[str, tuple[int, ...]]) -> LlamaConfig:
+def _read_config(metadata: Metadata, shapes: Mapping[str, tuple[int, ...]]) -> LlamaConfig:
     """The model's sizes; the vocabulary's is that of the embedding table, which may be padded."""
     width, heads = metadata.need("llama.embedding_length", int), metadata.need("llama.attention.head_count", int)
     head_dim = metadata.get("llama.attention.key_length", int, width // max(heads, 1))
@@ -205,7 +205,7 @@ def read_config(metadata: Metadata, shapes: Mapping[str, tuple[int, ...]]) -> Ll
         raise CheckpointError(f"{metadata.path}: {error}") from None
 
 
-def halved(rows: np.ndarray, heads: int, turned: int) -> np.ndarray:
+def _pairs_to_halves(rows: np.ndarray, heads: int, turned: int) -> np.ndarray:
     """Rows of a projection or its bias, the first `turned` of each head from neighbouring pairs to halves."""
     per_head = rows.reshape(heads, -1, *rows.shape[1:])
     parts = (per_head[:, 0:turned:2], per_head[:, 1:turned:2], per_head[:, turned:])
