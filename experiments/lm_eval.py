@@ -130,7 +130,7 @@ def evaluated(lab: Lab, values: flags.FlagValues, known: Any) -> tuple[dict[str,
 
 def extended(lab: Lab) -> int:
     """The trained length as the encoding extends it."""
-    from ropelab.checkpoints.hugging_face_export import extend_length
+    from ropelab.checkpoints.hugging_face.writing import extend_length
 
     return extend_length(lab.config.trained_length, lab.original.wiring.encoding, lab.encoding)
 

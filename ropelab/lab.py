@@ -15,7 +15,7 @@ from jax.sharding import Mesh
 from ropelab.attention import patterns
 from ropelab.attention.exchanges import Exchange
 from ropelab.attention.patterns import Causal, Pattern
-from ropelab.checkpoints.hugging_face_export import export, extend_length
+from ropelab.checkpoints.hugging_face.writing import export, extend_length
 from ropelab.checkpoints.locate import open_source
 from ropelab.checkpoints.peft import parse_trained_encoding, read_adapter
 from ropelab.checkpoints.prompts import StreamDecoder, encode_prompt

@@ -9,7 +9,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from ropelab.checkpoints.hugging_face_reading import HuggingFaceDirectory
+from ropelab.checkpoints.hugging_face.reading import HuggingFaceDirectory
 from ropelab.checkpoints.source import Source
 from ropelab.errors import CheckpointError
 from ropelab.spec import nearest

@@ -15,8 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from ropelab.checkpoints.files import LazyTensor, atomic_directory, write_json, write_safetensors
-from ropelab.checkpoints.hugging_face_reading import open_safetensors, read_json
-from ropelab.checkpoints.llama_names import LAYER_NAMES, TOP_NAMES, Leaf, list_leaves
+from ropelab.checkpoints.hugging_face.names import LAYER_NAMES, TOP_NAMES, Leaf, list_leaves
+from ropelab.checkpoints.hugging_face.reading import open_safetensors, read_json
 from ropelab.encodings import registry
 from ropelab.encodings.base import Encoding
 from ropelab.errors import CheckpointError

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, cast
 import jax
 from jax.sharding import Mesh
 
-from ropelab.checkpoints.hugging_face_export import extend_length
+from ropelab.checkpoints.hugging_face.writing import extend_length
 from ropelab.checkpoints.tokenizer import Tokenizer, make_byte_tokenizer
 from ropelab.data.synthetic import Passkey, parse_task
 from ropelab.encodings.base import Encoding

@@ -12,7 +12,7 @@ from safetensors import safe_open
 import ropelab
 from ropelab.attention.patterns import Causal
 from ropelab.checkpoints import CheckpointError
-from ropelab.checkpoints.hugging_face_export import export, extend_length
+from ropelab.checkpoints.hugging_face.writing import export, extend_length
 from ropelab.checkpoints.tokenizer import Tokenizer
 from ropelab.encodings import PI, RoPE, parse
 from ropelab.models.longnet import LongNetConfig
@@ -167,7 +167,7 @@ def test_a_directory_appears_whole_or_not_at_all(tmp_path: Path, monkeypatch: py
         assert any(path.name.startswith(".model.") for path in tmp_path.iterdir())
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ropelab.checkpoints.hugging_face_export.write_json", interrupted)
+    monkeypatch.setattr("ropelab.checkpoints.hugging_face.writing.write_json", interrupted)
     with pytest.raises(KeyboardInterrupt):
         tiny.lab().export(tmp_path / "model")
     assert not written(tmp_path)

@@ -17,8 +17,8 @@ import numpy as np
 from ropelab import rope_settings
 from ropelab.attention.patterns import Causal, Pattern
 from ropelab.checkpoints.files import LazyTensor, atomic_directory, write_json, write_safetensors
-from ropelab.checkpoints.hugging_face_reading import WEIGHTS_FILE
-from ropelab.checkpoints.llama_names import Leaf, list_leaves, to_stored
+from ropelab.checkpoints.hugging_face.names import Leaf, list_leaves, to_stored
+from ropelab.checkpoints.hugging_face.reading import WEIGHTS_FILE
 from ropelab.checkpoints.tokenizer import Tokenizer, special_token_ids, write_tokenizer
 from ropelab.encodings.base import Encoding
 from ropelab.encodings.dynamic_ntk import DynamicNTK
