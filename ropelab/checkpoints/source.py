@@ -7,8 +7,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, Sharding, SingleDeviceSharding
 
-from ropelab.checkpoints.hugging_face.names import Leaf, list_leaves
-from ropelab.checkpoints.source import Source
+from ropelab.checkpoints.hugging_face.names import TOP_NAMES, Leaf, list_leaves
 from ropelab.checkpoints.tokenizer import Tokenizer
 from ropelab.encodings.base import Encoding
 from ropelab.errors import CheckpointError

@@ -18,7 +18,6 @@ from tokenizers import decoders, models, pre_tokenizers
 from tokenizers.processors import TemplateProcessing
 
 from ropelab.checkpoints.files import write_json
-from ropelab.checkpoints.tokenizer import Tokenizer
 from ropelab.errors import CheckpointError
 
 MAX_GROWTH = 256  # of a text by replacements; that of the known tokenizers is below 10

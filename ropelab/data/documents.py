@@ -19,9 +19,9 @@ from ropelab.data.synthetic import parse_task
 
 # The documents that files hold, and which of them are kept to be measured on.
 #
-# The 7 % of the files whose names have the least SHA-256 are for measuring, one at least: no chance is in it, and a file
-# that is added moves few others. A single file is divided within: what follows the last line break before 93 % of it is
-# the test.
+# The 7 % of the files whose names have the least SHA-256 are for measuring, one at least: no chance is in it, and a
+# file that is added moves few others. A single file is divided within: what follows the last line break before 93 % of
+# it is the test.
 #
 # A file of more than 4 MiB is several documents, cut at line breaks: a document is tokenised at once, and again when a
 # run is resumed.

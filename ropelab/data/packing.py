@@ -23,11 +23,11 @@ from ropelab.data.stream import BatchRequest, Resumable
 #     first_fit     each document whole, in the first of some bins with room for it; what is left of a bin is padding.
 #                   A document longer than a window is cut every T + 1 tokens first, so that none is left out
 #
-# Documents come in an order drawn from the seed, another one each epoch, without end: where an epoch ends the next begins
-# in the same window (concatenate) or bin (first_fit). Lane l of n reads the documents l, l + n, ... of that order.
+# Documents come in an order drawn from the seed, another one each epoch, without end: where an epoch ends the next
+# begins in the same window (concatenate) or bin (first_fit). Lane l of n reads the documents l, l + n, ... of that
 #
-# State is small and says where in the order reading stands; to restore it, the last windows are made again. Nothing here
-# is prefetched in threads.
+# State is small and says where in the order reading stands; to restore it, the last windows are made again. Nothing
+# here is prefetched in threads.
 
 _TOKENS = "tokens"
 _MIN_BINS = 16  # fewer leave more padding

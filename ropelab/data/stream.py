@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Protocol
 from ropelab.data.batch import Batch
 from ropelab.data.documents import open_documents, silence_output
 from ropelab.data.settings import Coder, DataSettings, Tokenizer, make_coder
-from ropelab.data.synthetic import parse_task
+from ropelab.data.synthetic import TRAIN, make_examples, parse_task
 from ropelab.data.tasks import Task
 
 # What streams of all kinds share: which batches are wanted, and a state that only fits the stream it came from.

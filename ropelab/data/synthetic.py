@@ -31,8 +31,8 @@ from ropelab.spec import at_least, require, spec
 #     There is an important info hidden ... | The grass is green. ... | The pass key is 71432. ... | The grass is
 #     green. ... | What is the pass key? The pass key is 71432
 #
-# The number is drawn, and so is where in the filler it is told, between two rounds of it. Filler fills the window to its
-# last token, the number asked for ends it. The loss asks for that number alone.
+# The number is drawn, and so is where in the filler it is told, between two rounds of it. Filler fills the window to
+# its last token, the number asked for ends it. The loss asks for that number alone.
 #
 # Source: Mohtashami and Jaggi, arXiv 2305.16300, section 4.2, its text word by word.
 

@@ -9,7 +9,6 @@ from typing import NamedTuple
 import numpy as np
 
 from ropelab.data.settings import Coder
-from ropelab.data.tasks import Example, Task
 from ropelab.spec import Spec, at_least, require, spec
 
 _END, _SIGN, _FIRST = 0, 1, 2  # the end, the one sign that a task has, and its first symbol
@@ -219,9 +218,9 @@ class Counting(Task):
 #
 # Ids: 0 is the end of an example, 1 the sign, symbols come from 2 on; what a task has besides is told there.
 #
-# Sources: Sort, Parity, Addition after the length-generalisation suites of Kazemnejad et al., arXiv 2305.19466, and Zhou
-# et al., arXiv 2402.09371, whose digits are reversed; Index is the indirect indexing of PoPE, arXiv 2509.10534, a token
-# an offset; Needle is the passkey without words, for distances that words are too long for.
+# Sources: Sort, Parity, Addition after the length-generalisation suites of Kazemnejad et al., arXiv 2305.19466, and
+# Zhou et al., arXiv 2402.09371, whose digits are reversed; Index is the indirect indexing of PoPE, arXiv 2509.10534, a
+# token an offset; Needle is the passkey without words, for distances that words are too long for.
 
 _DIGITS = 10
 

@@ -75,10 +75,10 @@ def _describe_dynamic(encoding: DynamicNTK, head_dim: int) -> str:
 def _describe_yarn(encoding: YaRN, head_dim: int) -> str:
     del head_dim
     fast, slow, factor = (format_number(x) for x in (encoding.beta_fast, encoding.beta_slow, encoding.factor))
-    ramp = "pair index" if encoding.ramp == "index" else "number of turns"
+    ramp, length = "pair index" if encoding.ramp == "index" else "number of turns", encoding.original_length
     return (
-        f"Of {_name_base(encoding)}, pairs that turn more than {fast} times in {encoding.original_length} tokens are left "
-        f"alone, those that turn less than {slow} times are divided by {factor}, a ramp over the {ramp} joins them; "
+        f"Of {_name_base(encoding)}, pairs that turn more than {fast} times in {length} tokens are left alone, those "
+        f"that turn less than {slow} times are divided by {factor}, a ramp over the {ramp} joins them; "
         f"queries and keys are multiplied by {encoding.amplitude:.6g}, "
         f"so scores by {encoding.amplitude * encoding.amplitude:.6g}."
     )
@@ -87,11 +87,11 @@ def _describe_yarn(encoding: YaRN, head_dim: int) -> str:
 def _describe_llama3(encoding: Llama3RoPE | NTKByParts, head_dim: int) -> str:
     del head_dim
     by_parts = isinstance(encoding, NTKByParts)
-    fast = encoding.beta if by_parts else encoding.high_freq_factor
-    slow = encoding.alpha if by_parts else encoding.low_freq_factor
+    fast = format_number(encoding.beta if by_parts else encoding.high_freq_factor)
+    slow = format_number(encoding.alpha if by_parts else encoding.low_freq_factor)
     return (
-        f"Of {_name_base(encoding)}, pairs that turn more than {format_number(fast)} times in {encoding.original_length} tokens "
-        f"are left alone, those that turn less than {format_number(slow)} times are divided by {format_number(encoding.factor)}, "
+        f"Of {_name_base(encoding)}, pairs that turn more than {fast} times in {encoding.original_length} tokens "
+        f"are left alone, those that turn less than {slow} times are divided by {format_number(encoding.factor)}, "
         "a ramp over the number of turns joins them; there is no temperature."
     )
 
@@ -108,9 +108,9 @@ def _describe_longrope(encoding: LongRoPE, head_dim: int) -> str:
 
 
 def _describe_proportional(encoding: ProportionalRoPE, head_dim: int) -> str:
-    pairs = encoding.turned(head_dim) // 2
+    pairs, base = encoding.turned(head_dim) // 2, _name_base(encoding)
     kept = int(encoding.fraction * encoding.turned(head_dim) // 2)
-    return f"The {kept} fastest of {pairs} pairs turn, with {_name_base(encoding)} counted over all; the others never turn."
+    return f"The {kept} fastest of {pairs} pairs turn, with {base} counted over all; the others never turn."
 
 
 def _describe_nope(encoding: NoPE, head_dim: int) -> str:
@@ -119,9 +119,17 @@ def _describe_nope(encoding: NoPE, head_dim: int) -> str:
 
 
 _DESCRIBERS: tuple[tuple[Any, Callable[..., str]], ...] = (
-    (RoPE, _describe_rope), (PI, _describe_pi), (NTK, _describe_ntk), (DynamicNTK, _describe_dynamic), (YaRN, _describe_yarn), (Llama3RoPE, _describe_llama3), (NTKByParts, _describe_llama3),
-    (LongRoPE, _describe_longrope), (ProportionalRoPE, _describe_proportional), (NoPE, _describe_nope),
-)  # fmt: skip
+    (RoPE, _describe_rope),
+    (PI, _describe_pi),
+    (NTK, _describe_ntk),
+    (DynamicNTK, _describe_dynamic),
+    (YaRN, _describe_yarn),
+    (Llama3RoPE, _describe_llama3),
+    (NTKByParts, _describe_llama3),
+    (LongRoPE, _describe_longrope),
+    (ProportionalRoPE, _describe_proportional),
+    (NoPE, _describe_nope),
+)
 
 
 def _describe_context(setting: Setting) -> str:
@@ -130,7 +138,8 @@ def _describe_context(setting: Setting) -> str:
     if length is None:
         return ""
     if isinstance(encoding, PI):
-        return f"The context is {length} tokens, trained on {format_number(length / encoding.factor)} if it is used to the full."
+        trained = format_number(length / encoding.factor)
+        return f"The context is {length} tokens, trained on {trained} if it is used to the full."
     trained = getattr(encoding, "original_length", None)
     return f"The context is {length} tokens" + ("." if trained is None else f", of {trained} trained.")
 
@@ -174,7 +183,8 @@ def _layer_disagreements(encoding: Encoding, head_dim: int, base: float | None) 
             "vLLM and llama.cpp pick it once, by the configured context."
         )
     if isinstance(encoding, Llama3RoPE) and encoding.factor != 8:
-        yield f"llama3: engines that build in factor 8, MaxText among them, are wrong for {format_number(encoding.factor)}."
+        factor = format_number(encoding.factor)
+        yield f"llama3: engines that build in factor 8, MaxText among them, are wrong for {factor}."
     if isinstance(encoding, ProportionalRoPE):
         yield "proportional: its exponents count all pairs, those of partial_rotary_factor elsewhere the turned ones."
 

@@ -198,9 +198,9 @@ def _match_divisors(metadata: Metadata, encoding: Rotary, head_dim: int, divisor
 _WHERE = "GGUF metadata"
 _LENGTH, _DIVISORS, ORIGINAL_LENGTH = "llama.context_length", "rope_freqs.weight", "scaling.original_context_length"
 _KNOWN_KEYS = (
-    "freq_base", "dimension_count", "scale_linear", "scaling.type", "scaling.factor", ORIGINAL_LENGTH, "scaling.finetuned",
-    "scaling.attn_factor", "scaling.yarn_attn_factor", "scaling.yarn_ext_factor", "scaling.yarn_log_multiplier",
-    "scaling.yarn_beta_fast", "scaling.yarn_beta_slow",
+    "freq_base", "dimension_count", "scale_linear", "scaling.type", "scaling.factor", ORIGINAL_LENGTH,
+    "scaling.finetuned", "scaling.attn_factor", "scaling.yarn_attn_factor", "scaling.yarn_ext_factor",
+    "scaling.yarn_log_multiplier", "scaling.yarn_beta_fast", "scaling.yarn_beta_slow",
 )  # fmt: skip
 _SHARED_FIELDS = {"base", "pairing", "rotary_dim"}
 _YARN_FIELDS = {"factor", "original_length", "beta_fast", "beta_slow", "attention_factor", "mscale", "mscale_all_dim"}

@@ -22,9 +22,15 @@ from ropelab.encodings.longrope import LongRoPE
 from ropelab.encodings.nope import NoPE
 from ropelab.encodings.rotary import Rotary
 from ropelab.errors import CheckpointError
-from ropelab.rope_settings import base
-from ropelab.rope_settings import hf_types as hf_layers
-from ropelab.rope_settings.base import Setting, check_count, check_number, to_common_rotary, unsupported
+from ropelab.rope_settings import hf_types
+from ropelab.rope_settings.base import (
+    Setting,
+    check_count,
+    check_number,
+    make_schedule,
+    to_common_rotary,
+    unsupported,
+)
 from ropelab.rope_settings.hf_types import MAX_LENGTH, ORIGINAL_LENGTH, PARTIAL_FACTOR
 
 _DEFAULT_BASE = 10000.0  # LlamaConfig's own; Llama 1 and 2 configurations do not state it
@@ -80,15 +86,15 @@ def read(config: Mapping[str, Any]) -> Setting:
     nested = any(isinstance(value, Mapping) for value in rope.values())
     if not nested and config.get("model_type") in _PER_LAYER_TYPE_MODELS:
         raise CheckpointError(f"{_WHERE}: a {config['model_type']} needs rope_parameters per layer type, as it has two")
-    has = hf_layers.read_rotated_layers(config)
+    has = hf_types.read_rotated_layers(config)
     if nested:
-        layers = hf_layers.read_layer_types(config, rope, lambda part: _read_entry(config, part, nested=True))
+        layers = hf_types.read_layer_types(config, rope, lambda part: _read_entry(config, part, nested=True))
     else:
         layers = [_read_entry(config, rope) if any(has or [True]) else NoPE()] * len(has or [True])
     has = has or [True] * len(layers)
     if len(has) != len(layers):
-        raise CheckpointError(f"{_WHERE}: {hf_layers.NO_ROPE_LAYERS} and {hf_layers.LAYER_TYPES} differ in length")
-    encoding = base.make_schedule([e if h else NoPE() for e, h in zip(layers, has, strict=True)])
+        raise CheckpointError(f"{_WHERE}: {hf_types.NO_ROPE_LAYERS} and {hf_types.LAYER_TYPES} differ in length")
+    encoding = make_schedule([e if h else NoPE() for e, h in zip(layers, has, strict=True)])
     grows = any(isinstance(kind, DynamicNTK) for kind in encoding.kinds())
     length = check_count(_WHERE, MAX_LENGTH, config.get(MAX_LENGTH))
     return Setting(encoding, None if grows else length)
@@ -131,7 +137,7 @@ def _read_entry(config: Mapping[str, Any], settings: Mapping[str, Any], *, neste
     if (kind == "su" and model in (None, "phi3")) or (kind == "yarn" and model == "phi3"):
         kind = "longrope"  # Phi3Config alone does so; "su" fails in any other class
     base = _read_base(config, rope, nested)
-    if kind in hf_layers.ROPE_TYPES and ORIGINAL_LENGTH in hf_layers.ROPE_TYPES[kind].required:
+    if kind in hf_types.ROPE_TYPES and ORIGINAL_LENGTH in hf_types.ROPE_TYPES[kind].required:
         rope[ORIGINAL_LENGTH] = _require_equal(
             f"values of {ORIGINAL_LENGTH}", _pop_values(ORIGINAL_LENGTH, rope, config), None
         )
@@ -143,7 +149,7 @@ def _read_entry(config: Mapping[str, Any], settings: Mapping[str, Any], *, neste
         turned = _read_rotary_dim(config, part)
     if nested and rope.get("truncate") is False:
         raise CheckpointError(f"{_WHERE}: transformers ignores truncate=false per layer type; write the settings flat")
-    return hf_layers.build_encoding(kind, rope, config, base=base, rotary_dim=turned)
+    return hf_types.build_encoding(kind, rope, config, base=base, rotary_dim=turned)
 
 
 def _read_base(config: Mapping[str, Any], rope: dict[str, Any], nested: bool) -> Any:
@@ -196,12 +202,13 @@ def read_head_dim(config: Mapping[str, Any]) -> int | None:
 # An encoding → the keys of transformers' `config.json`; the inverse of `hf_read`.
 #
 # transformers 5 reads `rope_parameters`. transformers 4 reads `rope_theta` and `rope_scaling` and ignores
-# `rope_parameters` without a word, so that a file with that alone has base 10000 and no scaling there. Both are written,
-# and 5 takes `rope_scaling` where it finds both.
+# `rope_parameters` without a word, so that a file with that alone has base 10000 and no scaling there. Both are
+# written, and 5 takes `rope_scaling` where it finds both.
 #
 # Source: transformers 5.24 and 4.56.2, modeling_rope_utils.py and the configuration classes.
 
-_VERSION_4_NAMES = {"gpt_neox": ("rotary_emb_base", "rotary_pct")}  # of rope_theta and PARTIAL, in transformers 4
+# rope_theta and partial_rotary_factor under their names in transformers 4
+_VERSION_4_NAMES = {"gpt_neox": ("rotary_emb_base", "rotary_pct")}
 
 
 def to_hf(
@@ -242,11 +249,11 @@ def to_hf(
     if any(isinstance(e, NoPE) for e in each):
         if model_type == "llama":
             raise unsupported(
-                "transformers' Llama", encoding, f"it does not read {hf_layers.NO_ROPE_LAYERS}. Name a model_type"
+                "transformers' Llama", encoding, f"it does not read {hf_types.NO_ROPE_LAYERS}. Name a model_type"
             )
         depth = layers or len(each)
-        about[hf_layers.NO_ROPE_LAYERS] = [int(not isinstance(each[i % len(each)], NoPE)) for i in range(depth)]
-        about[hf_layers.NUM_LAYERS] = depth
+        about[hf_types.NO_ROPE_LAYERS] = [int(not isinstance(each[i % len(each)], NoPE)) for i in range(depth)]
+        about[hf_types.NUM_LAYERS] = depth
     return about
 
 
@@ -267,7 +274,8 @@ def _write_flat(
             or head_dim is None
             or int(head_dim * (rotary.rotary_dim / head_dim)) != rotary.rotary_dim
         ):
-            why = f"a part of each head is turned by model_type {', '.join(sorted(_PARTIAL_ROTARY_MODELS))}. Give one, and head_dim="
+            models = ", ".join(sorted(_PARTIAL_ROTARY_MODELS))
+            why = f"a part of each head is turned by model_type {models}. Give one, and head_dim="
             raise unsupported(f"transformers' {model_type or 'llama'}", encoding, why)
         keys[PARTIAL_FACTOR], beside["head_dim"] = rotary.rotary_dim / head_dim, head_dim
     found: dict[str, Any] = {}
@@ -311,10 +319,10 @@ def _write_layer_types(
                 why = "a part of each head, truncate=False and dynamic scaling are said for all layers only"
                 raise unsupported("transformers", kind, f"{why}. Leave layer_types out")
             settings[name] = {"rope_type": rope_type, "rope_theta": rotary.base} | keys
-    return {hf_layers.LAYER_TYPES: list(names), hf_layers.NUM_LAYERS: len(names), "rope_parameters": settings}
+    return {hf_types.LAYER_TYPES: list(names), hf_types.NUM_LAYERS: len(names), "rope_parameters": settings}
 
 
 def _rope_parameters(encoding: Encoding, head_dim: int | None) -> tuple[Rotary, str, dict[str, Any]]:
     """`(encoding, rope type, keys)` with the words that transformers has."""
     rotary = to_common_rotary("transformers", encoding, head_dim)
-    return rotary, *hf_layers.write_keys(rotary)
+    return rotary, *hf_types.write_keys(rotary)

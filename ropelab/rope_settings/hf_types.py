@@ -145,9 +145,9 @@ def write_keys(encoding: Rotary) -> tuple[str, dict[str, Any]]:
 
 # Which layer of a transformers model has which encoding.
 #
-# Two ways to say it: `layer_types` names a type for each layer, and `rope_parameters` holds settings for each type (null:
-# no rotation); or one setting for all and `no_rope_layers`, in which a 1 means that the layer *has* rotation (Llama-4,
-# SmolLM3), whatever its name suggests.
+# Two ways to say it: `layer_types` names a type for each layer, and `rope_parameters` holds settings for each type
+# (null: no rotation); or one setting for all and `no_rope_layers`, in which a 1 means that the layer *has* rotation
+# (Llama-4, SmolLM3), whatever its name suggests.
 
 LAYER_TYPES, NO_ROPE_LAYERS, NUM_LAYERS = "layer_types", "no_rope_layers", "num_hidden_layers"
 _NOPE_INTERVALS = {"smollm3": 4}  # every fourth layer of SmolLM3 is without rotation unless its file says otherwise

@@ -16,10 +16,8 @@ from typing import Any
 from ropelab.encodings import registry
 from ropelab.encodings.rope import RoPE
 from ropelab.errors import CheckpointError
-from ropelab.rope_settings import description, exllama, gguf, llama_cpp, maxtext
-from ropelab.rope_settings import hf as hf_read
+from ropelab.rope_settings import description, exllama, gguf, hf, llama_cpp, maxtext
 from ropelab.rope_settings.base import Setting, check_count, check_head_dim, format_assignments
-from ropelab.rope_settings.hf import to_hf
 from ropelab.spec import nearest
 
 _CONFIG_KEYS = {"model_type", "rope_parameters", "rope_scaling"}  # beside the rope object of transformers
@@ -84,7 +82,7 @@ def find_head_dim(text: str) -> int | None:
     if not isinstance(keys, dict):
         return None
     of_gguf = [value for key, value in keys.items() if key.endswith(".attention.key_length")]
-    return check_count("GGUF metadata", "attention.key_length", of_gguf[0]) if of_gguf else hf_read.read_head_dim(keys)
+    return check_count("GGUF metadata", "attention.key_length", of_gguf[0]) if of_gguf else hf.read_head_dim(keys)
 
 
 def _read_object(text: str, name: str, head_dim: int) -> tuple[str, Setting]:
@@ -99,12 +97,12 @@ def _read_object(text: str, name: str, head_dim: int) -> tuple[str, Setting]:
         return "gguf", gguf.read(keys, head_dim=head_dim)
     alone = bool({"rope_type", "type"} & set(keys))
     if _CONFIG_KEYS & set(keys) or ("rope_theta" in keys and not alone):
-        check_head_dim(name, hf_read.read_head_dim(keys), head_dim)
-        return "hf", hf_read.read({"head_dim": head_dim} | keys)
+        check_head_dim(name, hf.read_head_dim(keys), head_dim)
+        return "hf", hf.read({"head_dim": head_dim} | keys)
     if _MAXTEXT_KEYS & set(keys) or keys.get("rope_type") == "llama3.1":
         return "maxtext", maxtext.read(keys)
     if alone:
-        return "hf", hf_read.read({"rope_parameters": keys})
+        return "hf", hf.read({"rope_parameters": keys})
     raise CheckpointError(f"{name} says nothing of rope: a config.json has one of {', '.join(sorted(_CONFIG_KEYS))}")
 
 
@@ -129,7 +127,7 @@ def write(setting: Setting, dialect: str, *, head_dim: int, base: float | None =
 
 def _write_hf(setting: Setting, head_dim: int, base: float | None) -> str:
     del base
-    return json.dumps(to_hf(setting.encoding, head_dim=head_dim, context_length=setting.context_length))
+    return json.dumps(hf.to_hf(setting.encoding, head_dim=head_dim, context_length=setting.context_length))
 
 
 def _write_llama_cpp(setting: Setting, head_dim: int, base: float | None) -> str:
@@ -164,5 +162,11 @@ def _write_description(setting: Setting, head_dim: int, base: float | None) -> s
 
 
 DIALECTS: dict[str, _Writer] = {
-    "hf": _write_hf, "llama.cpp": _write_llama_cpp, "gguf": _write_gguf, "exllama": _write_exllama, "maxtext": _write_maxtext, "spec": _write_spec, "words": _write_description,
-}  # fmt: skip
+    "hf": _write_hf,
+    "llama.cpp": _write_llama_cpp,
+    "gguf": _write_gguf,
+    "exllama": _write_exllama,
+    "maxtext": _write_maxtext,
+    "spec": _write_spec,
+    "words": _write_description,
+}

@@ -110,8 +110,8 @@ def _select_pre_tokenizer(metadata: Metadata) -> PreTokenizer:
         )
     if name and name not in PRE_TOKENIZERS:
         raise CheckpointError(
-            f"{metadata.path}: unknown {_PREFIX}pre {name!r}.{nearest(name, PRE_TOKENIZERS)} Known: {', '.join(PRE_TOKENIZERS)}. "
-            "Load the Hugging Face directory instead"
+            f"{metadata.path}: unknown {_PREFIX}pre {name!r}.{nearest(name, PRE_TOKENIZERS)} "
+            f"Known: {', '.join(PRE_TOKENIZERS)}. Load the Hugging Face directory instead"
         )
     return PRE_TOKENIZERS[name or "default"]
 
