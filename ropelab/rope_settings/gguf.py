@@ -36,7 +36,7 @@ from ropelab.rope_settings.base import (
 
 # Key-value pairs of a GGUF file, wherever they come from; needs none of the packages that read such a file.
 
-_T = TypeVar("T")
+T = TypeVar("T")
 
 
 class Metadata:
@@ -53,10 +53,10 @@ class Metadata:
     def __contains__(self, key: str) -> bool:
         return key in self.values
 
-    def get(self, key: str, kind: type[_T], default: _T) -> _T:
+    def get(self, key: str, kind: type[T], default: T) -> T:
         return self.need(key, kind) if key in self.values else default
 
-    def need(self, key: str, kind: type[_T]) -> _T:
+    def need(self, key: str, kind: type[T]) -> T:
         """The value of `key`.
 
         Raises:
