@@ -15,7 +15,7 @@ from grain import experimental
 from ropelab.data.batch import Batch, join_rows, make_batch, take_rows
 from ropelab.data.documents import Documents
 from ropelab.data.settings import FIRST_FIT, Coder, DataSettings
-from ropelab.data.stream import BatchRequest, Resumable
+from ropelab.data.stream import BatchRequest, Stream
 
 # Documents → windows of T + 1 tokens, with Grain.
 #
@@ -106,7 +106,7 @@ def _to_tuples(state: Any) -> Any:
 _POSITIONS = 2  # what numbers are drawn for, after those of ropelab.data.packing
 
 
-class TextStream(Resumable):
+class TextStream(Stream):
     """Rows of windows of documents.
 
     Raises:

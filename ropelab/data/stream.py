@@ -1,7 +1,11 @@
-"""What training holds: batches without end that are a function of (settings, length, batch, seed) and nothing else."""
+"""Endless streams of training batches, each determined by (settings, length, batch, seed) and nothing else.
+
+A stream's state is small and JSON-serialisable: after n batches it makes a new stream return batch n + 1. It only fits
+a stream of the same data and sizes, but may be restored in a process that reads other rows.
+"""
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from ropelab.data.batch import Batch
 from ropelab.data.documents import open_documents, silence_output
@@ -9,17 +13,15 @@ from ropelab.data.settings import Coder, DataSettings, Tokenizer, make_coder
 from ropelab.data.synthetic import TRAIN, make_examples, parse_task
 from ropelab.data.tasks import Task
 
-# What streams of all kinds share: which batches are wanted, and a state that only fits the stream it came from.
-
 
 class BatchRequest(NamedTuple):
-    """Which rows of which batches.
+    """The rows of each batch that a process reads.
 
     Attributes:
-        length: T, the predictions of a row.
+        length: T, the predictions per row.
         batch: B, the rows of the whole batch.
-        seed: of all that is drawn.
-        rows: those given here.
+        seed: seed of everything that is sampled.
+        rows: the rows that this process reads.
     """
 
     length: int
@@ -28,27 +30,13 @@ class BatchRequest(NamedTuple):
     rows: range
 
 
-def _make_request(length: int, batch: int, seed: int, rows: slice | range | None) -> BatchRequest:
-    """The same, checked.
-
-    Raises:
-        ValueError: for sizes below 1, a negative seed, or rows that are not neighbours or not of the batch.
-    """
-    if length < 1 or batch < 1 or seed < 0:
-        raise ValueError(f"length={length}, batch={batch}, seed={seed}: give at least 1, 1 and 0")
-    found = range(*rows.indices(batch)) if isinstance(rows, slice) else range(batch) if rows is None else rows
-    if found.step != 1 or not 0 <= found.start < found.stop <= batch:
-        raise ValueError(f"rows={rows} of a batch of {batch}; give neighbouring rows of it, at least one")
-    return BatchRequest(length, batch, seed, found)
-
-
-class Resumable:
-    """Batches without end.
+class Stream:
+    """Base class of endless, resumable streams of batches.
 
     Attributes:
-        identity: names what is read, with its version or contents.
-        facts: all that a state depends on.
-        batches: how many were given.
+        identity: names the data, with its version or contents.
+        facts: everything that a state depends on.
+        batches: the number of batches returned so far.
     """
 
     def __init__(self, identity: str, want: BatchRequest, **facts: Any) -> None:
@@ -62,81 +50,25 @@ class Resumable:
         raise NotImplementedError
 
     def state(self) -> dict[str, Any]:
-        """Where the stream stands, small and made of what JSON knows."""
+        """Return the position in the stream, as a small JSON-serialisable object."""
         return {"of": dict(self.facts), "batches": self.batches, "lanes": {}}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go to where a stream of the same settings stood, which may have given other rows.
+        """Continue from the state of a stream of the same settings, which may have returned other rows.
 
         Raises:
-            ValueError: if the state is not of these data and sizes, naming what differs.
+            ValueError: if the state belongs to other data or sizes, naming the differences.
         """
         theirs = state["of"]
         differ = [k for k in self.facts if theirs.get(k) != self.facts[k]]
         if differ:
-            told = "; ".join(f"{k} was {theirs.get(k)!r} and is {self.facts[k]!r}" for k in differ)
-            raise ValueError(f"the state is of another stream: {told}. Bring it back, or begin anew")
+            differences = "; ".join(f"{k} was {theirs.get(k)!r} and is {self.facts[k]!r}" for k in differ)
+            raise ValueError(f"the state is of another stream: {differences}. Restore these settings or start anew")
         self.batches = state["batches"]
 
 
-class Stream(Protocol):
-    """Batches without end, and where they stand."""
-
-    @property
-    def identity(self) -> str:
-        """Names what is read, with its version or contents."""
-        ...
-
-    def __next__(self) -> Batch: ...
-
-    def __iter__(self) -> Iterator[Batch]: ...
-
-    def state(self) -> dict[str, Any]:
-        """Small and made of what JSON knows: after n batches, what makes a new stream give batch n + 1."""
-        ...
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go to where a stream of the same settings stood; `ValueError` for a state of another."""
-        ...
-
-
-def open_stream(
-    settings: DataSettings,
-    *,
-    length: int,
-    batch: int,
-    seed: int,
-    rows: slice | range | None = None,
-    tokenizer: Tokenizer | None = None,
-) -> Stream:
-    """The batches that these settings mean, or some rows of them; what is not prepared yet is prepared.
-
-    Args:
-        settings: what to read and how.
-        length: T, the predictions of a row.
-        batch: B, the rows of the whole batch.
-        seed: of the order of documents, of drawn positions and of made-up tasks.
-        rows: those wanted here, neighbours; all if None.
-        tokenizer: the model's, for settings that want it.
-
-    Raises:
-        ValueError: if there is no such data, or it does not make such batches.
-    """
-    want = _make_request(length, batch, seed, rows)
-    settings.positions.check(length)
-    text = make_coder(settings.tokenizer, tokenizer)
-    task = parse_task(settings.source)
-    if task is not None:
-        return TaskStream(task, settings, want, text)
-    documents = open_documents(settings, settings.split)
-    with silence_output():  # Grain warns about what it would profile with another jaxlib
-        from ropelab.data.packing import TextStream
-
-    return TextStream(documents, settings, want, text)
-
-
-class TaskStream(Resumable):
-    """Rows of a task's examples.
+class TaskStream(Stream):
+    """Examples of a synthetic task.
 
     Raises:
         ValueError: if no example fits into the window.
@@ -151,6 +83,54 @@ class TaskStream(Resumable):
         first = self.batches * self.want.batch
         numbers = range(first + self.want.rows.start, first + self.want.rows.stop)
         self.batches += 1
-        return make_examples(
-            self.task, self.settings.positions, numbers, self.want.length, (self.want.seed, TRAIN), self.text
-        )
+        seed = (self.want.seed, TRAIN)
+        return make_examples(self.task, self.settings.positions, numbers, self.want.length, seed, self.text)
+
+
+def open_stream(
+    settings: DataSettings,
+    *,
+    length: int,
+    batch: int,
+    seed: int,
+    rows: slice | range | None = None,
+    tokenizer: Tokenizer | None = None,
+) -> Stream:
+    """Open the stream of batches that the settings describe, preparing the data first if needed.
+
+    Args:
+        settings: the data and how its documents become windows.
+        length: T, the predictions per row.
+        batch: B, the rows of the whole batch.
+        seed: seed of the order of documents, of sampled positions and of synthetic tasks.
+        rows: a contiguous part of the rows of each batch; all rows if None.
+        tokenizer: the model's tokenizer, for settings with tokenizer="model".
+
+    Raises:
+        ValueError: if there is no such data, or it does not yield such batches.
+    """
+    want = _make_request(length, batch, seed, rows)
+    settings.positions.check(length)
+    text = make_coder(settings.tokenizer, tokenizer)
+    task = parse_task(settings.source)
+    if task is not None:
+        return TaskStream(task, settings, want, text)
+    documents = open_documents(settings, settings.split)
+    with silence_output():  # Grain warns that it cannot profile with another jaxlib
+        from ropelab.data.packing import TextStream
+
+    return TextStream(documents, settings, want, text)
+
+
+def _make_request(length: int, batch: int, seed: int, rows: slice | range | None) -> BatchRequest:
+    """Check the sizes and resolve `rows` to a range.
+
+    Raises:
+        ValueError: for sizes below 1, a negative seed, or rows that are not contiguous or not in the batch.
+    """
+    if length < 1 or batch < 1 or seed < 0:
+        raise ValueError(f"length={length}, batch={batch}, seed={seed}: use at least 1, 1 and 0")
+    span = range(*rows.indices(batch)) if isinstance(rows, slice) else range(batch) if rows is None else rows
+    if span.step != 1 or not 0 <= span.start < span.stop <= batch:
+        raise ValueError(f"rows={rows} of a batch of {batch}; use at least one row, all of them contiguous")
+    return BatchRequest(length, batch, seed, span)

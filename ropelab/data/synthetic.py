@@ -7,7 +7,7 @@ import re
 
 import numpy as np
 
-from ropelab import spec
+from ropelab import spec as specs
 from ropelab.data.batch import Batch, make_batch
 from ropelab.data.positions import Positions
 from ropelab.data.settings import BYTE_VOCAB_SIZE, Coder
@@ -100,7 +100,7 @@ def parse_task(source: str) -> Task | None:
     Raises:
         ValueError: for a task or a field that is not known, with the nearest that is, or a refused value.
     """
-    return spec.parse(source, TASKS, kind="task") if _SPEC.fullmatch(source) else None
+    return specs.parse(source, TASKS, kind="task") if _SPEC.fullmatch(source) else None
 
 
 def make_examples(
