@@ -1,8 +1,8 @@
-"""What one step of training sees: the tokens of some windows, what follows each, and where each stands.
+"""Batches of windows: tokens, the tokens that follow them, weights and positions.
 
 A window is T + 1 consecutive tokens x_0, ..., x_T of a stream. Token t of the row is x_t, its target x_{t+1}. The
-weight of a target is 1, or 0 if it is padding, or if documents are separate and it belongs to another document than
-its token: the first token of a document follows from nothing before it.
+weight of a target is 1. It is 0 for padding, and if documents are separate also for the first token of a document,
+which cannot be predicted from the document before.
 """
 
 from collections.abc import Iterator
@@ -18,8 +18,8 @@ class Batch(NamedTuple):
         tokens: i32[B, T].
         targets: i32[B, T], the token that follows.
         weights: f32[B, T], 1 where the target counts towards the loss, 0 where not.
-        positions: i32[B, T], where the token is said to stand.
-        segments: i32[B, T], the number of its document within the window, from 0; padding is -1.
+        positions: i32[B, T], the positions that the model is given.
+        segments: i32[B, T], the index of the document within the window, from 0; padding is -1.
     """
 
     tokens: np.ndarray
@@ -32,40 +32,40 @@ class Batch(NamedTuple):
 def make_batch(
     windows: np.ndarray, segments: np.ndarray, positions: np.ndarray, separate: bool, known: np.ndarray | None = None
 ) -> Batch:
-    """The batch of these windows.
+    """Make a batch of windows.
 
     Args:
         windows: i32[B, T + 1], the tokens.
         segments: i32[B, T + 1], their documents from 0; -1 is padding.
         positions: i32[B, T].
-        separate: whether nothing is asked across a document's end.
-        known: bool[B, T], the targets that may be asked for; all if None.
+        separate: whether the first token of each document has weight 0.
+        known: bool[B, T], the targets that can be predicted; all if None.
     """
-    here, there = segments[:, :-1], segments[:, 1:]
-    asked = (there >= 0) & ((here == there) | (not separate))
+    token_segments, target_segments = segments[:, :-1], segments[:, 1:]
+    counted = (target_segments >= 0) & ((token_segments == target_segments) | (not separate))
     if known is not None:
-        asked &= known
+        counted &= known
     return Batch(
         np.ascontiguousarray(windows[:, :-1], np.int32),
         np.ascontiguousarray(windows[:, 1:], np.int32),
-        asked.astype(np.float32),
+        counted.astype(np.float32),
         positions.astype(np.int32, copy=False),
-        np.ascontiguousarray(here, np.int32),
+        np.ascontiguousarray(token_segments, np.int32),
     )
 
 
 def take_rows(batch: Batch, rows: range) -> Batch:
-    """Some neighbouring rows of a batch."""
+    """Return a contiguous range of the rows of a batch."""
     return Batch(*(part[rows.start : rows.stop] for part in batch))
 
 
 def join_rows(batches: list[Batch]) -> Batch:
-    """Rows upon rows."""
+    """Concatenate batches along the rows."""
     return batches[0] if len(batches) == 1 else Batch(*(np.concatenate(parts) for parts in zip(*batches, strict=True)))
 
 
 def split_rows(rows: Batch, size: int) -> Iterator[Batch]:
-    """`size` rows at a time, in order; the last batch is filled up with rows of weight 0 and segment -1.
+    """Split rows into batches of `size`; the last batch is padded with rows of weight 0 and segment -1.
 
     Raises:
         ValueError: if size is not at least 1.
@@ -79,7 +79,7 @@ def split_rows(rows: Batch, size: int) -> Iterator[Batch]:
 
 
 def _padding_rows(count: int, like: Batch) -> Batch:
-    """Rows that count for nothing, as long as these and at the same positions."""
+    """Make rows of weight 0 with the length and the positions of `like`."""
     zeros = np.zeros((count, like.tokens.shape[1]), np.int32)
     positions = np.repeat(like.positions[:1], count, axis=0)
     return Batch(zeros, zeros, zeros.astype(np.float32), positions, zeros - 1)

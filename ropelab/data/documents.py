@@ -1,7 +1,13 @@
-"""The one door to documents: by name, prepared when they are not yet, read at random.
+"""Documents by name, prepared on first use and read at random, and their split into train and test.
 
-They lie in array_record files of TensorFlow Datasets, which needs no TensorFlow for those. Its tfrecord files would,
-and its parquet files lose rows (of 500 written, 200 are read): neither is read here.
+Prepared documents are array_record files of TensorFlow Datasets, which are read without TensorFlow. Its tfrecord files
+need TensorFlow, and its parquet files lose rows (of 500 written, 200 are read), so neither is supported.
+
+The test split of a set of files is the 7 % whose names have the smallest SHA-256, at least one: this is deterministic,
+and adding a file moves few others. A single file is split at the last line break before 93 % of it.
+
+A file of more than 4 MiB becomes several documents, cut at line breaks, because a document is tokenized at once, and
+again when a run resumes.
 """
 
 import contextlib
@@ -17,28 +23,19 @@ from typing import Any, NamedTuple
 from ropelab.data.settings import DataSettings
 from ropelab.data.synthetic import parse_task
 
-# The documents that files hold, and which of them are kept to be measured on.
-#
-# The 7 % of the files whose names have the least SHA-256 are for measuring, one at least: no chance is in it, and a
-# file that is added moves few others. A single file is divided within: what follows the last line break before 93 % of
-# it is the test.
-#
-# A file of more than 4 MiB is several documents, cut at line breaks: a document is tokenised at once, and again when a
-# run is resumed.
-
 TEST_PERCENT = 7
 MAX_DOCUMENT_BYTES = 1 << 22
 _SKIPPED_FOLDERS = {"site-packages", "dist-packages", "__pycache__"}
 
 
 class Document(NamedTuple):
-    """A text that is read when it is needed.
+    """A text that is read lazily.
 
     Attributes:
-        name: unique among those of its data.
-        path: the file, if it is in one.
-        begin, end: the bytes of the file that are the document; to its end if end is -1.
-        text: what is here already.
+        name: unique in its dataset.
+        path: the file that holds the text, None if `text` does.
+        begin, end: the byte range of the document in the file; end=-1 means the end of the file.
+        text: the text, for documents that are not in a file.
     """
 
     name: str
@@ -48,7 +45,7 @@ class Document(NamedTuple):
     text: str = ""
 
     def read(self) -> str | None:
-        """The text, None if it is not UTF-8."""
+        """Return the text, or None if it is not UTF-8."""
         if self.path is None:
             return self.text
         with self.path.open("rb") as file:
@@ -61,11 +58,11 @@ class Document(NamedTuple):
 
 
 class Library(NamedTuple):
-    """Documents to train and to measure on.
+    """Documents to train and to evaluate on.
 
     Attributes:
-        label: stands for the contents: other contents have another label.
-        train, test: documents, none in both.
+        label: identifies the contents; other contents have another label.
+        train, test: disjoint lists of documents.
     """
 
     label: str
@@ -74,7 +71,7 @@ class Library(NamedTuple):
 
 
 def list_python_stdlib() -> Library:
-    """Every .py file of the running Python's standard library, a document a file."""
+    """List the .py files of the running Python's standard library, one document per file."""
     root = Path(sysconfig.get_paths()["stdlib"])
     paths = {path.relative_to(root).as_posix(): path for path in _walk_files(root) if path.suffix == ".py"}
     sizes = (f"{name} {path.stat().st_size}\n".encode() for name, path in paths.items())
@@ -83,7 +80,7 @@ def list_python_stdlib() -> Library:
 
 
 def list_python_docs() -> Library:
-    """Each topic of Python's help."""
+    """List the topics of Python's help, one document per topic."""
     from pydoc_data import topics
 
     texts = {name: topics.topics[name] for name in sorted(topics.topics)}
@@ -93,30 +90,33 @@ def list_python_docs() -> Library:
 
 
 def list_local_text(place: str) -> Library:
-    """A file, or the UTF-8 files of a folder and those below it; hidden, empty and other files are passed over.
+    """List the UTF-8 files at a path, recursively; hidden files, empty files and other files are skipped.
+
+    Args:
+        place: a file or folder.
 
     Raises:
-        ValueError: if there is no text at this place, or a single file is too short to be divided.
+        ValueError: if there is no text at this path, or a single file is too short to be split.
     """
     path = Path(place).expanduser()
     if not place or not path.exists():
         raise ValueError(f'no file or folder at {place!r}; write source="local_text:/path/of/a/file/or/folder"')
     paths = {path.name: path} if path.is_file() else {p.relative_to(path).as_posix(): p for p in _walk_files(path)}
-    total, whole = hashlib.sha256(), []
+    total, documents = hashlib.sha256(), []
     for name, file in paths.items():
         data = file.read_bytes()
         if _is_text(data):
             total.update(f"{name} {len(data)}\n".encode() + data)
-            whole.append(Document(name, file, 0, len(data)))
-    if not whole:
-        raise ValueError(f"{path} holds no UTF-8 text; convert it, or give another file or folder")
-    sides = split_documents(whole) if len(whole) > 1 else _split_file(whole[0])
+            documents.append(Document(name, file, 0, len(data)))
+    if not documents:
+        raise ValueError(f"{path} has no UTF-8 text; convert it, or use another file or folder")
+    sides = split_documents(documents) if len(documents) > 1 else _split_file(documents[0])
     train, test = ([part for document in side for part in _split_long(document)] for side in sides)
     return Library(total.hexdigest()[:12], train, test)
 
 
 def _walk_files(root: Path) -> Iterator[Path]:
-    """The files of a folder and those below it, in a fixed order, without installed packages and hidden ones."""
+    """Yield the files of a folder recursively, in a fixed order, without hidden files and installed packages."""
     for folder, below, names in os.walk(root):
         below[:] = sorted(name for name in below if name not in _SKIPPED_FOLDERS and not name.startswith("."))
         paths = (Path(folder) / name for name in sorted(names) if not name.startswith("."))
@@ -124,7 +124,7 @@ def _walk_files(root: Path) -> Iterator[Path]:
 
 
 def _digest(contents: Iterable[bytes]) -> str:
-    """Twelve hexadecimal digits that stand for these bytes."""
+    """Return the first twelve hexadecimal digits of the SHA-256 of these bytes."""
     total = hashlib.sha256()
     for content in contents:
         total.update(content)
@@ -132,13 +132,13 @@ def _digest(contents: Iterable[bytes]) -> str:
 
 
 def split_documents(documents: list[Document]) -> tuple[list[Document], list[Document]]:
-    """Train and test, neither of them empty.
+    """Split documents into train and test, neither of them empty.
 
     Raises:
         ValueError: for fewer than two documents.
     """
     if len(documents) < 2:
-        raise ValueError(f"{len(documents)} documents cannot be divided into train and test; give at least 2")
+        raise ValueError(f"{len(documents)} documents cannot be split into train and test; use at least 2")
     order = sorted(documents, key=lambda d: hashlib.sha256(d.name.encode()).digest())
     test = {d.name for d in order[: max(1, round(len(order) * TEST_PERCENT / 100))]}
     return [d for d in documents if d.name not in test], [d for d in documents if d.name in test]
@@ -152,17 +152,17 @@ def _is_text(data: bytes) -> bool:
 
 
 def _split_file(document: Document) -> tuple[list[Document], list[Document]]:
-    """The beginning of a single file to train on, and its end to be measured on."""
+    """Split a single file: train on its beginning, test on its end."""
     assert document.path is not None
     data = document.path.read_bytes()
     stop = _find_cut(data, 0, len(data) * (100 - TEST_PERCENT) // 100)
     if not 0 < stop < len(data):
-        raise ValueError(f"{document.path} has {len(data)} bytes, too few to train and to be measured on; give more")
+        raise ValueError(f"{document.path} has {len(data)} bytes, too few for a train and a test split; use more text")
     return [document._replace(end=stop)], [document._replace(begin=stop)]
 
 
 def _split_long(document: Document) -> Iterator[Document]:
-    """What a document is cut into, none longer than `LONGEST`."""
+    """Cut a document into parts of at most `MAX_DOCUMENT_BYTES`."""
     begin, end = document.begin, document.end
     if end - begin <= MAX_DOCUMENT_BYTES:
         yield document
@@ -176,7 +176,7 @@ def _split_long(document: Document) -> Iterator[Document]:
 
 
 def _find_cut(data: bytes, begin: int, end: int) -> int:
-    """After the last line break in the second half of begin:end or, without one, before the character at `end`."""
+    """Return the index after the last line break in the second half of begin:end, else of the character at `end`."""
     line = data.rfind(b"\n", (begin + end) // 2, end) + 1
     if line:
         return line
@@ -191,10 +191,11 @@ _TEXT_FEATURES = ("text", "document", "article", "reports", "description", "inpu
 
 
 class Documents(NamedTuple):
-    """Texts of a split.
+    """The texts of a split.
 
     Attributes:
-        records: each a mapping of which `feature` is the text, in UTF-8.
+        records: mappings whose item `feature` is the text, in UTF-8.
+        feature: the name of the text feature.
         identity: names the data, its version or contents, and the split.
     """
 
@@ -203,14 +204,17 @@ class Documents(NamedTuple):
     identity: str
 
     def text(self, index: int) -> bytes:
+        """Return the text of a document."""
         return self.records[index][self.feature]
 
 
 def open_documents(settings: DataSettings, split: str) -> Documents:
-    """The documents of a split, prepared first if need be: a few seconds for files, a download for TFDS's own.
+    """Open the documents of a split, preparing them first if needed.
+
+    Preparing takes a few seconds for local files and a download for datasets of TFDS.
 
     Raises:
-        ValueError: if there is no such data, split or text, with the nearest right name.
+        ValueError: if there is no such data, split or text feature, with the nearest known name.
     """
     from ropelab.data import datasets
 
@@ -221,7 +225,7 @@ def open_documents(settings: DataSettings, split: str) -> Documents:
 
 
 def _prepare_builder(settings: DataSettings) -> Any:
-    """TFDS's builder of the data, prepared."""
+    """Prepare the data and return its TFDS builder."""
     from ropelab.data import datasets
 
     data_dir = os.path.expanduser(settings.data_dir) or None
@@ -240,7 +244,7 @@ def _prepare_builder(settings: DataSettings) -> Any:
 
 
 def check_disjoint(settings: DataSettings) -> None:
-    """Raise `ValueError` if documents are trained on and measured on; a task has other examples for each."""
+    """Raise `ValueError` if the train and test splits share documents; tasks always sample different examples."""
     from ropelab.data import datasets
 
     if parse_task(settings.source) is not None:
@@ -250,22 +254,22 @@ def check_disjoint(settings: DataSettings) -> None:
     for file, begin, end in trained:
         if any(file == other and begin < stop and start < end for other, start, stop in measured):
             raise ValueError(
-                f"split={settings.split!r} is trained on and test_split={settings.test_split!r} is measured on, and "
-                "they share documents; give others, or held.tokens=0 to measure nothing"
+                f"split={settings.split!r} and test_split={settings.test_split!r} share documents; use other splits, "
+                "or held.tokens=0 to skip evaluation"
             )
 
 
 def _check_outside(place: Path, prepared: Path) -> None:
-    """Raise `ValueError` if prepared files lie among those they are made of: each time there would be more."""
+    """Raise `ValueError` if the prepared files would be inside the folder that they are made of."""
     if place.expanduser().resolve() in prepared.resolve().parents:
-        raise ValueError(f"what is made of {place} would lie in it, at {prepared}; give a data_dir outside")
+        raise ValueError(f"the dataset made of {place} would be written into it, to {prepared}; use a data_dir outside")
 
 
 def _select_feature(info: Any, wanted: str) -> str:
-    """The feature of a dataset that is its text: the one that is wanted, the only one, or the likeliest.
+    """Return the text feature of a dataset: the requested one, the only one, or the most likely one.
 
     Raises:
-        ValueError: if there is none, or no telling which.
+        ValueError: if there is no text feature, or several unknown ones.
     """
     from ropelab.data.datasets import tfds
 
@@ -274,14 +278,14 @@ def _select_feature(info: Any, wanted: str) -> str:
         return wanted
     likely = texts if len(texts) == 1 else [name for name in _TEXT_FEATURES if name in texts]
     if wanted or not likely:
-        which = f"it has {', '.join(texts)}; name one by feature=" if texts else "it has none"
+        which = f"it has {', '.join(texts)}; select one with feature=" if texts else "it has none"
         raise ValueError(f"{info.full_name}: no text {wanted!r}; {which}")
     return likely[0]
 
 
 @contextlib.contextmanager
 def silence_output() -> Iterator[None]:
-    """Without TFDS's progress bars, what it prints, and its warnings about names that it does not know."""
+    """Suppress stdout, stderr and absl warnings: TFDS's progress bars and its warnings about unknown names."""
     from absl import logging
 
     verbosity, nowhere = logging.get_verbosity(), io.StringIO()

@@ -1,7 +1,18 @@
-"""Windows of documents as batches: some lanes, each a stream of its own, beneath one another.
+"""Packing of documents into windows of T + 1 tokens, with Grain.
 
-Of a batch of B rows lane l of n gives rows l B / n up to (l + 1) B / n. A process that holds some rows runs the lanes
-they lie in, so that the batch is the same for any number of processes.
+    concatenate   documents are concatenated and cut every T + 1 tokens: there is no padding, and no token is lost
+    first_fit     each document goes whole into the first of several bins that has room; the rest of a bin is padding.
+                  Documents longer than a window are first cut every T + 1 tokens, so that none is left out
+
+Documents come in an order that is sampled from the seed, another one in each epoch, without end: the next epoch begins
+in the same window (concatenate) or bin (first_fit) in which the last one ends.
+
+A batch of B rows is made of n lanes, which are independent streams: lane l reads the documents l, l + n, ... of the
+order and returns the rows l B / n up to (l + 1) B / n. A process that holds some of the rows runs only their lanes, so
+the batch does not depend on the number of processes.
+
+The state is small and says how far each lane has read; restoring it makes the last windows again. Nothing is prefetched
+in threads.
 """
 
 import dataclasses
@@ -17,30 +28,18 @@ from ropelab.data.documents import Documents
 from ropelab.data.settings import FIRST_FIT, Coder, DataSettings
 from ropelab.data.stream import BatchRequest, Stream
 
-# Documents → windows of T + 1 tokens, with Grain.
-#
-#     concatenate   the documents one after another, cut every T + 1 tokens: nothing is padded, nothing lost
-#     first_fit     each document whole, in the first of some bins with room for it; what is left of a bin is padding.
-#                   A document longer than a window is cut every T + 1 tokens first, so that none is left out
-#
-# Documents come in an order drawn from the seed, another one each epoch, without end: where an epoch ends the next
-# begins in the same window (concatenate) or bin (first_fit). Lane l of n reads the documents l, l + n, ... of that
-#
-# State is small and says where in the order reading stands; to restore it, the last windows are made again. Nothing
-# here is prefetched in threads.
-
 _TOKENS = "tokens"
 _MIN_BINS = 16  # fewer leave more padding
-_SHUFFLE, _BINS = 0, 1  # what numbers are drawn for
+_SHUFFLE, _BINS, _POSITIONS = range(3)  # purposes of random numbers, part of their seeds
 
 
 def _derive_seed(seed: int, *purpose: int) -> int:
-    """A seed of 32 bits; those of neighbouring seeds have nothing in common, where Grain adds the epoch to its own."""
+    """Derive an independent 32-bit seed; Grain adds the epoch to its seed, so adjacent seeds would share orders."""
     return int(np.random.SeedSequence([seed, *purpose]).generate_state(1)[0])
 
 
 class _SplitToWindows(experimental.FlatMapTransform):
-    """Cuts a document to pieces that fit into a window."""
+    """Cuts a document into pieces that fit into a window."""
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -53,7 +52,7 @@ class _SplitToWindows(experimental.FlatMapTransform):
 def _iterate_windows(
     documents: Documents, settings: DataSettings, *, window: int, rows: int, lane: int, seed: int, text: Coder
 ) -> grain.DatasetIterator:
-    """An iterator over the windows of a lane, `rows` at a time if they are concatenated and one by one if not."""
+    """Iterate over the windows of a lane: `rows` at a time for "concatenate", one by one for "first_fit"."""
 
     def tokens(record: Any) -> dict[str, np.ndarray]:
         return {_TOKENS: text.document(record[documents.feature])}
@@ -72,15 +71,15 @@ def _iterate_windows(
 
 
 class _Lane:
-    """One of the streams that a batch is made of: `rows` windows of it at each step."""
+    """One of the streams that make up a batch; each step returns `rows` of its windows."""
 
     def __init__(self, windows: grain.DatasetIterator, rows: int, window: int) -> None:
         self.iterator, self.rows, self.window = windows, rows, window
 
     def __next__(self) -> tuple[np.ndarray, np.ndarray]:
-        """Tokens and segments i32[rows, window]; segments from 0 in each row, padding -1.
+        """Return tokens and segments i32[rows, window]; segments count from 0 in each row, padding is -1.
 
-        Grain counts from 1 and pads with 0; a row that has padding begins with its first document.
+        Grain counts from 1 and pads with 0; a row with padding begins with its first document.
         """
         parts = []
         while sum(tokens.size for tokens, _ in parts) < self.rows * self.window:
@@ -97,20 +96,17 @@ class _Lane:
 
 
 def _to_tuples(state: Any) -> Any:
-    """A state as Grain made it: what JSON calls a list was a tuple, and Grain compares with tuples."""
+    """Convert lists from JSON back to the tuples that Grain compares with."""
     if isinstance(state, dict):
         return {key: _to_tuples(value) for key, value in state.items()}
     return tuple(_to_tuples(v) for v in state) if isinstance(state, list | tuple) else state
 
 
-_POSITIONS = 2  # what numbers are drawn for, after those of ropelab.data.packing
-
-
 class TextStream(Stream):
-    """Rows of windows of documents.
+    """Windows of documents.
 
     Raises:
-        ValueError: if lanes and batch, documents or tokens do not go together.
+        ValueError: if the number of lanes does not fit the batch or the documents, or there is too little text.
     """
 
     def __init__(self, documents: Documents, settings: DataSettings, want: BatchRequest, text: Coder) -> None:
@@ -118,8 +114,8 @@ class TextStream(Stream):
             settings, lanes=settings.lanes or choose_lanes(want.batch, len(documents.records))
         )
         _check(documents, settings, want, text)
-        kept = {"tokenizer": settings.tokenizer, "packing": settings.packing, "lanes": settings.lanes}
-        super().__init__(documents.identity, want, **kept)
+        facts = {"tokenizer": settings.tokenizer, "packing": settings.packing, "lanes": settings.lanes}
+        super().__init__(documents.identity, want, **facts)
         self.settings = settings
         self.share = want.batch // settings.lanes
         sizes = {"window": want.length + 1, "rows": self.share, "seed": want.seed}
@@ -128,13 +124,13 @@ class TextStream(Stream):
         self.lanes = {lane: _Lane(iterator, self.share, want.length + 1) for lane, iterator in iterators.items()}
 
     def __next__(self) -> Batch:
-        batch = join_rows([self.of_lane(lane) for lane in self.lanes])
+        batch = join_rows([self._read_lane(lane) for lane in self.lanes])
         self.batches += 1
         before = min(self.lanes) * self.share
         return take_rows(batch, range(self.want.rows.start - before, self.want.rows.stop - before))
 
-    def of_lane(self, lane: int) -> Batch:
-        """The next rows of a lane; positions are drawn from (seed, lane, how many of its rows came before)."""
+    def _read_lane(self, lane: int) -> Batch:
+        """Return the next rows of a lane; their positions are seeded by (seed, lane, index of the row in the lane)."""
         windows, segments = next(self.lanes[lane])
         first = self.batches * self.share
 
@@ -145,26 +141,26 @@ class TextStream(Stream):
         return make_batch(windows, segments, positions, self.settings.separate_documents)
 
     def state(self) -> dict[str, Any]:
-        """Where each lane that runs here stands."""
+        """Return the position in the stream, with the state of each lane of this process."""
         lanes = {str(number): lane.state() for number, lane in self.lanes.items()}
         return super().state() | {"lanes": json.loads(json.dumps(lanes))}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go to where a stream of the same settings stood.
+        """Continue from the state of a stream of the same settings.
 
         Raises:
-            ValueError: if the state is of another stream, or lacks a lane that runs here.
+            ValueError: if the state belongs to another stream, or lacks a lane of this process.
         """
         missing = [lane for lane in self.lanes if str(lane) not in state["lanes"]]
         if missing:
-            raise ValueError(f"the state is of lanes {', '.join(state['lanes'])}; lanes {missing} run here as well")
+            raise ValueError(f"the state has lanes {', '.join(state['lanes'])}, but this process also runs {missing}")
         super().restore(state)
         for number, lane in self.lanes.items():
             lane.restore(state["lanes"][str(number)])
 
 
 def choose_lanes(batch: int, documents: int) -> int:
-    """The lanes of a batch that leave each the same number of rows, and at least one document."""
+    """Return the largest number of lanes that divides the batch and leaves each lane at least one document."""
     return max(lanes for lanes in range(1, min(batch, max(documents, 1)) + 1) if batch % lanes == 0)
 
 
@@ -172,10 +168,10 @@ def _check(documents: Documents, settings: DataSettings, want: BatchRequest, tex
     """Raise `ValueError` unless each lane has rows and documents, and there are tokens for a window."""
     lanes, count = settings.lanes, len(documents.records)
     if want.batch % lanes:
-        raise ValueError(f"batch={want.batch} is no multiple of lanes={lanes}; give each lane as many rows")
+        raise ValueError(f"batch={want.batch} is not a multiple of lanes={lanes}; change one of them")
     if count < lanes:
         raise ValueError(
-            f"lanes={lanes}, but {documents.identity} has {count} documents and a lane needs one; give lanes=1"
+            f"lanes={lanes}, but {documents.identity} has only {count} documents, one per lane at most; use lanes=1"
         )
     total = 0
     for index in range(count):
@@ -183,6 +179,6 @@ def _check(documents: Documents, settings: DataSettings, want: BatchRequest, tex
         if total > want.length:
             return
     raise ValueError(
-        f"{documents.identity} has {total} tokens, fewer than a window of {want.length + 1}; shorten length, or give "
-        "more text"
+        f"{documents.identity} has {total} tokens, fewer than a window of {want.length + 1}; reduce length or use more "
+        "text"
     )

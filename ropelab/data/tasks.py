@@ -1,7 +1,26 @@
-"""What a made-up task is: examples that are drawn, in which some tokens follow from those before them.
+"""Synthetic tasks on symbols. Each tests one use of positions.
 
-Example i of a seed and window length is always the same, whoever asks. An example is one window; what it does not fill
-is padding. The loss asks only for tokens that can be known.
+    Copy                a b c | a b c end                           the token at a fixed distance
+    Reverse             a b c | c b a end                           a distance that grows by two per step
+    Sort                c a b | a b c end                           each output depends on all symbols
+    Parity              1 0 1 1 | 1 end                             every symbol counts, at any position
+    Addition            3 7 + 4 5 = 8 2 end                         digit by digit; reversed: 7 3 + 5 4 = 2 8 end
+    AssociativeRecall   k1 v1 k2 v2 k3 v3 | . . k3 v3 . . k1 v1 . . by content, at any distance
+    Counting            pass set add add pass ask 2 pass add ask 3  the number of events since another event
+    Index               e b d a c | b +2 a end                      the symbol two places after b
+    Needle              x y | 7 3 z w x | 7 3                       the symbols after the sign, at any distance
+
+Example i of a seed and window length is always the same, in every process. An example is one window; the rest of the
+window is padding. Only tokens that can be predicted have a loss.
+
+Ids: 0 ends an example, 1 is the sign `|` (or fills the space between queries), symbols begin at 2. Tasks with other ids
+document them.
+
+Sources: AssociativeRecall is the multi-query task of Arora et al., arXiv 2312.04927, with each key queried once and the
+queries at uniformly random places. Counting is the task of Golovneva et al., arXiv 2405.18719, with one token per
+operation. Sort, Parity and Addition follow the length-generalization suites of Kazemnejad et al., arXiv 2305.19466, and
+Zhou et al., arXiv 2402.09371, who reverse the digits. Index is the indirect indexing of PoPE, arXiv 2509.10534, with
+one token per offset. Needle is the passkey task without words, for distances at which words would be too long.
 """
 
 from typing import NamedTuple
@@ -11,7 +30,7 @@ import numpy as np
 from ropelab.data.settings import Coder
 from ropelab.spec import Spec, at_least, require, spec
 
-_END, _SIGN, _FIRST = 0, 1, 2  # the end, the one sign that a task has, and its first symbol
+_END, _SIGN, _FIRST = 0, 1, 2  # the end of an example, the sign, and the first symbol
 
 
 class Example(NamedTuple):
@@ -19,7 +38,7 @@ class Example(NamedTuple):
 
     Attributes:
         tokens: i32[N], N at most the window.
-        known: bool[N], the tokens that follow from those before them.
+        known: bool[N], the tokens that can be predicted from those before them.
     """
 
     tokens: np.ndarray
@@ -28,43 +47,31 @@ class Example(NamedTuple):
 
 @spec
 class Task(Spec):
-    """A family of examples."""
+    """Base class of synthetic tasks."""
 
     @property
     def vocabulary(self) -> int:
-        """How many token ids there are."""
+        """The number of token ids."""
         raise NotImplementedError
 
     def shortest(self, text: Coder) -> int:
-        """The tokens of the shortest window that holds an example."""
+        """Return the number of tokens of the shortest window that has room for an example."""
         raise NotImplementedError
 
     def example(self, rng: np.random.Generator, window: int, text: Coder) -> Example:
-        """An example of at most `window` tokens, which is at least `shortest`.
+        """Sample an example of at most `window` tokens.
 
         Args:
-            text: how words become tokens, for tasks that have words.
+            window: at least `shortest(text)`.
+            text: converts text to tokens, for tasks that have words.
         """
         raise NotImplementedError
 
     def check(self, window: int, text: Coder) -> None:
-        """Raise `ValueError` if no example fits into windows of so many tokens."""
+        """Raise `ValueError` if no example fits into windows of this many tokens."""
         least = self.shortest(text)
-        require(window >= least, self, f"needs a window of {least} tokens, length={least - 1}; here it is {window}")
+        require(window >= least, self, f"needs a window of at least {least} tokens, length={least - 1}; got {window}")
 
-
-# Tasks on symbols, each about what a position is good for.
-#
-#     Copy       a b c | a b c end         the token a fixed distance back
-#     Reverse    a b c | c b a end         a distance that grows by two a step
-#     AssociativeRecall   k1 v1 k2 v2 k3 v3 | . . k3 v3 . . k1 v1 . .    by content, whatever the distance
-#     Counting   pass set add add pass ask 2 pass add ask 3              how many of a kind since another
-#
-# Ids: 0 is the end of an example, 1 the sign `|` (or what stands between questions), symbols come from 2 on; those of
-# Counting are told there.
-#
-# Sources: AssociativeRecall is the multi-query task of Arora et al., arXiv 2312.04927, with each key asked once and the
-# questions at places drawn uniformly; Counting is that of Golovneva et al., arXiv 2405.18719, a token an operation.
 
 _SET, _ADD, _ASK = range(3)
 
@@ -74,8 +81,9 @@ class Repeat(Task):
     """Symbols, a sign, and the same symbols in an order.
 
     Attributes:
-        symbols: how many there are to draw from.
-        varied: whether the number of symbols is drawn as well, from 1 to as many as fit; if not, as many as fit.
+        symbols: the number of different symbols.
+        varied: whether the number of symbols per example is sampled, from 1 to the maximum that fits; if not, it is the
+            maximum.
     """
 
     symbols: int = 16
@@ -101,12 +109,13 @@ class Repeat(Task):
         return Example(tokens, np.arange(len(tokens)) > count)
 
     def answer(self, question: np.ndarray) -> np.ndarray:
+        """Return the symbols after the sign."""
         raise NotImplementedError
 
 
 @spec
 class Copy(Repeat):
-    """The symbols once more."""
+    """Repeat the symbols."""
 
     def answer(self, question: np.ndarray) -> np.ndarray:
         return question
@@ -114,7 +123,7 @@ class Copy(Repeat):
 
 @spec
 class Reverse(Repeat):
-    """The symbols once more, from the last to the first."""
+    """Repeat the symbols in reverse order."""
 
     def answer(self, question: np.ndarray) -> np.ndarray:
         return question[::-1]
@@ -122,14 +131,14 @@ class Reverse(Repeat):
 
 @spec
 class AssociativeRecall(Task):
-    """Pairs of a key and a value, then keys, at places that are drawn, whose values are asked.
+    """Pairs of a key and a value, then keys at random places whose values are to be predicted.
 
-    Keys are the ids 2 to symbols + 1, values those from there to 2 symbols + 1. Each key is asked once, or as many of
-    them as the window has room for.
+    Keys are the ids 2 to symbols + 1, values the ids from there to 2 symbols + 1. Each key is queried once; if the
+    window is too short, a random subset is.
 
     Attributes:
-        pairs: how many, all keys different.
-        symbols: how many keys there are to draw from, and how many values.
+        pairs: the number of pairs; their keys are different.
+        symbols: the number of different keys, and of different values.
     """
 
     pairs: int = 8
@@ -151,10 +160,10 @@ class AssociativeRecall(Task):
         pairs = np.stack([rng.permutation(self.symbols)[: self.pairs], rng.integers(0, self.symbols, self.pairs)], 1)
         pairs += np.array([_FIRST, _FIRST + self.symbols])
         places = (window - 2 * self.pairs - 1) // 2
-        asked = min(self.pairs, places)
-        at = np.sort(rng.choice(places, asked, replace=False))
+        queries = min(self.pairs, places)
+        at = np.sort(rng.choice(places, queries, replace=False))
         rest = np.full((places, 2), _SIGN)
-        rest[at] = pairs[rng.permutation(self.pairs)[:asked]]
+        rest[at] = pairs[rng.permutation(self.pairs)[:queries]]
         known = np.zeros(2 * self.pairs + 1 + 2 * places, bool)
         known[2 * self.pairs + 1 + 2 * at + 1] = True
         return Example(np.concatenate([pairs.reshape(-1), [_SIGN], rest.reshape(-1)]), known)
@@ -162,15 +171,15 @@ class AssociativeRecall(Task):
 
 @spec
 class Counting(Task):
-    """Counters that are set to 0, added 1 to, passed by, and asked for.
+    """Counters that are reset, incremented, and queried.
 
-    Ids: 0 passes; 1 + 3 v sets counter v to 0, 2 + 3 v adds 1 to it, 3 + 3 v asks for it and is followed by the
-    answer, the id 1 + 3 counters + n for n. All counters begin at 0; one that is at its limit is set instead of added
-    to.
+    Ids: 0 does nothing; 1 + 3 v sets counter v to 0, 2 + 3 v increments it, 3 + 3 v queries it and is followed by the
+    answer n, which is the id 1 + 3 counters + n. All counters begin at 0; a counter at limit - 1 is reset instead of
+    incremented.
 
     Attributes:
-        counters: how many.
-        limit: n is below it.
+        counters: the number of counters.
+        limit: the exclusive upper bound of n.
         passing: the share of operations that do nothing; the others are equally likely.
     """
 
@@ -193,7 +202,7 @@ class Counting(Task):
 
     def example(self, rng: np.random.Generator, window: int, text: Coder) -> Example:
         tokens = np.where(rng.random(window) < self.passing, 0, 1 + rng.integers(0, 3 * self.counters, window)).tolist()
-        tokens[-2] = 3 * (1 + int(rng.integers(self.counters)))  # so that something is asked in every window
+        tokens[-2] = 3 * (1 + int(rng.integers(self.counters)))  # so that every window has a query
         known = np.zeros(window, bool)
         counts = [0] * self.counters
         for at in range(window):
@@ -208,26 +217,12 @@ class Counting(Task):
         return Example(np.array(tokens), known)
 
 
-# More tasks on symbols: order, arithmetic, places, and one thing hidden among many.
-#
-#     Sort       c a b | a b c end                 where each symbol belongs depends on all
-#     Parity     1 0 1 1 | 1 end                   every symbol counts, wherever it is
-#     Addition   3 7 + 4 5 = 8 2 end               digit by digit; reversed 7 3 + 5 4 = 2 8 end
-#     Index      e b d a c | b +2 a end            the symbol two places after b
-#     Needle     x y | 7 3 z w x | 7 3             what was told behind the sign, however long ago
-#
-# Ids: 0 is the end of an example, 1 the sign, symbols come from 2 on; what a task has besides is told there.
-#
-# Sources: Sort, Parity, Addition after the length-generalisation suites of Kazemnejad et al., arXiv 2305.19466, and
-# Zhou et al., arXiv 2402.09371, whose digits are reversed; Index is the indirect indexing of PoPE, arXiv 2509.10534, a
-# token an offset; Needle is the passkey without words, for distances that words are too long for.
-
 _DIGITS = 10
 
 
 @spec
 class Sort(Repeat):
-    """The symbols once more, in the order of their ids."""
+    """Repeat the symbols in the order of their ids."""
 
     def answer(self, question: np.ndarray) -> np.ndarray:
         return np.sort(question)
@@ -235,7 +230,7 @@ class Sort(Repeat):
 
 @spec
 class Parity(Repeat):
-    """Zeros and ones, and whether the ones are odd: the symbol 1 if so."""
+    """Zeros and ones, followed by their parity: the symbol 1 if the number of ones is odd."""
 
     symbols: int = 2
 
@@ -254,11 +249,11 @@ class Parity(Repeat):
 
 @spec
 class Addition(Task):
-    """Two numbers and their sum, a token a digit; the plus is the id after the digits.
+    """Two numbers and their sum, one token per digit; the plus is the id after the digits.
 
     Attributes:
         reversed: whether numbers are written from their last digit to their first.
-        varied: whether the number of digits is drawn, from 1 to as many as fit.
+        varied: whether the number of digits is sampled, from 1 to the maximum that fits.
     """
 
     reversed: bool = False
@@ -288,14 +283,14 @@ class Addition(Task):
 
 @spec
 class Index(Task):
-    """Different symbols in a row, one of them, an offset, and the symbol so many places from it.
+    """A row of different symbols, one of them, an offset, and the symbol at that offset from it.
 
-    Ids 2 to symbols + 1 are symbols; then come the offsets -reach, ..., -1, 1, ..., reach.
+    Ids 2 to symbols + 1 are symbols, followed by the offsets -reach, ..., -1, 1, ..., reach.
 
     Attributes:
-        symbols: how many there are; a row has as many as fit, at most all.
-        reach: of the largest offset.
-        varied: whether the length of the row is drawn, from reach + 1 on.
+        symbols: the number of different symbols; a row has the maximum that fits.
+        reach: the largest offset.
+        varied: whether the length of the row is sampled, from reach + 1 on.
     """
 
     symbols: int = 64
@@ -329,16 +324,17 @@ class Index(Task):
 
 @spec
 class Needle(Task):
-    """Noise that hides a sign and what it tells, and the sign again at the end, after which that is asked for.
+    """Noise with a sign and a needle after it, and the sign again at the end, after which the needle is predicted.
 
-    The window is filled: the longer it is, the farther what is told may lie.
+    Examples fill the window, so longer windows have longer distances.
 
     Attributes:
-        symbols: of noise and of what is told.
-        told: symbols that the sign tells.
-        distance: tokens from the first sign to the second; 0 draws one that fits.
-        values: 0 tells symbols that are noise elsewhere; more are a class of their own, as digits among words are, with
-            the ids after the symbols. Those a small model learns in some hundred steps, the others not in a thousand.
+        symbols: the number of symbols of the noise.
+        told: the number of symbols of the needle.
+        distance: tokens from the first sign to the second; 0 samples one that fits.
+        values: 0 uses the symbols of the noise for the needle; more use a separate class of this size, like digits
+            among words, with the ids after the symbols. A small model learns those in a few hundred steps, but needles
+            of noise symbols not in a thousand.
     """
 
     symbols: int = 16
@@ -352,7 +348,7 @@ class Needle(Task):
         at_least(0, self, "values")
         near = self.told + 1
         ok = not self.distance or self.distance >= near
-        require(ok, self, f"distance={self.distance} must be 0 or at least {near}, with what is told between")
+        require(ok, self, f"distance={self.distance} must be 0 or at least {near}, to leave room for the needle")
 
     @property
     def vocabulary(self) -> int:
@@ -363,7 +359,7 @@ class Needle(Task):
 
     def example(self, rng: np.random.Generator, window: int, text: Coder) -> Example:
         tokens = rng.integers(_FIRST, _FIRST + self.symbols, window)
-        last = window - self.told - 1  # where the sign asks
+        last = window - self.told - 1  # the second sign
         distance = self.distance or int(rng.integers(self.told + 1, last, endpoint=True))
         tokens[[last, last - distance]] = _SIGN
         if self.values:

@@ -1,4 +1,4 @@
-"""Text to measure on: what every Python installation carries, or the user's own files."""
+"""Evaluation texts: the documentation or sources of the running Python, or the user's own files."""
 
 import hashlib
 import sysconfig
@@ -18,11 +18,11 @@ PROBE = (
 
 
 class Text(NamedTuple):
-    """A text and how to recognise it again.
+    """A text with its origin and its hash.
 
     Attributes:
-        name: where it came from.
-        sha256: of its UTF-8 bytes.
+        name: the name or path that it was read from.
+        sha256: hash of its UTF-8 bytes.
     """
 
     name: str
@@ -37,7 +37,7 @@ class TextEncoder(Protocol):
 
 
 def read_text(source: str) -> Text:
-    """A text by name or path.
+    """Read a text by name or path.
 
     Args:
         source: "python-reference", the language reference in `pydoc_data.topics` (0.75 MB of English);
@@ -56,7 +56,7 @@ def read_text(source: str) -> Text:
         return _make_text(str(path), _join_files(sorted(p for p in path.rglob("*") if p.is_file())))
     if not path.is_file():
         raise ValueError(
-            f"no text at {source!r}; give {PYTHON_REFERENCE!r}, {PYTHON_STDLIB!r}, a UTF-8 file or a folder of them"
+            f"no text at {source!r}; use {PYTHON_REFERENCE!r}, {PYTHON_STDLIB!r}, a UTF-8 file or a folder of them"
         )
     return _make_text(str(path), _read_file(path))
 
@@ -66,14 +66,14 @@ def _make_text(name: str, content: str) -> Text:
 
 
 def _read_python_reference() -> str:
-    """The topics of Python's own help, in alphabetical order."""
+    """Return the topics of Python's own help, in alphabetical order."""
     from pydoc_data import topics
 
     return "\n".join(topics.topics[name] for name in sorted(topics.topics))
 
 
 def _join_files(paths: list[Path]) -> str:
-    """The files that are text, one after another."""
+    """Concatenate the files that are UTF-8 text."""
     parts = []
     for path in paths:
         try:
@@ -81,7 +81,8 @@ def _join_files(paths: list[Path]) -> str:
         except UnicodeDecodeError:
             continue
     if not parts:
-        raise ValueError("none of the files there is UTF-8 text")
+        folder = paths[0].parent if paths else "the folder"
+        raise ValueError(f"no file of {folder} is UTF-8 text; use another folder")
     return "\n".join(parts)
 
 
@@ -93,7 +94,7 @@ def _read_file(path: Path) -> str:
 
 
 def make_probe_tokens(tokenizer: TextEncoder | None, vocabulary: int, count: int) -> np.ndarray:
-    """Token ids i32[1, count] of a fixed text; without a tokenizer, fixed pseudo-random ids."""
+    """Return token ids i32[1, count] of a fixed text; without a tokenizer, fixed pseudo-random ids."""
     if tokenizer is None:
         return np.random.default_rng(0).integers(0, vocabulary, (1, count), np.int32)
     ids = tokenizer.encode(PROBE)
