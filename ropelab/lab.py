@@ -258,7 +258,7 @@ def continuations(
     written = [StreamDecoder(lab.tokenizer, row) for row in ids]
     for step in generation.tokens(lab.model, ids, max_new_tokens, stop=lab.tokenizer.eos_id, **sampling):
         yield [row.add(int(token)) for row, token in zip(written, step, strict=True)]
-    last = [row.rest() for row in written]
+    last = [row.flush() for row in written]
     if any(last):
         yield last
 

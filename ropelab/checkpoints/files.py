@@ -1,10 +1,11 @@
-"""Writing safetensors a tensor at a time.
+"""Writing of safetensors, JSON and atomic directories.
 
-    8 bytes: length of the header, little-endian;  header: JSON, name → dtype, shape, offsets;  the values, in order
+    safetensors   8 bytes: length of the header, little-endian;  header: JSON, name → dtype, shape, offsets;  values
 
-The library's own `save_file` wants all values at once and copies them: here one tensor is held besides the model.
+The library's `save_file` needs all values at once and copies them. Here tensors are written one by one, so only one of
+them is in memory in addition to the model.
 
-Source: the format as huggingface/safetensors 0.8 documents it.
+Source: the format as documented by huggingface/safetensors 0.8.
 """
 
 import contextlib
@@ -22,11 +23,11 @@ import numpy as np
 from ropelab.errors import CheckpointError
 
 _DTYPES = {"float32": "F32", "bfloat16": "BF16", "float16": "F16", "float64": "F64"}
-_ALIGNMENT = 8  # bytes; readers map the file and want values to begin at a multiple
+_ALIGNMENT = 8  # bytes; readers map the file and expect values at multiples of it
 
 
 class LazyTensor(NamedTuple):
-    """What is to be written: a name, a shape, and the values when their turn has come."""
+    """A tensor to write: its name, its shape, and a function that returns its values."""
 
     name: str
     shape: tuple[int, ...]
@@ -34,7 +35,7 @@ class LazyTensor(NamedTuple):
 
 
 def write_safetensors(path: Path, tensors: Sequence[LazyTensor], dtype: Any) -> None:
-    """A file of these tensors, all of one type; "format": "pt" in its metadata, which transformers asks for."""
+    """Write tensors of one dtype to a file, with the metadata "format": "pt" that transformers requires."""
     kind = np.dtype(dtype)
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     end = 0
@@ -46,24 +47,21 @@ def write_safetensors(path: Path, tensors: Sequence[LazyTensor], dtype: Any) -> 
     with path.open("wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
         for name, shape, values in tensors:
-            found = np.ascontiguousarray(values(), kind)
-            assert found.shape == shape, f"{name}: {found.shape} for {shape}"
-            file.write(found.reshape(-1).view(np.uint8).data)
-
-
-# A directory that appears under its name only when all of it is there.
+            array = np.ascontiguousarray(values(), kind)
+            assert array.shape == shape, f"{name}: {array.shape} for {shape}"
+            file.write(array.reshape(-1).view(np.uint8).data)
 
 
 @contextlib.contextmanager
 def atomic_directory(directory: str | os.PathLike[str]) -> Iterator[Path]:
-    """A hidden directory beside `directory` to write into, which takes its name at the end, or goes if that fails.
+    """Yield a hidden temporary directory that is renamed to `directory` on success and removed on failure.
 
     Raises:
-        CheckpointError: if there is something of this name, an empty directory excepted.
+        CheckpointError: if `directory` exists and is not an empty directory.
     """
     path = Path(directory).expanduser().absolute()
     if path.exists() and not (path.is_dir() and not any(path.iterdir())):
-        raise CheckpointError(f"{path} is there already; name a new directory, or remove it")
+        raise CheckpointError(f"{path} already exists; use a new directory, or remove it")
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     unfinished.mkdir()
@@ -75,4 +73,5 @@ def atomic_directory(directory: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:
+    """Write an indented JSON file."""
     path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,6 +1,13 @@
-"""A directory of PEFT's, whoever wrote it, as the trainable tree of an adaptation.
+"""PEFT adapters: directories of low-rank terms without the model that they adapt.
 
-Read strictly: a setting that would make another model, or a tensor without a place, is an error that names it.
+    adapter_config.json, adapter_model.safetensors      base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight
+
+lora_A is (r, in) and lora_B (out, r), without the factor alpha / r. Fully trained parameters are `modules_to_save`
+with their usual names. PEFT does not know encodings, so the encoding of the training is in `ropelab.json`.
+
+Reading is strict: a setting that would make another model, or an unknown tensor, raises an error that names it.
+
+Source: huggingface/peft 0.21.2, `LoraConfig` and `get_peft_model_state_dict`.
 """
 
 import math
@@ -26,26 +33,18 @@ from ropelab.models.llama import LlamaConfig
 from ropelab.models.parameters import shapes
 from ropelab.rope_settings.base import check_count, check_number
 
-# Low-rank terms as PEFT saves them, apart from the model that they adapt.
-#
-#     adapter_config.json, adapter_model.safetensors      base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight
-#
-# lora_A is (r, in) and lora_B (out, r), without the factor alpha / r. Parameters replaced whole are `modules_to_save`,
-# under their own names. PEFT knows nothing of encodings, so that of the training stands beside, in `ropelab.json`.
-#
-# Source: huggingface/peft 0.21.2, `LoraConfig` and `get_peft_model_state_dict`.
-
 _CONFIG_FILE, _WEIGHTS_FILE, ENCODING_FILE = "adapter_config.json", "adapter_model.safetensors", "ropelab.json"
 _PREFIX = "base_model.model."
 
 
 class _Entry(NamedTuple):
-    """One tensor of an adapter and its place in the tree of what is trained.
+    """A tensor of an adapter and its place in the tree of trained parameters.
 
     Attributes:
+        name: the name of the tensor in the file.
         path: keys from the root.
-        layer: of a stacked leaf; None for one at the top.
-        shape: as in the file.
+        layer: the layer of a stacked leaf; None for a leaf at the top.
+        shape: the shape in the file.
     """
 
     name: str
@@ -55,7 +54,7 @@ class _Entry(NamedTuple):
 
 
 def _list_entries(terms: low_rank.Terms, config: LlamaConfig) -> Iterator[_Entry]:
-    """Every tensor of an adapter of this model."""
+    """List the tensors of an adapter of this model."""
     for leaf in list_leaves(config):
         name, stacked = leaf.path[-1], len(leaf.path) > 1
         if name in terms.targets and stacked:
@@ -63,12 +62,12 @@ def _list_entries(terms: low_rank.Terms, config: LlamaConfig) -> Iterator[_Entry
         elif terms.trains_whole(leaf.path):
             for number, tensor in enumerate(leaf.names):
                 yield _Entry(_PREFIX + tensor, leaf.path, number if stacked else None, leaf.stored)
-    if config.tied_head and "embedding" in terms.also:  # PEFT would leave the head with the base's table
+    if config.tied_head and "embedding" in terms.also:  # otherwise PEFT keeps the base's table for the head
         yield _Entry(_PREFIX + TOP_NAMES["head"], ("embedding",), None, (config.vocabulary, config.width))
 
 
 def _list_factors(leaf: Leaf, rank: int) -> Iterator[_Entry]:
-    """lora_A and lora_B of every layer of one projection."""
+    """List lora_A and lora_B of every layer of a projection."""
     out, into = leaf.stored
     for number, tensor in enumerate(leaf.names):
         module = _PREFIX + tensor.removesuffix(".weight")
@@ -85,20 +84,20 @@ def save_adapter(
     *,
     base: str,
 ) -> Path:
-    """Write what an adaptation has trained; the directory appears when it is whole.
+    """Write the trained parameters of an adaptation; the directory is written atomically.
 
     Args:
         trainable: as `LoRA.split` gives it.
-        encoding: that it was trained under.
-        base: the model adapted, a directory or a hub id, as PEFT will look for it. A base that was extended is one
-            that `export` has written: PEFT itself cannot change an encoding.
+        encoding: the encoding of the training.
+        base: the adapted model, a directory or a hub id that PEFT can load. PEFT cannot change an encoding, so an
+            extended base must be written with `export` first.
 
     Raises:
-        CheckpointError: for a model that PEFT has no names for, or a directory that is there already.
+        CheckpointError: for a model that PEFT has no names for, or a directory that exists.
     """
     config = _require_llama(config)
     if "encoding" in trainable:
-        raise CheckpointError(f"PEFT has no place for the tables that {encoding!r} learns: keep ropelab's run")
+        raise CheckpointError(f"PEFT has no place for the learned tables of {encoding!r}; keep ropelab's run")
     found = [LazyTensor(e.name, e.shape, partial(_stored_values, e, trainable)) for e in _list_entries(terms, config)]
     with atomic_directory(directory) as folder:
         write_safetensors(folder / _WEIGHTS_FILE, found, np.float32)
@@ -108,17 +107,21 @@ def save_adapter(
 
 
 def _require_llama(config: Config) -> LlamaConfig:
-    """The configuration, if PEFT has names for the parameters of such a model."""
+    """Return the configuration if PEFT has names for the parameters of the model.
+
+    Raises:
+        CheckpointError: if it has none.
+    """
     if not isinstance(config, LlamaConfig) or config.sink_logits:
         what = type(config).__name__.removesuffix("Config")
         raise CheckpointError(
-            f"PEFT's names are those of a Llama without sink_logits, and this is a {what}: {config!r}"
+            f"PEFT has names for a Llama without sink_logits only, but this model is a {what}: {config!r}"
         )
     return config
 
 
 def _stored_values(entry: _Entry, trainable: Mapping[str, Any]) -> np.ndarray:
-    """The values of one tensor as PEFT stores them."""
+    """Return the values of a tensor in PEFT's layout."""
     leaf: Any = trainable
     for key in entry.path:
         leaf = leaf[key]
@@ -128,7 +131,7 @@ def _stored_values(entry: _Entry, trainable: Mapping[str, Any]) -> np.ndarray:
 
 
 def _write_config(terms: low_rank.Terms, config: LlamaConfig, base: str) -> dict[str, Any]:
-    """All of adapter_config.json that is not PEFT's default."""
+    """Return the contents of adapter_config.json, without PEFT's defaults."""
     whole = sorted({_module_name(e.name) for e in _list_entries(terms, config) if e.path[-1][-2:] not in ("_a", "_b")})
     settings = {
         "peft_type": "LORA",
@@ -151,12 +154,12 @@ def _write_config(terms: low_rank.Terms, config: LlamaConfig, base: str) -> dict
 
 
 def _module_name(name: str) -> str:
-    """`model.layers.0.self_attn.q_proj.weight` → `q_proj`."""
+    """Return the name of a module: `model.layers.0.self_attn.q_proj.weight` → `q_proj`."""
     return name.removesuffix(".weight").rpartition(".")[2]
 
 
 _READ_KEYS = {"peft_type", "r", "lora_alpha", "use_rslora", "init_lora_weights", "bias", "target_modules"}
-_IGNORED_KEYS = {  # what says no more about the adapted model than the tensors do
+_IGNORED_KEYS = {  # settings that the tensors already express, or without effect on the model
     "auto_mapping", "base_model_name_or_path", "corda_config", "ensure_weight_tying", "eva_config", "exclude_modules",
     "inference_mode", "layers_pattern", "layers_to_transform", "loftq_config", "lora_dropout", "lora_ga_config",
     "megatron_config", "megatron_core", "modules_to_save", "peft_version", "qalora_group_size", "revision",
@@ -169,19 +172,19 @@ _INITS_KEEPING_BASE = (
     "gaussian",
     "orthogonal",
     "eva",
-)  # beginnings that leave the base's matrices alone
+)  # initializations that do not change the base's matrices
 _MODULES = {name: _module_name(LAYER_NAMES[name]) for name in low_rank.PROJECTIONS}
 _NORM_MODULES = {"input_layernorm", "post_attention_layernorm", "norm"}
 
 
 class Adapter(NamedTuple):
-    """What a directory holds.
+    """The contents of an adapter directory.
 
     Attributes:
-        terms: rank, alpha, targets and what is replaced whole.
-        trainable: float32, as `LoRA.split` gives it.
-        encoding: the spec of the encoding that it was trained under, None if the directory does not say.
-        base: the model that it adapts, as PEFT would look for it.
+        terms: rank, alpha, targets and fully trained parameters.
+        trainable: the trained parameters in float32, as `LoRA.split` returns them.
+        encoding: the spec of the encoding of the training, None if the directory has none.
+        base: the adapted model, as in PEFT's configuration.
     """
 
     terms: low_rank.Terms
@@ -191,16 +194,16 @@ class Adapter(NamedTuple):
 
 
 def read_adapter(directory: str | os.PathLike[str], config: Config) -> Adapter:
-    """The adapter in a directory, for a model of these sizes.
+    """Read the adapter in a directory for a model of this configuration.
 
     Raises:
-        CheckpointError: for a setting that is not read, tensors that are missing, have no place or have other shapes,
-            or a model that is no Llama.
+        CheckpointError: for a setting that is not supported, tensors that are missing, unknown or of other shapes, or a
+            model that is not a Llama.
     """
     folder = Path(directory).expanduser()
     config = _require_llama(config)
     if not (folder / _CONFIG_FILE).is_file():
-        raise CheckpointError(f"{folder} has no {_CONFIG_FILE}; an adapter of PEFT's has that and {_WEIGHTS_FILE}")
+        raise CheckpointError(f"{folder} has no {_CONFIG_FILE}; a PEFT adapter has {_CONFIG_FILE} and {_WEIGHTS_FILE}")
     settings = read_json(folder / _CONFIG_FILE)
     _check_settings(folder / _CONFIG_FILE, settings)
     if not (folder / _WEIGHTS_FILE).is_file() and any(folder.glob("*.bin")):
@@ -215,51 +218,52 @@ def read_adapter(directory: str | os.PathLike[str], config: Config) -> Adapter:
 
 
 def _read_encoding_spec(path: Path) -> str | None:
-    """The spec in `ropelab.json`; PEFT itself writes no such file."""
+    """Read the spec in `ropelab.json`; adapters that PEFT wrote have no such file."""
     spec = read_json(path).get("encoding") if path.is_file() else None
     if not isinstance(spec, str | None):
-        raise CheckpointError(f"{path}: encoding={spec!r} is not the text of a spec")
+        raise CheckpointError(f"{path}: encoding={spec!r} is not the text of an encoding's spec")
     return spec
 
 
 def parse_trained_encoding(directory: str | os.PathLike[str], spec: str) -> Encoding:
-    """The encoding that an adapter's `ropelab.json` names.
+    """Parse the encoding in an adapter's `ropelab.json`.
 
-    Only the catalogue is searched. A file that the text names is never imported: the directory may come from anywhere.
+    Only encodings of ropelab are allowed. A file that the text names is never imported, because the directory may be
+    untrusted.
 
     Raises:
-        CheckpointError: for anything but the spec of an encoding of the catalogue.
+        CheckpointError: for everything else.
     """
     try:
         return registry.parse(spec)
     except ValueError as error:
         raise CheckpointError(
-            f"{Path(directory) / ENCODING_FILE}: {error}. If this is an encoding of your own, plug it in first: "
+            f"{Path(directory) / ENCODING_FILE}: {error}. To use your own encoding, plug it in first: "
             'lab.swap("my_encoding.py:Mine(a=1)").adapted(...)'
         ) from None
 
 
 def _check_settings(path: Path, settings: Mapping[str, Any]) -> None:
-    """Refuse what would make the adapted model another one than x W + (alpha / r) (x A) B."""
+    """Raise for settings with which the adapted model is not x W + (alpha / r) (x A) B."""
     if settings.get("peft_type") != "LORA":
-        raise CheckpointError(f"{path}: peft_type is {settings.get('peft_type')!r}; 'LORA' alone is read")
+        raise CheckpointError(f"{path}: peft_type {settings.get('peft_type')!r} is not supported; use 'LORA'")
     if settings.get("bias", "none") != "none":
         raise CheckpointError(
-            f"{path}: bias={settings['bias']!r} trains biases, which are not read; merge it with PEFT"
+            f"{path}: bias={settings['bias']!r} trains biases, which are not supported; merge the adapter with PEFT"
         )
-    begun = settings.get("init_lora_weights")
-    if begun not in _INITS_KEEPING_BASE:
+    init = settings.get("init_lora_weights")
+    if init not in _INITS_KEEPING_BASE:
         why = "changes the base's matrices; save it with PEFT's path_initial_model_for_weight_conversion"
-        raise CheckpointError(f"{path}: init_lora_weights={begun!r} {why}")
+        raise CheckpointError(f"{path}: init_lora_weights={init!r} {why}")
     for key in sorted(set(settings) - _READ_KEYS - _IGNORED_KEYS):
         if settings[key]:
             raise CheckpointError(
-                f"{path}: {key}={settings[key]!r} makes another model, and is not read; merge it with PEFT"
+                f"{path}: {key}={settings[key]!r} changes the model and is not supported; merge the adapter with PEFT"
             )
 
 
 def _read_terms(folder: Path, settings: Mapping[str, Any], found: Iterable[str], config: LlamaConfig) -> low_rank.Terms:
-    """What the tensors and the settings say together."""
+    """Read the terms of the adapter from its settings and its tensors."""
     where = str(folder / _CONFIG_FILE)
     fields: dict[str, Any] = {"rank": check_count(where, "r", settings.get("r")) or 0}
     fields["alpha"] = check_number(where, "lora_alpha", settings.get("lora_alpha"))
@@ -274,22 +278,22 @@ def _read_terms(folder: Path, settings: Mapping[str, Any], found: Iterable[str],
 
 
 def _read_targets(path: Path, stated: Any, found: Iterable[str]) -> tuple[str, ...]:
-    """The projections that have tensors; what a list of `target_modules` names must be among them."""
+    """Return the projections that have tensors; all projections in a list of `target_modules` must have some."""
     adapted = {_module_name(name.removesuffix(".lora_A.weight")) for name in found if name.endswith(".lora_A.weight")}
-    asked = {str(name).rpartition(".")[2] for name in stated} if isinstance(stated, list) else set()
-    for module in sorted(asked & set(_MODULES.values()) - adapted):
-        raise CheckpointError(f"{path}: {module} is among the target_modules, and has no tensors")
+    listed = {str(name).rpartition(".")[2] for name in stated} if isinstance(stated, list) else set()
+    for module in sorted(listed & set(_MODULES.values()) - adapted):
+        raise CheckpointError(f"{path}: {module} is one of the target_modules but has no tensors")
     if not adapted & set(_MODULES.values()):
         raise CheckpointError(f"{path} adapts none of {', '.join(_MODULES.values())}")
     return tuple(name for name, module in _MODULES.items() if module in adapted)
 
 
 def _read_full_params(path: Path, found: Iterable[str], tied: bool) -> tuple[str, ...]:
-    """The parameters that are there whole, as `also` names them."""
+    """Return the fully trained parameters, by their names in `also`."""
     embedding, head = (_PREFIX + TOP_NAMES[name] in found for name in ("embedding", "head"))
     if tied and embedding != head:
         which, other = ("embedding", "head") if embedding else ("head", "embedding")
-        why = f"has the {which} and leaves the {other} as it was, and the two are one table in this model"
+        why = f"changes the {which} but not the {other}, which share one table in this model"
         raise CheckpointError(f"{path} {why}; save it with ensure_weight_tying=True, or untie the base")
     norms = any(_module_name(name) in _NORM_MODULES for name in found)
     there = {"embedding": embedding, "norms": norms, "head": head and not tied}
@@ -297,21 +301,25 @@ def _read_full_params(path: Path, found: Iterable[str], tied: bool) -> tuple[str
 
 
 def _check_tensors(path: Path, found: Mapping[str, tuple[int, ...]], wanted: list[_Entry], base: str | None) -> None:
-    """Every tensor is there with the right shape, and no other."""
+    """Check that all tensors exist with the right shapes, and that there are no others."""
     for name, _, _, shape in wanted:
         if name not in found:
-            raise CheckpointError(f"{path}: tensor {name} is missing; the adapter is incomplete, or of a deeper model")
+            raise CheckpointError(
+                f"{path}: tensor {name} is missing; the adapter is incomplete, or of a model with more layers"
+            )
         if found[name] != shape:
-            why = f"another rank than {_CONFIG_FILE} says, or an adapter of a model of other sizes; it names {base!r}"
+            why = f"its rank differs from {_CONFIG_FILE}, or it belongs to a model of other sizes; its base is {base!r}"
             raise CheckpointError(f"{path}: tensor {name} has shape {found[name]}, expected {shape}: {why}")
     known = {entry.name for entry in wanted}
     for name in found:
         if name not in known:
-            raise CheckpointError(f"{path}: tensor {name} has no place in this model; the adapter names {base!r}")
+            raise CheckpointError(
+                f"{path}: tensor {name} has no place in this model; the base of the adapter is {base!r}"
+            )
 
 
 def _read_tree(path: Path, file: Any, wanted: list[_Entry], terms: low_rank.Terms, config: LlamaConfig) -> Tree:
-    """The tensors in the layout of the model."""
+    """Read the tensors in the layout of the model."""
     sizes, tree = shapes(config), {}
     for name, place, layer, shape in wanted:
         values = np.asarray(file.get_tensor(name))
@@ -323,12 +331,12 @@ def _read_tree(path: Path, file: Any, wanted: list[_Entry], terms: low_rank.Term
             leaf = tree.setdefault("layers", {}).setdefault(place[-1], np.empty(stacked, np.float32))
             leaf[layer] = values.reshape(shape[0], -1).T.reshape(stacked[1:])
         elif not np.array_equal(tree.setdefault(place[0], values), values):
-            raise CheckpointError(f"{path}: embedding and head differ, and are one table in this model")
+            raise CheckpointError(f"{path}: embedding and head differ, but they share one table in this model")
     return jax.tree.map(jnp.asarray, tree)
 
 
 def _leaf_shape(name: str, layers: Mapping[str, tuple[int, ...]], rank: int) -> tuple[int, ...]:
-    """Of a stacked leaf of what is trained."""
+    """Return the shape of a stacked leaf of the trained parameters."""
     if name in layers:
         return layers[name]
     return low_rank.factor_shapes(name[:-2], layers[name[:-2]], rank)["ab".index(name[-1])]

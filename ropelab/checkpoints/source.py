@@ -1,4 +1,8 @@
-"""What every outside format is reduced to: tensors under Hugging Face's names, a configuration, an encoding."""
+"""The interface of all checkpoint formats, and the assembly of parameters from it.
+
+A format provides tensors under Hugging Face's names, a configuration and an encoding. `assemble` reads, arranges and
+casts the part of each device separately, so the model is never in memory twice.
+"""
 
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -16,14 +20,14 @@ from ropelab.models.sharding import partition_spec
 
 
 class Source(Protocol):
-    """One checkpoint on disk, read lazily.
+    """A checkpoint on disk, read lazily.
 
     Attributes:
-        name: what to call it in messages.
-        weights: what the stored weights are, for the line of a protocol: "SmolLM2-135M-Instruct, Q4_1 GGUF".
+        name: its name in messages.
+        weights: a description of the stored weights for a protocol: "SmolLM2-135M-Instruct, Q4_1 GGUF".
         config: the model's sizes.
         encoding: the positional encoding the weights were trained with.
-        tokenizer: None when the checkpoint carries none.
+        tokenizer: None if the checkpoint has none.
         shapes: the shape of every tensor under its Hugging Face name, e.g.
             `model.layers.0.self_attn.q_proj.weight`: (N H, D), rows paired for "half" rotation.
     """
@@ -36,23 +40,22 @@ class Source(Protocol):
     shapes: Mapping[str, tuple[int, ...]]
 
     def tensor(self, name: str) -> np.ndarray:
-        """The values of one tensor, dequantised if need be, as a numpy array of a float dtype."""
+        """Return the values of a tensor, dequantized if needed, as a numpy array of a float dtype."""
         ...
 
-
-# A checkpoint's tensors → parameters, straight into the wanted dtype and sharding.
-#
-# Each device's part of each parameter is read, arranged and cast on its own, so that no second copy of the
-# model exists at any time.
 
 _Index = tuple[slice, ...]
 
 
 def assemble(source: Source, *, dtype: Any, mesh: Mesh | None = None) -> dict[str, Any]:
-    """The tree of parameters.
+    """Assemble the tree of parameters.
+
+    Args:
+        dtype: the dtype of the parameters.
+        mesh: shards the parameters; None puts them on the first device.
 
     Raises:
-        CheckpointError: for a missing or superfluous tensor, or one of the wrong shape.
+        CheckpointError: for a missing or unknown tensor, or one of the wrong shape.
     """
     _check_tensors(source)
     tree: dict[str, Any] = {}
@@ -68,7 +71,7 @@ def assemble(source: Source, *, dtype: Any, mesh: Mesh | None = None) -> dict[st
 
 
 def _read_leaf(source: Source, leaf: Leaf, dtype: np.dtype, place: Sharding) -> jax.Array:
-    """One parameter, each device's part read by itself."""
+    """Read a parameter, separately for each device."""
 
     def part(index: _Index | None) -> np.ndarray:
         assert index is not None
@@ -84,19 +87,19 @@ def _read_leaf(source: Source, leaf: Leaf, dtype: np.dtype, place: Sharding) -> 
 
 
 def _index_shape(index: _Index, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape that an index cuts out."""
+    """Return the shape of the part that an index selects."""
     return tuple(len(range(*i.indices(n))) for i, n in zip(index, shape, strict=True))
 
 
 def _check_tensors(source: Source) -> None:
-    """Every tensor is there with the right shape, and none is there that would be left out.
+    """Check that all tensors exist with the right shapes, and that there are no others.
 
     Raises:
-        CheckpointError: naming the tensor, what was found and what was expected.
+        CheckpointError: with the tensor, its shape and the expected shape.
     """
-    if source.config.layers > len(source.shapes):  # before a billion names are made
+    if source.config.layers > len(source.shapes):  # before a damaged file makes a billion names
         layers, found = source.config.layers, len(source.shapes)
-        raise CheckpointError(f"{source.name}: {layers} layers are declared and {found} tensors are there")
+        raise CheckpointError(f"{source.name}: it declares {layers} layers but has only {found} tensors")
     expected = {name: leaf.stored for leaf in list_leaves(source.config) for name in leaf.names}
     for name, shape in expected.items():
         if name not in source.shapes:
@@ -110,5 +113,5 @@ def _check_tensors(source: Source) -> None:
 
 
 def _is_ignorable(name: str) -> bool:
-    """Buffers that old checkpoints stored, and the copy of a tied head."""
+    """Return whether a tensor is a buffer of old checkpoints or the copy of a tied head."""
     return name.endswith("rotary_emb.inv_freq") or name == TOP_NAMES["head"]

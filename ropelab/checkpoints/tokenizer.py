@@ -1,7 +1,7 @@
-"""Text ⇄ token ids.
+"""Tokenizers, and the tokenizer files of Hugging Face directories.
 
-One class around Hugging Face's `tokenizers`, whatever the vocabulary came from, and its reader for a Hugging Face
-directory; `gguf_tokenizer` has the one for GGUF.
+`Tokenizer` wraps Hugging Face's `tokenizers` for vocabularies of any origin. This module reads and writes the files of
+a directory, and makes the tokenizer of bytes; `ropelab.checkpoints.gguf.tokenizer` reads the vocabulary of a GGUF.
 """
 
 import contextlib
@@ -20,19 +20,19 @@ from tokenizers.processors import TemplateProcessing
 from ropelab.checkpoints.files import write_json
 from ropelab.errors import CheckpointError
 
-MAX_GROWTH = 256  # of a text by replacements; that of the known tokenizers is below 10
-_PRECOMPILED_GROWTH = 16  # assumed of one table of SentencePiece's; NFKC's longest is 18
+MAX_GROWTH = 256  # of a text by replacements; it is below 10 for known tokenizers
+_PRECOMPILED_GROWTH = 16  # assumed for one table of SentencePiece; the longest of NFKC is 18
 
 
 @dataclasses.dataclass(frozen=True)
 class Tokenizer:
-    """A vocabulary, and how its checkpoint wants it used.
+    """A vocabulary, its special tokens and the chat template.
 
     Attributes:
-        core: splitting, merging and their inverse.
+        core: splits and merges text, and decodes ids.
         bos_id, eos_id: the tokens that begin and end a text; None if there is none.
-        add_bos: the checkpoint's own policy: prompts begin with `bos_id`. `encode` leaves that to its caller.
-        chat_template: Jinja source, never rendered here.
+        add_bos: whether prompts begin with `bos_id`. `encode` does not add it.
+        chat_template: Jinja source; `ropelab.checkpoints.prompts` renders it.
     """
 
     core: tokenizers.Tokenizer
@@ -43,19 +43,19 @@ class Tokenizer:
 
     @property
     def vocabulary(self) -> int:
-        """How many ids there are."""
+        """The number of ids."""
         return self.core.get_vocab_size(with_added_tokens=True)
 
     def encode(self, text: str) -> list[int]:
-        """The ids of `text` and no others; special tokens written out in it, like <|im_start|>, are recognised."""
+        """Return the ids of `text`; special tokens that are spelled in it, like <|im_start|>, are recognized."""
         with _catch_panics("the tokenizer cannot read this text"):
             return self.core.encode(text, add_special_tokens=False).ids
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The text of `ids`, special tokens included; bytes that are not UTF-8 become U+FFFD.
+        """Return the text of `ids` with special tokens; bytes that are not UTF-8 become U+FFFD.
 
-        A vocabulary that puts a space before the text drops one on the way back, so the ids of a continuation
-        should be decoded together with those of its prompt.
+        A vocabulary that adds a space before the text removes one when decoding, so decode the ids of a continuation
+        together with those of its prompt.
         """
         with _catch_panics("the tokenizer cannot write these ids"):
             return self.core.decode([int(i) for i in ids], skip_special_tokens=False)
@@ -63,9 +63,12 @@ class Tokenizer:
 
 @contextlib.contextmanager
 def _catch_panics(what: str) -> Iterator[None]:
-    """Raise what the library raises as a `CheckpointError`: bare `Exception`s, and panics of its Rust, which are none.
+    """Convert bare `Exception`s of the library and panics of its Rust code, which are not `Exception`s.
 
-    Panics happen for a subword prefix longer than its token, or a regular expression that backtracks without end.
+    Panics happen for a subword prefix longer than its token, or a regular expression that backtracks endlessly.
+
+    Raises:
+        CheckpointError: for either of them.
     """
     try:
         yield
@@ -76,10 +79,10 @@ def _catch_panics(what: str) -> Iterator[None]:
 
 
 def read_tokenizer(folder: str | Path) -> Tokenizer | None:
-    """The tokenizer of a Hugging Face directory, None if it has no tokenizer.json.
+    """Read the tokenizer of a Hugging Face directory; None if it has no tokenizer.json.
 
     Raises:
-        CheckpointError: naming the file that is damaged, or that names a token the vocabulary lacks.
+        CheckpointError: for a damaged file, or one with a token that is not in the vocabulary.
     """
     path = Path(folder) / "tokenizer.json"
     if not path.is_file():
@@ -101,16 +104,16 @@ def read_tokenizer(folder: str | Path) -> Tokenizer | None:
 
 
 def _read_core(path: Path) -> tokenizers.Tokenizer:
-    """A tokenizer.json, without the truncation and padding that its last user may have left in it."""
-    wrong = f"{path} is not a tokenizer that `tokenizers` can read"
+    """Read a tokenizer.json without its stored truncation and padding."""
+    message = f"{path} is not a tokenizer that `tokenizers` can read"
     try:
-        with _catch_panics(wrong):
+        with _catch_panics(message):
             core = tokenizers.Tokenizer.from_str(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"{wrong}: {error}; download it again") from None
+        raise CheckpointError(f"{message}: {error}; download it again") from None
     unknown = getattr(core.model, "unk_token", None)
     if unknown is not None and core.model.token_to_id(unknown) is None:
-        raise CheckpointError(f"{path}: the token for what is unknown, {unknown!r}, is not in the vocabulary")
+        raise CheckpointError(f"{path}: unk_token {unknown!r} is not in the vocabulary")
     _check_growth(path, core)
     core.no_truncation()
     core.no_padding()
@@ -118,15 +121,17 @@ def _read_core(path: Path) -> tokenizers.Tokenizer:
 
 
 def _check_growth(path: Path, core: tokenizers.Tokenizer) -> None:
-    """Refuse steps that may make a text more than `MOST_GROWTH` times longer: four of a → a × 1000 fill any memory."""
+    """Raise if replacements may make a text too long: four times a → a × 1000 exhaust any memory."""
     for part in (core.normalizer, core.decoder):
         grown = 1.0 if part is None else estimate_growth(json.loads(part.__getstate__()))
         if grown > MAX_GROWTH:
-            raise CheckpointError(f"{path}: its replacements may make a text {grown:.3g} times longer; edit them")
+            raise CheckpointError(
+                f"{path}: its replacements may make a text {grown:.3g} times longer, beyond {MAX_GROWTH}; edit them"
+            )
 
 
 def estimate_growth(step: Any) -> float:
-    """How many times longer one step of a normalizer or a decoder, with those inside it, may make a text."""
+    """Estimate how many times longer a step of a normalizer or decoder, with its inner steps, may make a text."""
     if isinstance(step, list):
         return math.prod(map(estimate_growth, step))
     if not isinstance(step, dict):
@@ -139,11 +144,11 @@ def estimate_growth(step: Any) -> float:
     pattern, size = step["pattern"].get("String"), len(step["content"])
     return times * (
         max(size / len(pattern), 1.0) if pattern else 1.0 + size
-    )  # others may match between any two letters
+    )  # other patterns may match between any two letters
 
 
 def _read_settings(path: Path) -> dict[str, Any]:
-    """A JSON object, empty if there is no such file."""
+    """Read a JSON object; empty if there is no such file."""
     if not path.is_file():
         return {}
     try:
@@ -158,10 +163,10 @@ def _read_settings(path: Path) -> dict[str, Any]:
 def _read_special_id(
     core: tokenizers.Tokenizer, path: Path, settings: Mapping[str, dict[str, Any]], kind: str
 ) -> int | None:
-    """The id of the bos or eos token: what tokenizer_config.json names, else the id in one of the other files."""
-    named = settings["tokenizer_config.json"]
-    if f"{kind}_token" in named:
-        token = named[f"{kind}_token"]
+    """Read the id of the bos or eos token from tokenizer_config.json, or else from the other files."""
+    config = settings["tokenizer_config.json"]
+    if f"{kind}_token" in config:
+        token = config[f"{kind}_token"]
         token = token.get("content") if isinstance(token, dict) else token
         if token is None:
             return None
@@ -178,18 +183,18 @@ def _read_special_id(
 
 
 def _is_valid_text(token: str) -> bool:
-    """Whether a string from JSON can be in a vocabulary: not with half of a surrogate pair."""
+    """Return whether a string from JSON can be in a vocabulary; half of a surrogate pair cannot."""
     return not any("\ud800" <= letter <= "\udfff" for letter in token)
 
 
 def _begins_with(core: tokenizers.Tokenizer, bos_id: int) -> bool:
-    """Whether the post-processor stored in tokenizer.json puts `bos_id` first."""
+    """Return whether the post-processor in tokenizer.json adds `bos_id` first."""
     with _catch_panics("the tokenizer cannot read an empty text"):
         return core.encode("", add_special_tokens=True).ids[:1] == [bos_id]
 
 
 def _read_chat_template(folder: Path, named: Mapping[str, Any]) -> str | None:
-    """chat_template.jinja, or the template in tokenizer_config.json; of several, the one called "default"."""
+    """Read chat_template.jinja or the template in tokenizer_config.json; if there are several, the "default" one."""
     if (folder / "chat_template.jinja").is_file():
         return (folder / "chat_template.jinja").read_text(encoding="utf-8", errors="replace")
     template = named.get("chat_template")
@@ -199,15 +204,13 @@ def _read_chat_template(folder: Path, named: Mapping[str, Any]) -> str | None:
     return template if isinstance(template, str) else None
 
 
-# A tokenizer as the files that transformers reads: tokenizer.json, tokenizer_config.json, generation_config.json.
-
 _TOKENIZER_CLASS = (
-    "PreTrainedTokenizerFast"  # takes tokenizer.json as it is; a Llama's own class would rebuild its pre-tokenizer
+    "PreTrainedTokenizerFast"  # uses tokenizer.json unchanged; a Llama's class would rebuild its pre-tokenizer
 )
 
 
 def write_tokenizer(folder: Path, tokenizer: Tokenizer, context_length: int) -> None:
-    """The files of a tokenizer; `tokenizer.from_directory` reads the same one back."""
+    """Write the files of a tokenizer; `read_tokenizer` reads the same one back."""
     core = _set_bos_policy(tokenizer)
     core.save(str(folder / "tokenizer.json"))
     settings: dict[str, Any] = {
@@ -217,7 +220,7 @@ def write_tokenizer(folder: Path, tokenizer: Tokenizer, context_length: int) -> 
         "add_bos_token": tokenizer.add_bos,
     }
     for kind, number in (("bos", tokenizer.bos_id), ("eos", tokenizer.eos_id)):
-        # transformers would take the letter of a plain token for a special one wherever a text has it.
+        # transformers would treat the letter of a plain token as special everywhere in a text.
         if number is None or number in tokenizer.core.get_added_tokens_decoder():
             settings[f"{kind}_token"] = _token_text(tokenizer, number)
     if tokenizer.chat_template is not None:
@@ -228,9 +231,9 @@ def write_tokenizer(folder: Path, tokenizer: Tokenizer, context_length: int) -> 
 
 
 def _set_bos_policy(tokenizer: Tokenizer) -> tokenizers.Tokenizer:
-    """The core, whose post-processor begins a text as the checkpoint wants it.
+    """Return the core with a post-processor that adds `bos_id` according to `add_bos`.
 
-    A GGUF says so beside its vocabulary; transformers looks at nothing but the post-processor.
+    A GGUF states this next to its vocabulary; transformers reads only the post-processor.
     """
     core = tokenizers.Tokenizer.from_str(tokenizer.core.to_str())
     bos_id, bos = tokenizer.bos_id, _token_text(tokenizer, tokenizer.bos_id)
@@ -245,29 +248,27 @@ def _set_bos_policy(tokenizer: Tokenizer) -> tokenizers.Tokenizer:
 
 
 def _token_text(tokenizer: Tokenizer, number: int | None) -> str | None:
-    """The text of a special token."""
+    """Return the text of a special token."""
     return None if number is None else tokenizer.core.id_to_token(number)
 
 
 def special_token_ids(tokenizer: Tokenizer | None) -> dict[str, int | None]:
-    """What a configuration says of them; null where there are none, as transformers' Llama would take 1 and 2."""
+    """Return the ids for a configuration; null if there are none, because transformers' Llama defaults to 1 and 2."""
     return {
         "bos_token_id": None if tokenizer is None else tokenizer.bos_id,
         "eos_token_id": None if tokenizer is None else tokenizer.eos_id,
     }
 
 
-# Bytes as a tokenizer: id b is byte b of the text's UTF-8, and byte 0 ends a text, as in `data.tokens`.
-#
-# What reads text with a model's tokenizer then reads it for a model of bytes. No text is taken for a special token: a
-# token is a byte, whatever it spells.
-
 _END_BYTE = 0
 _PRINTABLE = (*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100))  # written as themselves
 
 
 def make_byte_tokenizer() -> Tokenizer:
-    """A vocabulary of the 256 bytes."""
+    """Make the tokenizer of bytes: id b is byte b of the UTF-8 text, and byte 0 ends a text.
+
+    A model of bytes is then used like any other model. There are no special tokens: every token is a byte.
+    """
     core = Core(models.BPE({letter: byte for byte, letter in enumerate(_byte_letters())}, []))
     core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)  # pyright: ignore
     core.decoder = decoders.ByteLevel()  # pyright: ignore
@@ -275,6 +276,6 @@ def make_byte_tokenizer() -> Tokenizer:
 
 
 def _byte_letters() -> list[str]:
-    """The letter that GPT-2's alphabet has for each byte: itself, or the next one from U+0100 on."""
+    """Return the letter of GPT-2's alphabet for each byte: itself, or the next one from U+0100 on."""
     others = iter(range(0x100, 0x200))
     return [chr(byte) if byte in _PRINTABLE else chr(next(others)) for byte in range(256)]

@@ -1,20 +1,20 @@
-"""Everybody's names for the same settings ⇄ an `Encoding`.
+"""Rope settings of other tools as an `Encoding`, and back.
 
-    from_hf(config)                         to_hf(encoding, ...)           transformers 4 and 5, per layer type too
-    from_llama_cpp("--rope-scale 2 ...")    to_llama_cpp(encoding, ...)    the options of llama.cpp
+    from_hf(config)                         to_hf(encoding, ...)           transformers 4 and 5, also per layer type
+    from_llama_cpp("--rope-scale 2 ...")    to_llama_cpp(encoding, ...)    command line options of llama.cpp
     from_gguf({"llama.rope...": ...})       to_gguf(encoding, ...)         metadata of a GGUF file
     from_exllama(alpha_value=2, ...)        to_exllama(encoding, ...)      ExLlama and text-generation-webui
-    from_maxtext({"rope_type": ...})        to_maxtext(encoding, ...)      MaxText's flat keys
+    from_maxtext({"rope_type": ...})        to_maxtext(encoding, ...)      MaxText's configuration keys
 
-Read strictly: a key that nobody would read, or a type that is not known here, is an error that names it. The field's
-commonest fault is a rope setting that was accepted and never applied. Written strictly: what a dialect cannot say is
-refused with the reason and the remedy. Where it can, `from_x(to_x(e, ...)) == e`, or has the same frequencies if the
-dialect has no word for the idea (NTK is a larger base to all but ExLlama).
+Reading is strict: an unknown key or type raises an error that names it, because the most common fault in the field is a
+rope setting that is accepted and never applied. Writing is strict too: an encoding that a dialect cannot express raises
+an error with the reason and the remedy. Otherwise `from_x(to_x(e, ...)) == e`, or it has the same frequencies if the
+dialect has no name for the idea (NTK is a larger base in all dialects but ExLlama's).
 
-What a dialect leaves to the model's file (`base`, `rotary_dim`) stays unsaid, to be inherited from the checkpoint.
-`pairing` belongs to the layout of the weights, which each engine's converter arranges: no dialect but MaxText's YaRN
-states it, so `from_x` leaves it out and `to_x` refuses "interleaved". A context length goes along in a `Setting`,
-which `read(text)` returns of any dialect and `x.read` of one.
+Fields that a dialect leaves to the model's file (`base`, `rotary_dim`) are None and inherited from the checkpoint.
+`pairing` is a property of the layout of the weights, which the converter of each engine arranges. Only MaxText's YaRN
+states it, so `from_x` leaves it out and `to_x` raises for "interleaved". `read(text)`, for any dialect, and the `read`
+of each module return the context length too, in a `Setting`.
 """
 
 from ropelab.rope_settings.base import Setting

@@ -1,10 +1,10 @@
-"""ExLlama's and text-generation-webui's settings ⇄ an encoding.
+"""Settings of ExLlama and text-generation-webui.
 
     inv_freq_i = (base alpha_value^(d/(d-2)))^(-2i/d) / compress_pos_emb
 
-The two combine, and both apply: position interpolation over NTK's base. text-generation-webui also has rope_freq_base,
-the enlarged base itself, *instead of* alpha_value; it turns that into an alpha with a base of 10000 and the 64/63 of
-d = 128 built in, which is another base for any other model.
+Both can be combined: position interpolation with NTK's base. text-generation-webui also has rope_freq_base, the
+enlarged base itself, *instead of* alpha_value; it converts that to an alpha with base 10000 and the exponent 64/63 of
+d = 128 built in, which gives another base for all other models.
 
 Source: turboderp/exllamav2, config.py and model.py; oobabooga/text-generation-webui, modules/RoPE.py and shared.py.
 """
@@ -39,37 +39,37 @@ def from_exllama(
     base: float | None = None,
     rope_freq_base: float = 0.0,
 ) -> Encoding:
-    """The encoding of ExLlama's two knobs.
+    """Return the encoding of ExLlama's settings.
 
     Args:
-        alpha_value, compress_pos_emb: 1 for none.
-        base: the model's own; it may be left to the checkpoint unless both knobs are turned.
-        rope_freq_base: text-generation-webui's, the enlarged base in place of alpha_value; 0 for none.
+        alpha_value, compress_pos_emb: 1 means off.
+        base: the model's base. It is needed if both settings are on; otherwise None inherits it from the checkpoint.
+        rope_freq_base: the enlarged base of text-generation-webui, instead of alpha_value; 0 means off.
 
     Raises:
-        CheckpointError: for a knob below 1, or two that exclude each other.
+        CheckpointError: for a value below 1, or settings that exclude each other.
     """
     if rope_freq_base:
         if alpha_value != 1.0:
-            raise CheckpointError(f"{_WHERE}: rope_freq_base replaces alpha_value, and both are given; keep one")
+            raise CheckpointError(f"{_WHERE}: rope_freq_base replaces alpha_value; set only one of them")
         base = rope_freq_base
     try:
-        stretched, squeezed = NTK(base=base, alpha=alpha_value), PI(base=base, factor=compress_pos_emb)
+        ntk, pi = NTK(base=base, alpha=alpha_value), PI(base=base, factor=compress_pos_emb)
         if alpha_value == 1.0:
-            found = RoPE(base=base) if compress_pos_emb == 1.0 else squeezed
+            encoding = RoPE(base=base) if compress_pos_emb == 1.0 else pi
         elif compress_pos_emb == 1.0:
-            found = stretched
+            encoding = ntk
         else:
-            enlarged = ntk_base(head_dim, base=stretched.known_base(), alpha=stretched.alpha)
-            found = PI(base=enlarged, factor=squeezed.factor)
-        found.turned(head_dim)
+            enlarged = ntk_base(head_dim, base=ntk.known_base(), alpha=ntk.alpha)
+            encoding = PI(base=enlarged, factor=pi.factor)
+        encoding.turned(head_dim)
     except ValueError as error:
-        raise CheckpointError(f"{_WHERE}: {error} (alpha_value and compress_pos_emb are 1 for none)") from None
-    return found
+        raise CheckpointError(f"{_WHERE}: {error} (alpha_value=1 and compress_pos_emb=1 mean off)") from None
+    return encoding
 
 
 def read(text: str, *, head_dim: int, base: float | None = None) -> Setting:
-    """The encoding and the context length of `alpha_value=2 compress_pos_emb=1 max_seq_len=8192`."""
+    """Read the encoding and the context length of a text like `alpha_value=2 compress_pos_emb=1 max_seq_len=8192`."""
     given: dict[str, Any] = {}
     for word in text.replace(",", " ").split():
         name, _, value = word.lstrip("-").partition("=")
@@ -90,31 +90,32 @@ def read(text: str, *, head_dim: int, base: float | None = None) -> Setting:
 def to_exllama(
     encoding: Encoding, *, head_dim: int, base: float | None = None, context_length: int | None = None
 ) -> dict[str, float]:
-    """The knobs that mean an encoding, as keywords of `from_exllama`; `max_seq_len` with a context length.
+    """Return the settings for an encoding, as keyword arguments of `from_exllama`, and `max_seq_len`.
 
     Args:
-        base: the model's own, which ExLlama takes from its config.json; the encoding's if nothing is said. A larger
-            base in the encoding becomes an alpha_value.
+        base: the model's base, which ExLlama reads from its config.json; the encoding's base by default. A larger base
+            in the encoding becomes an alpha_value.
+        context_length: written as `max_seq_len`.
 
     Raises:
-        CheckpointError: for what two knobs cannot say.
+        CheckpointError: if the settings cannot express the encoding.
     """
     rotary = check_rotary("ExLlama", encoding)
     if not isinstance(rotary, RoPE | PI | NTK):
-        why = "it has alpha_value (NTK) and compress_pos_emb (PI). It takes YaRN, llama3 and su from config.json alone"
+        why = "it has alpha_value (NTK) and compress_pos_emb (PI). It reads YaRN, llama3 and su only from config.json"
         raise unsupported("ExLlama", encoding, why)
     if rotary.turned(head_dim) != head_dim:
-        raise unsupported("ExLlama", encoding, "which part of a head turns is config.json's. Leave rotary_dim out")
+        raise unsupported("ExLlama", encoding, "config.json sets the rotated part of a head. Omit rotary_dim")
     alpha = rotary.alpha if isinstance(rotary, NTK) else 1.0
-    own = rotary.base if base is None else base
-    if rotary.base is not None and own != rotary.base:
-        assert own is not None
-        wanted = ntk_base(head_dim, base=rotary.base, alpha=alpha)
-        found = (wanted / own) ** ((head_dim - 2) / head_dim)
-        alpha = find_shortest(found, lambda a: ntk_base(head_dim, base=own, alpha=a) == wanted)
+    model_base = rotary.base if base is None else base
+    if rotary.base is not None and model_base != rotary.base:
+        assert model_base is not None
+        target = ntk_base(head_dim, base=rotary.base, alpha=alpha)
+        estimate = (target / model_base) ** ((head_dim - 2) / head_dim)
+        alpha = find_shortest(estimate, lambda a: ntk_base(head_dim, base=model_base, alpha=a) == target)
         if alpha < 1:
             raise unsupported(
-                "ExLlama", encoding, f"its base is below the model's own, {format_number(own)}. Check base="
+                "ExLlama", encoding, f"its base is below the model's base, {format_number(model_base)}. Check base="
             )
-    knobs = {"alpha_value": alpha, "compress_pos_emb": rotary.factor if isinstance(rotary, PI) else 1.0}
-    return knobs if context_length is None else knobs | {"max_seq_len": context_length}
+    settings = {"alpha_value": alpha, "compress_pos_emb": rotary.factor if isinstance(rotary, PI) else 1.0}
+    return settings if context_length is None else settings | {"max_seq_len": context_length}

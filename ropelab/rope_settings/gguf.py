@@ -1,12 +1,21 @@
-"""Metadata of a GGUF file ⇄ an encoding.
+"""Rope metadata of GGUF files. The package gguf is not needed.
 
     llama.rope.freq_base  llama.rope.dimension_count  llama.context_length  rope_freqs.weight (the tensor of divisors)
     llama.rope.scaling.  type  factor  original_context_length  attn_factor  yarn_beta_fast  yarn_beta_slow
 
-The keys are read by `gguf_rope`, as those of a file are. Written are the ones that mean what they say in every engine:
-attn_factor, which multiplies YaRN's temperature, and not yarn_attn_factor, which one tool writes as its replacement.
+The angles of a pair are
 
-Source: ggml-org/llama.cpp b9190, src/llama-model.cpp and src/llama-context.cpp.
+    angle_i = p base^(-2i/d) / (factor divisor_i),   cos and sin times attn_factor
+
+With YaRN, the pairs are divided as in YaRN, and cos and sin are multiplied by attn_factor (1 + 0.1 ln factor). The
+divisors are the tensor `rope_freqs.weight`: Llama 3.1's scaling, which has no other metadata.
+
+Only keys with the same meaning in all engines are written: attn_factor, which multiplies YaRN's temperature, and not
+yarn_attn_factor, which one tool writes as a replacement of it. For a Llama, llama.cpp reads none of the keys
+yarn_ext_factor, yarn_attn_factor, yarn_beta_fast and yarn_beta_slow, although its converter writes them; here they have
+the meaning of llama.cpp's options of these names.
+
+Source: ggml-org/llama.cpp b9190, src/llama-model.cpp, src/llama-context.cpp and ggml-cpu/ops.cpp.
 """
 
 import math
@@ -34,16 +43,15 @@ from ropelab.rope_settings.base import (
     unsupported,
 )
 
-# Key-value pairs of a GGUF file, wherever they come from; needs none of the packages that read such a file.
-
 T = TypeVar("T")
 
 
 class Metadata:
-    """Key-value pairs whose types are checked when they are asked for.
+    """Key-value pairs of a GGUF file, whose types are checked on access.
 
     Attributes:
-        path: the file they stand in, or what else errors are to name.
+        path: the file, or another name for error messages.
+        values: the value of each key.
     """
 
     def __init__(self, path: Path | str, values: Mapping[str, Any]):
@@ -54,13 +62,14 @@ class Metadata:
         return key in self.values
 
     def get(self, key: str, kind: type[T], default: T) -> T:
+        """Return the value of `key`, or the default if it is missing."""
         return self.need(key, kind) if key in self.values else default
 
     def need(self, key: str, kind: type[T]) -> T:
-        """The value of `key`.
+        """Return the value of `key`.
 
         Raises:
-            CheckpointError: if it is missing or of another kind.
+            CheckpointError: if it is missing or has another type.
         """
         if key not in self.values:
             raise CheckpointError(f"{self.path}: metadata key {key} is missing; convert the model again")
@@ -74,31 +83,20 @@ class Metadata:
         return value
 
 
-# GGUF metadata → the encoding it describes.
-#
-#     angle_i = p base^(-2i/d) / (factor divisor_i),   cos and sin times attn_factor
-#
-# and with YaRN the pairs divided as YaRN does, cos and sin times attn_factor (1 + 0.1 ln factor). The divisors are the
-# tensor `rope_freqs.weight`: Llama 3.1's scaling, which has no metadata of its own.
-#
-# Source: ggml-org/llama.cpp b9190, src/llama-context.cpp and ggml-cpu/ops.cpp. For a Llama it reads none of the keys
-# yarn_ext_factor, yarn_attn_factor, yarn_beta_fast and yarn_beta_slow, though its converter writes them; here they mean
-# what llama.cpp's options of these names mean.
-
 _PREFIX = "llama.rope."
 _LLAMA3_LENGTH = 8192
 _DIVISOR_TOLERANCE = 1e-4
 
 
 def read_encoding(metadata: Metadata, *, head_dim: int, trained_length: int, divisors: np.ndarray | None) -> Rotary:
-    """The encoding the weights were trained with.
+    """Read the encoding that the weights were trained with.
 
     Args:
-        trained_length: what YaRN extends, if the file does not say otherwise.
+        trained_length: YaRN's original length, if the file does not state it.
         divisors: the tensor rope_freqs.weight, None if there is none.
 
     Raises:
-        CheckpointError: for a scaling that has no equal here, with the reason.
+        CheckpointError: for a scaling that is not supported, with the reason.
     """
     try:
         encoding = _read_scaling(metadata, trained_length, _read_rope(metadata, head_dim))
@@ -111,7 +109,7 @@ def read_encoding(metadata: Metadata, *, head_dim: int, trained_length: int, div
 
 
 def _read_rope(metadata: Metadata, head_dim: int) -> RoPE:
-    """The rotation without its scaling; llama.cpp's base is 10000 where a file names none."""
+    """Read the rotation without its scaling; llama.cpp's default base is 10000."""
     turned = metadata.get(_PREFIX + "dimension_count", int, head_dim)
     if turned > head_dim:
         raise CheckpointError(
@@ -122,10 +120,10 @@ def _read_rope(metadata: Metadata, head_dim: int) -> RoPE:
 
 
 def _read_scaling(metadata: Metadata, trained_length: int, rope: RoPE) -> Rotary:
-    """`rope` with the scaling of the keys `rope.scaling.*` (or the older `rope.scale_linear`)."""
+    """Apply the scaling of the keys `rope.scaling.*` (or the older `rope.scale_linear`) to `rope`."""
     kind = metadata.get(_PREFIX + "scaling.type", str, "linear")
     if kind not in ("none", "linear", "yarn"):
-        raise CheckpointError(f"{metadata.path}: rope scaling {kind!r} is not read; only none, linear and yarn are")
+        raise CheckpointError(f"{metadata.path}: rope scaling {kind!r} is not supported; use none, linear or yarn")
     older = metadata.get(_PREFIX + "scale_linear", float, 0.0)
     factor = metadata.get(_PREFIX + "scaling.factor", float, older) or 1.0
     if kind == "yarn":
@@ -140,21 +138,22 @@ def _read_scaling(metadata: Metadata, trained_length: int, rope: RoPE) -> Rotary
 
 
 def _read_attn_factor(metadata: Metadata) -> float:
-    """What multiplies cos and sin besides YaRN's own temperature."""
+    """Read the factor of cos and sin in addition to YaRN's own temperature."""
     ambiguous = metadata.get(_PREFIX + "scaling.yarn_attn_factor", float, 1.0)
     if ambiguous != 1.0:
         raise CheckpointError(
-            f"{metadata.path}: yarn_attn_factor={ambiguous} is written as a replacement of YaRN's temperature by one "
-            "tool and read as a factor of it by another; write attn_factor, which multiplies"
+            f"{metadata.path}: yarn_attn_factor={ambiguous} is ambiguous: one tool writes it as a replacement of "
+            "YaRN's temperature, another reads it as a factor; use attn_factor, which multiplies"
         )
     return metadata.get(_PREFIX + "scaling.attn_factor", float, 1.0)
 
 
 def _read_yarn(metadata: Metadata, trained_length: int, rope: RoPE, factor: float) -> YaRN:
+    """Read YaRN's parameters."""
     extrapolation = metadata.get(_PREFIX + "scaling.yarn_ext_factor", float, 1.0)
     if extrapolation != 1.0:
         raise CheckpointError(
-            f"{metadata.path}: yarn_ext_factor={extrapolation} mixes YaRN with interpolation; only 1 is read"
+            f"{metadata.path}: yarn_ext_factor={extrapolation} mixes YaRN with interpolation; only 1 is supported"
         )
     if metadata.get(_PREFIX + "scaling.yarn_log_multiplier", float, 0.0) != 0.0:
         raise CheckpointError(f"{metadata.path}: yarn_log_multiplier (DeepSeek's temperature) is not part of a Llama")
@@ -171,16 +170,14 @@ def _read_yarn(metadata: Metadata, trained_length: int, rope: RoPE, factor: floa
 
 
 def _match_divisors(metadata: Metadata, encoding: Rotary, head_dim: int, divisors: np.ndarray) -> Rotary:
-    """The encoding whose frequencies are those of `encoding` over `divisors`.
+    """Find the encoding whose frequencies are those of `encoding` divided by `divisors`.
 
-    The slowest pair alone says by how much Llama 3 extends; all others then have to agree.
+    The slowest pair determines Llama 3's factor; all other pairs must then agree.
     """
     if np.all(divisors == 1.0):
         return encoding
     if not isinstance(encoding, RoPE):
-        raise CheckpointError(
-            f"{metadata.path}: rope_freqs.weight on top of {type(encoding).__name__} has no equal here"
-        )
+        raise CheckpointError(f"{metadata.path}: rope_freqs.weight with {type(encoding).__name__} is not supported")
     factor = float(f"{divisors.max():.6g}")
     if divisors.shape == (encoding.turned(head_dim) // 2,) and math.isfinite(factor) and factor >= 1.0:
         llama3 = Llama3RoPE(
@@ -191,7 +188,7 @@ def _match_divisors(metadata: Metadata, encoding: Rotary, head_dim: int, divisor
             return llama3
     raise CheckpointError(
         f"{metadata.path}: the divisors in rope_freqs.weight are not Llama 3's for a trained length of "
-        f"{_LLAMA3_LENGTH}; load the Hugging Face directory, whose config.json names the scaling"
+        f"{_LLAMA3_LENGTH}; load the Hugging Face directory, whose config.json states the scaling"
     )
 
 
@@ -207,20 +204,20 @@ _YARN_FIELDS = {"factor", "original_length", "beta_fast", "beta_slow", "attentio
 
 
 def from_gguf(metadata: Mapping[str, Any], *, head_dim: int) -> Encoding:
-    """The encoding that the rope keys of a GGUF mean; other keys are left alone.
+    """Return the encoding for the rope keys of a GGUF; other keys are ignored.
 
     Args:
-        metadata: keys as they stand in the file, and rope_freqs.weight as a sequence of divisors if it has that tensor.
-        head_dim: dimensions of a head, `attention.key_length`.
+        metadata: keys as in the file, and rope_freqs.weight as a sequence of divisors if the file has that tensor.
+        head_dim: the head dimension, `attention.key_length`.
 
     Raises:
-        CheckpointError: for a key or a scaling that is not known, or two meanings of one key.
+        CheckpointError: for an unknown key or scaling, or an ambiguous key.
     """
     return read(metadata, head_dim=head_dim).encoding
 
 
 def read(metadata: Mapping[str, Any], *, head_dim: int) -> Setting:
-    """The encoding and the context length."""
+    """Read the encoding and the context length."""
     prefixes = {key.partition(".rope.")[0] for key in metadata if ".rope." in key}
     if len(prefixes) > 1:
         raise CheckpointError(f"{_WHERE}: keys of several architectures, {', '.join(sorted(prefixes))}; keep one")
@@ -238,25 +235,25 @@ def read(metadata: Mapping[str, Any], *, head_dim: int) -> Setting:
 def read_keys(
     where: str, keys: Mapping[str, Any], head_dim: int, length: int | None = None, divisors: Any = None
 ) -> Rotary:
-    """The encoding of keys without their prefix; `length` is what YaRN extends if no key says so."""
+    """Read the encoding of keys without their prefix; `length` is YaRN's original length if no key states it."""
     trained = keys.get(ORIGINAL_LENGTH) or length
     if trained is None and keys.get("scaling.type") == "yarn":
-        raise CheckpointError(f"{where}: yarn needs {ORIGINAL_LENGTH}, the length the weights were trained on")
+        raise CheckpointError(f"{where}: yarn needs {ORIGINAL_LENGTH}, the trained length of the weights")
     metadata = Metadata(where, {_PREFIX + key: value for key, value in keys.items()})
     try:
         table = None if divisors is None else np.asarray(divisors, np.float64)
         return read_encoding(metadata, head_dim=head_dim, trained_length=trained or 0, divisors=table)
     except CheckpointError:
         raise
-    except (TypeError, ValueError, OverflowError) as error:  # of values that no file holds
+    except (TypeError, ValueError, OverflowError) as error:  # for values that no file can have
         raise CheckpointError(f"{where}: {error}") from None
 
 
 def to_gguf(encoding: Encoding, *, head_dim: int, context_length: int | None = None) -> dict[str, Any]:
-    """The metadata that means an encoding, and the tensor of divisors for Llama 3's.
+    """Return the metadata for an encoding, and the tensor of divisors for Llama 3's scaling.
 
     Raises:
-        CheckpointError: for what a GGUF of the llama architecture cannot say.
+        CheckpointError: if a GGUF of the llama architecture cannot express the encoding.
     """
     rotary = to_common_rotary("GGUF", encoding, head_dim)
     keys: dict[str, Any] = {_PREFIX + key: value for key, value in write_keys("GGUF", rotary, head_dim).items()}
@@ -270,7 +267,7 @@ def to_gguf(encoding: Encoding, *, head_dim: int, context_length: int | None = N
 
 
 def write_keys(dialect: str, encoding: Rotary, head_dim: int) -> dict[str, Any]:
-    """The keys without their prefix; Llama 3's divisors are no key, and left out."""
+    """Return the keys without their prefix, and without Llama 3's divisors, which are a tensor."""
     keys: dict[str, Any] = {}
     if encoding.base is not None:
         keys["freq_base"] = encoding.base
@@ -283,12 +280,12 @@ def write_keys(dialect: str, encoding: Rotary, head_dim: int) -> dict[str, Any]:
     if isinstance(encoding, YaRN):
         check_fields(dialect, encoding, _SHARED_FIELDS | _YARN_FIELDS)
         return keys | _write_yarn(encoding)
-    why = "it has none, linear, yarn and Llama 3's divisors. Run it from ropelab's own spec"
+    why = "it supports none, linear, yarn and Llama 3's divisors. Use ropelab's own spec"
     raise unsupported(dialect, encoding, why)
 
 
 def _write_yarn(encoding: YaRN) -> dict[str, Any]:
-    """YaRN's keys; attn_factor is what is left of the amplitude beside 0.1 ln(factor) + 1."""
+    """Return YaRN's keys; attn_factor is the amplitude divided by 0.1 ln(factor) + 1."""
     keys: dict[str, Any] = {
         "scaling.type": "yarn",
         "scaling.factor": encoding.factor,

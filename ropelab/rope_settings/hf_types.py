@@ -1,6 +1,11 @@
-"""Rope types of transformers 5.23: for each the encoding it is, and the key of each of the encoding's fields.
+"""Rope types of transformers 5.23, and the schedules of layers that its configurations express.
 
-One table, read in both directions. `idle` keys are written by some tools and change nothing.
+`ROPE_TYPES` maps each type to an encoding and each of its keys to a field; it is used in both directions. `idle` keys
+are written by some tools and have no effect.
+
+Schedules have two forms: `layer_types` has a type for each layer, and `rope_parameters` has settings for each type
+(null: no rotation); or there is one setting for all layers and `no_rope_layers`, in which a 1 means that the layer
+*has* rotation (Llama-4, SmolLM3), in spite of its name.
 """
 
 from collections.abc import Callable, Mapping
@@ -25,7 +30,7 @@ PARTIAL_FACTOR = "partial_rotary_factor"
 
 
 class RopeType(NamedTuple):
-    """One rope type: keys and the fields they are."""
+    """A rope type: its encoding, and the field for each required and optional key."""
 
     encoding: type[Rotary]
     required: Mapping[str, str]
@@ -34,6 +39,7 @@ class RopeType(NamedTuple):
 
     @property
     def fields(self) -> dict[str, str]:
+        """The field for each key."""
         return {**self.required, **self.optional}
 
 
@@ -44,7 +50,7 @@ def _same_names(*names: str) -> dict[str, str]:
 ROPE_TYPES = {
     "default": RopeType(RoPE, {}, {}),
     "linear": RopeType(PI, _same_names("factor"), {}),
-    # growth is measured from max_position_embeddings, whatever else is given
+    # the length is always compared with max_position_embeddings
     "dynamic": RopeType(DynamicNTK, _same_names("factor"), {}, frozenset({ORIGINAL_LENGTH})),
     "yarn": RopeType(
         YaRN,
@@ -68,7 +74,7 @@ _TYPE_NAMES = {kind.encoding: name for name, kind in ROPE_TYPES.items()}
 
 
 def _check_keys(name: str, rope: Mapping[str, Any]) -> RopeType:
-    """The rope type of this name, if the keys are its keys."""
+    """Return the rope type of this name after checking its keys."""
     if name not in ROPE_TYPES:
         raise CheckpointError(
             f"config.json: unknown rope type {name!r}.{nearest(name, ROPE_TYPES)} Known: {', '.join(ROPE_TYPES)}"
@@ -85,9 +91,9 @@ def _check_keys(name: str, rope: Mapping[str, Any]) -> RopeType:
 
 
 def build_encoding(name: str, rope: Mapping[str, Any], config: Mapping[str, Any], **shared: Any) -> Rotary:
-    """The encoding of the settings of one rope type; `shared` are the fields that every rotary encoding has."""
+    """Build the encoding of one rope type; `shared` are the fields that all rotary encodings have."""
     kind = _check_keys(name, rope)
-    if rope.get(ORIGINAL_LENGTH) is not None and name != "dynamic":  # idle there
+    if rope.get(ORIGINAL_LENGTH) is not None and name != "dynamic":  # it is idle for "dynamic"
         check_count("config.json", ORIGINAL_LENGTH, rope[ORIGINAL_LENGTH])
     fields = {field: rope[key] for key, field in kind.fields.items() if rope.get(key) is not None}
     if name == "dynamic":
@@ -98,12 +104,12 @@ def build_encoding(name: str, rope: Mapping[str, Any], config: Mapping[str, Any]
         return kind.encoding(**shared, **fields)
     except CheckpointError:
         raise
-    except (ValueError, OverflowError) as error:  # JSON has integers that no float holds
+    except (ValueError, OverflowError) as error:  # JSON integers may exceed the floats
         raise CheckpointError(f"config.json, rope type {name!r}: {error}") from None
 
 
 def _longrope_defaults(fields: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
-    """The factor, where the lengths say it; and an attention factor that is the usual one is not stated."""
+    """Derive the factor from the lengths, and drop an attention factor that equals the default."""
     original = fields["original_length"]
     factor = fields.get("factor", None)
     factor = (
@@ -117,7 +123,7 @@ def _longrope_defaults(fields: Mapping[str, Any], config: Mapping[str, Any]) -> 
 
 
 def _require_length(config: Mapping[str, Any], name: str) -> int:
-    """`max_position_embeddings`, for the types that are incomplete without it."""
+    """Read `max_position_embeddings` for the types that require it."""
     length = check_count("config.json", MAX_LENGTH, config.get(MAX_LENGTH))
     if length is None:
         raise CheckpointError(f"config.json: rope type {name!r} needs {MAX_LENGTH}")
@@ -125,7 +131,7 @@ def _require_length(config: Mapping[str, Any], name: str) -> int:
 
 
 def write_keys(encoding: Rotary) -> tuple[str, dict[str, Any]]:
-    """`(rope type, its keys)`: the inverse of `build`, defaults left out.
+    """Return `(rope type, its keys)` without defaults: the inverse of `build_encoding`.
 
     Raises:
         CheckpointError: for an encoding or a field that transformers has no key for.
@@ -143,66 +149,66 @@ def write_keys(encoding: Rotary) -> tuple[str, dict[str, Any]]:
     return name, {k: list(v) if isinstance(v, tuple) else v for k, v in given.items()}
 
 
-# Which layer of a transformers model has which encoding.
-#
-# Two ways to say it: `layer_types` names a type for each layer, and `rope_parameters` holds settings for each type
-# (null: no rotation); or one setting for all and `no_rope_layers`, in which a 1 means that the layer *has* rotation
-# (Llama-4, SmolLM3), whatever its name suggests.
-
 LAYER_TYPES, NO_ROPE_LAYERS, NUM_LAYERS = "layer_types", "no_rope_layers", "num_hidden_layers"
-_NOPE_INTERVALS = {"smollm3": 4}  # every fourth layer of SmolLM3 is without rotation unless its file says otherwise
+_NOPE_INTERVALS = {"smollm3": 4}  # default interval of the layers without rotation
 
 
 def read_layer_types(
-    config: Mapping[str, Any], rope: Mapping[str, Any], one: Callable[[Any], Encoding]
+    config: Mapping[str, Any], rope: Mapping[str, Any], read_one: Callable[[Any], Encoding]
 ) -> list[Encoding]:
-    """The encoding of each layer from settings per layer type; `one` makes the encoding of one of them."""
+    """Read the encoding of each layer from settings per layer type.
+
+    Args:
+        read_one: reads the encoding of one entry.
+    """
     kinds = config.get(LAYER_TYPES)
     if config.get("model_type") == "llama" or not kinds:
         raise CheckpointError(
-            f"config.json sets rope per layer type ({', '.join(rope)}); one for all layers is read of a Llama, and of "
-            f"another model only with its {LAYER_TYPES}"
+            f"config.json has rope settings per layer type ({', '.join(rope)}); they are not allowed for a Llama, and "
+            f"other models need {LAYER_TYPES}"
         )
     _check_depth(config, LAYER_TYPES, kinds)
     if not all(isinstance(name, str) for name in kinds):
-        raise CheckpointError(f"config.json: {LAYER_TYPES} holds {kinds!r}, not names")
+        raise CheckpointError(f"config.json: {LAYER_TYPES} is {kinds!r}, not a list of names")
     for name in [*rope, *kinds]:
         if name not in rope:
             raise CheckpointError(
-                f"config.json: {LAYER_TYPES} has {name!r}, and rope_parameters does not.{nearest(name, rope)}"
+                f"config.json: {LAYER_TYPES} has {name!r}, but rope_parameters does not.{nearest(name, rope)}"
             )
         if name not in kinds:
             raise CheckpointError(
-                f"config.json: rope_parameters has {name!r}, no layer type.{nearest(name, set(kinds))}"
+                f"config.json: rope_parameters has {name!r}, which is not a layer type.{nearest(name, set(kinds))}"
             )
-    encodings = {name: NoPE() if value is None else one(value) for name, value in rope.items()}
+    encodings = {name: NoPE() if value is None else read_one(value) for name, value in rope.items()}
     return [encodings[name] for name in kinds]
 
 
 def read_rotated_layers(config: Mapping[str, Any]) -> list[bool] | None:
-    """Which layers have rotation, None where the file has no say on it."""
+    """Read which layers have rotation; None if the file has no such key."""
     model, flags = config.get("model_type"), config.get(NO_ROPE_LAYERS)
     if flags is None and model in _NOPE_INTERVALS:
         interval = config.get("no_rope_layer_interval", _NOPE_INTERVALS[model])
         depth = check_count("config.json", NUM_LAYERS, config.get(NUM_LAYERS))
         if depth is None or check_count("config.json", "no_rope_layer_interval", interval) is None:
-            raise CheckpointError(f"config.json: a {model} without {NO_ROPE_LAYERS} needs {NUM_LAYERS}")
+            raise CheckpointError(f"config.json: model_type {model} without {NO_ROPE_LAYERS} needs {NUM_LAYERS}")
         return [(layer + 1) % interval != 0 for layer in range(depth)]
     if flags is None:
         return None
     if model == "llama":
         raise CheckpointError(
-            f"config.json: transformers' Llama does not read {NO_ROPE_LAYERS}; name another model_type"
+            f"config.json: transformers' Llama does not read {NO_ROPE_LAYERS}; use another model_type"
         )
     _check_depth(config, NO_ROPE_LAYERS, flags)
     if any(flag not in (0, 1) for flag in flags):
-        raise CheckpointError(f"config.json: {NO_ROPE_LAYERS} holds ones (rotation) and zeros (none), not {flags!r}")
+        raise CheckpointError(
+            f"config.json: {NO_ROPE_LAYERS} must have ones (rotation) and zeros (none), not {flags!r}"
+        )
     return [bool(flag) for flag in flags]
 
 
 def _check_depth(config: Mapping[str, Any], name: str, values: Any) -> None:
-    """One entry for each layer."""
+    """Raise unless there is one entry for each layer."""
     if not isinstance(values, list | tuple) or not values:
-        raise CheckpointError(f"config.json: {name} holds {values!r}, not an entry for each layer")
+        raise CheckpointError(f"config.json: {name} is {values!r}, not a list with an entry for each layer")
     if config.get(NUM_LAYERS, len(values)) != len(values):
         raise CheckpointError(f"config.json: {name} has {len(values)} entries for {config[NUM_LAYERS]} layers")

@@ -1,10 +1,10 @@
-"""Options of llama.cpp ⇄ an encoding: the metadata of a GGUF under other names, where a file is overruled.
+"""Command line options of llama.cpp, which override the metadata of a GGUF.
 
     --rope-scaling none|linear|yarn   --rope-scale s, or --rope-freq-scale 1/s   --rope-freq-base   -c, --ctx-size
     --yarn-orig-ctx   --yarn-ext-factor   --yarn-attn-factor   --yarn-beta-fast   --yarn-beta-slow
 
-What is not given is the file's, and stays unsaid here: without --rope-freq-base the encoding has no base. The type only
-chooses defaults: an ext factor of 1 is YaRN and one of 0 is linear, whatever the type (measured, b9190: equal logits).
+Options that are left out come from the file and are None here: without --rope-freq-base the encoding has no base. The
+type only selects defaults: an ext factor of 1 is YaRN and of 0 is linear, for any type (measured, b9190: equal logits).
 
 Source: ggml-org/llama.cpp b9190, common/arg.cpp and src/llama-context.cpp.
 """
@@ -33,7 +33,7 @@ _WHERE = "llama.cpp options"
 
 
 class _Flag(NamedTuple):
-    """The metadata key that an option overrules, its kind, and the value by which it says nothing."""
+    """The metadata key that an option overrides, its type, and the value that means 'not set'."""
 
     key: str
     kind: type
@@ -56,19 +56,19 @@ _ALIASES = {"--ctx-size": "-c"}
 
 
 def from_llama_cpp(text: str, *, head_dim: int) -> Encoding:
-    """The encoding that options of llama.cpp select for a model whose file says nothing but its base.
+    """Return the encoding that llama.cpp's options select for a model whose file states only its base.
 
-    `--yarn-attn-factor` multiplies YaRN's temperature, as documented; from pull request 17945 on llama.cpp overwrites
-    it whenever YaRN is on (b9190: not a bit of the logits changes).
+    `--yarn-attn-factor` multiplies YaRN's temperature, as documented; since pull request 17945 llama.cpp overwrites it
+    whenever YaRN is on (b9190: the logits are bit-identical).
 
     Raises:
-        CheckpointError: for an unknown option, one without effect, and for half of YaRN.
+        CheckpointError: for an unknown option, one without effect, or incomplete options of YaRN.
     """
     return read(text, head_dim=head_dim).encoding
 
 
 def read(text: str, *, head_dim: int) -> Setting:
-    """The encoding and the context length of `-c`."""
+    """Read the encoding and the context length (`-c`)."""
     given = _parse_options(text)
     length = check_count(_WHERE, "-c", given.pop("context", None))
     keys = _to_metadata(given)
@@ -77,7 +77,7 @@ def read(text: str, *, head_dim: int) -> Setting:
 
 
 def _parse_options(text: str) -> dict[str, Any]:
-    """Values by metadata key, those that say nothing left out."""
+    """Parse the options to values by metadata key, without those that mean 'not set'."""
     try:
         words = shlex.split(text)
     except ValueError as error:
@@ -93,7 +93,7 @@ def _parse_options(text: str) -> dict[str, Any]:
         try:
             value = flag.kind(words.pop(0))
         except (IndexError, ValueError):
-            raise CheckpointError(f"{_WHERE}: {word} takes {'a word' if flag.kind is str else 'a number'}") from None
+            raise CheckpointError(f"{_WHERE}: {word} needs {'a name' if flag.kind is str else 'a number'}") from None
         if flag.key in given and given[flag.key] != value:
             raise CheckpointError(f"{_WHERE}: {word} is given twice, {given[flag.key]} and {value}; keep one")
         given[flag.key] = value
@@ -102,7 +102,7 @@ def _parse_options(text: str) -> dict[str, Any]:
 
 
 def _to_metadata(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The GGUF metadata that options amount to."""
+    """Convert option values to GGUF metadata."""
     keys = dict(given)
     inverse, kind, ext = keys.pop("inverse factor", None), keys.get("scaling.type"), keys.pop("ext", None)
     if inverse is not None:
@@ -110,16 +110,18 @@ def _to_metadata(given: Mapping[str, Any]) -> dict[str, Any]:
             raise CheckpointError(f"{_WHERE}: --rope-freq-scale {inverse} must be positive")
         factor = find_shortest(1 / inverse, lambda s: 1 / s == inverse)
         if keys.setdefault("scaling.factor", factor) != factor:
-            raise CheckpointError(f"{_WHERE}: --rope-scale and --rope-freq-scale are inverse to each other; give one")
+            raise CheckpointError(f"{_WHERE}: --rope-scale and --rope-freq-scale are inverse to each other; use one")
     if kind == "none":
         if keys.get("scaling.factor", 1.0) != 1.0:
-            raise CheckpointError(f"{_WHERE}: --rope-scaling none ignores --rope-scale; leave one of them out")
+            raise CheckpointError(f"{_WHERE}: --rope-scaling none ignores --rope-scale; remove one of them")
         return keys
     if kind not in (None, "linear", "yarn"):
         raise unknown_key(f"{_WHERE}: --rope-scaling", str(kind), ["none", "linear", "yarn"])
     ext = float(kind == "yarn") if ext is None else ext
     if ext not in (0.0, 1.0):
-        raise CheckpointError(f"{_WHERE}: --yarn-ext-factor {ext} mixes YaRN with interpolation; 1 and 0 are read")
+        raise CheckpointError(
+            f"{_WHERE}: --yarn-ext-factor {ext} mixes YaRN with interpolation, which is not supported; use 0 or 1"
+        )
     keys["scaling.type"] = "yarn" if ext else "linear"
     idle = [name for name, flag in _FLAGS.items() if name.startswith("--yarn") and flag.key in keys]
     if not ext and kind == "yarn":
@@ -129,29 +131,27 @@ def _to_metadata(given: Mapping[str, Any]) -> dict[str, Any]:
             if k not in (ORIGINAL_LENGTH, "scaling.yarn_beta_fast", "scaling.yarn_beta_slow")
         }
     if not ext and set(idle) - {"--yarn-attn-factor"}:
-        raise CheckpointError(f"{_WHERE}: {', '.join(idle)} without --rope-scaling yarn has no effect; leave it out")
+        raise CheckpointError(f"{_WHERE}: {', '.join(idle)} without --rope-scaling yarn has no effect; remove it")
     if ext and not {"scaling.factor", ORIGINAL_LENGTH} <= set(keys):
         raise CheckpointError(
-            f"{_WHERE}: yarn needs --rope-scale and --yarn-orig-ctx; the file's own are not known here"
+            f"{_WHERE}: yarn needs --rope-scale and --yarn-orig-ctx; the values of the file are unknown"
         )
     return keys
 
 
 def to_llama_cpp(encoding: Encoding, *, head_dim: int, context_length: int | None = None) -> str:
-    """The options that select an encoding, whatever scaling the file has.
+    """Return the options that select an encoding, independently of the scaling in the file.
 
     Raises:
-        CheckpointError: for what no option says.
+        CheckpointError: if the options cannot express the encoding.
     """
     rotary = to_common_rotary("llama.cpp's options", encoding, head_dim, needs_base=False)
     if isinstance(rotary, Llama3RoPE):
-        why = (
-            "the divisors are a tensor of the file, rope_freqs.weight. Convert the model with it, as to_gguf writes it"
-        )
+        why = "its divisors are a tensor of the file, rope_freqs.weight. Convert the model with the tensor from to_gguf"
         raise unsupported("llama.cpp's options", encoding, why)
     keys = write_keys("llama.cpp's options", rotary, head_dim)
     if "dimension_count" in keys:
-        why = "which part of a head turns is the file's: llama.rope.dimension_count. Leave rotary_dim out"
+        why = "the file sets the rotated part of a head: llama.rope.dimension_count. Omit rotary_dim"
         raise unsupported("llama.cpp's options", encoding, why)
     if context_length is not None:
         keys["context"] = context_length

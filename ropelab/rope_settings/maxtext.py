@@ -1,12 +1,12 @@
-"""MaxText's flat keys ⇄ an encoding.
+"""MaxText's configuration keys.
 
-    rope_type "default"    base rope_max_timescale, all divided by rope_linear_scaling_factor
+    rope_type "default"    base rope_max_timescale, frequencies divided by rope_linear_scaling_factor
     rope_type "llama3.1"   Llama 3.1's scaling with 8, 1, 4 and 8192 built in, off with rope_use_scale: false
-    rope_type "yarn"       rope_factor, beta_fast, beta_slow integers; a temperature with rope_attention_scaling only
+    rope_type "yarn"       integers rope_factor, beta_fast, beta_slow; a temperature only with rope_attention_scaling
     nope_layer_interval    every n-th layer without rotation, in decoder_block "llama4"
 
-A key that is not given has the value of MaxText's base.yml, which is not that of other engines: yarn alone means factor
-40 from 4096 in neighbouring pairs and no temperature. A key that the type does not read may only have that value.
+Keys that are left out have the value of MaxText's base.yml, which differs from other engines: yarn without other keys
+is factor 40 from 4096, with interleaved pairs and no temperature. A key that the type ignores must have its default.
 
 Source: AI-Hypercomputer/maxtext e591f30, configs/base.yml, configs/types.py, layers/attentions.py and embeddings.py.
 """
@@ -44,7 +44,7 @@ DEFAULTS: dict[str, Any] = {  # base.yml
     "rope_attention_scaling": False, "local_rope_max_timescale": -1, "global_rope_max_timescale": -1,
     "partial_rotary_factor": 1.0, "nope_layer_interval": -1, "use_mrope": False,
 }  # fmt: skip
-MODEL_KEYS = {"decoder_block", _LENGTH}  # belong to the whole model
+MODEL_KEYS = {"decoder_block", _LENGTH}  # belong to the model, not to rope
 _COMMON_KEYS = {"rope_type", _BASE, "nope_layer_interval"}
 _KEYS_BY_TYPE = {
     "default": _COMMON_KEYS | {"rope_linear_scaling_factor"},
@@ -58,16 +58,16 @@ _LLAMA31_FIELDS = {"factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.
 
 
 def from_maxtext(keys: Mapping[str, Any]) -> Encoding:
-    """The encoding that MaxText would run under these keys, the others as in its base.yml.
+    """Return the encoding that MaxText runs with these keys and the defaults of its base.yml.
 
     Raises:
-        CheckpointError: for a key that is unknown, or that the rope type would not read.
+        CheckpointError: for a key that is unknown, or that the rope type ignores.
     """
     return read(keys).encoding
 
 
 def read(keys: Mapping[str, Any]) -> Setting:
-    """The encoding and the context length of max_target_length."""
+    """Read the encoding and the context length (max_target_length)."""
     for key in keys:
         if key not in DEFAULTS and key not in MODEL_KEYS:
             raise unknown_key(_WHERE, key, [*DEFAULTS, *MODEL_KEYS])
@@ -77,7 +77,7 @@ def read(keys: Mapping[str, Any]) -> Setting:
         raise unknown_key(f"{_WHERE}: rope_type", str(kind), _KEYS_BY_TYPE)
     for key, value in rope.items():
         if key not in _KEYS_BY_TYPE[kind] and value != DEFAULTS[key]:
-            raise CheckpointError(f"{_WHERE}: {key}={value!r} is not read with rope_type {kind!r}; leave it out")
+            raise CheckpointError(f"{_WHERE}: {key}={value!r} is not read with rope_type {kind!r}; remove it")
         if key in _INTEGER_KEYS & _KEYS_BY_TYPE[kind] and check_number(_WHERE, key, value) != int(value):
             raise CheckpointError(f"{_WHERE}: {key}={value!r} must be an integer in MaxText")
     interval = rope["nope_layer_interval"]
@@ -92,7 +92,7 @@ def read(keys: Mapping[str, Any]) -> Setting:
 
 
 def _build_encoding(kind: str, rope: Mapping[str, Any]) -> Rotary:
-    """The encoding of a layer with rotation."""
+    """Build the encoding of a layer with rotation."""
     base = float(rope[_BASE])
     if kind == "default":
         factor = rope["rope_linear_scaling_factor"]
@@ -112,40 +112,44 @@ def _build_encoding(kind: str, rope: Mapping[str, Any]) -> Rotary:
 
 
 def _add_nope_layers(encoding: Rotary, rope: Mapping[str, Any], block: Any) -> Encoding:
-    """Every n-th layer without rotation, where the decoder block reads that."""
+    """Make every n-th layer NoPE, if the decoder block reads that key."""
     interval = rope["nope_layer_interval"]
     if interval is None:
         return encoding
     if block != "llama4":
-        raise CheckpointError(
-            f"{_WHERE}: nope_layer_interval={interval} is read with decoder_block llama4, not {block!r}"
-        )
+        raise CheckpointError(f"{_WHERE}: nope_layer_interval={interval} needs decoder_block llama4, not {block!r}")
     return make_schedule([encoding] * (interval - 1) + [NoPE()])
 
 
 def to_maxtext(encoding: Encoding, *, head_dim: int, context_length: int | None = None) -> dict[str, Any]:
-    """The keys that make MaxText run an encoding.
+    """Return the keys that make MaxText run an encoding.
 
     Raises:
-        CheckpointError: for what its keys cannot say.
+        CheckpointError: if its keys cannot express the encoding.
     """
     about: dict[str, Any] = {} if context_length is None else {_LENGTH: context_length}
     if isinstance(encoding, Layers):
-        *turning, last = encoding.schedule
-        if len(set(turning)) != 1 or not isinstance(last, NoPE):
-            why = "its schedule is n - 1 layers alike and one without rotation. Run it from ropelab's own spec"
+        *rotating, last = encoding.schedule
+        if len(set(rotating)) != 1 or not isinstance(last, NoPE):
+            why = "its schedules are n - 1 equal layers and one without rotation. Use ropelab's own spec"
             raise unsupported("MaxText", encoding, why)
         about |= {"decoder_block": "llama4", "nope_layer_interval": len(encoding.schedule)}
-        encoding = turning[0]
+        encoding = rotating[0]
     return about | _write_rope(encoding, head_dim, context_length)
 
 
 def _write_rope(encoding: Encoding, head_dim: int, context_length: int | None) -> dict[str, Any]:
-    """The keys of one layer with rotation."""
-    neighbours = isinstance(encoding, YaRN) and encoding.pairing == "interleaved"
-    rotary = encoding if isinstance(encoding, YaRN) and neighbours else to_common_rotary("MaxText", encoding, head_dim)
+    """Return the keys of one layer with rotation."""
+    is_interleaved_yarn = isinstance(encoding, YaRN) and encoding.pairing == "interleaved"
+    rotary = (
+        encoding
+        if isinstance(encoding, YaRN) and is_interleaved_yarn
+        else to_common_rotary("MaxText", encoding, head_dim)
+    )
     if rotary.turned(head_dim) != head_dim:
-        raise unsupported("MaxText", encoding, "partial_rotary_factor acts in qwen3_next only. Leave rotary_dim out")
+        raise unsupported(
+            "MaxText", encoding, "partial_rotary_factor has an effect only in qwen3_next. Omit rotary_dim"
+        )
     keys: dict[str, Any] = {_BASE: _require_integer(encoding, _BASE, rotary.known_base())}
     if isinstance(rotary, RoPE | PI):
         factor = {"rope_linear_scaling_factor": rotary.factor} if isinstance(rotary, PI) else {}
@@ -153,22 +157,20 @@ def _write_rope(encoding: Encoding, head_dim: int, context_length: int | None) -
     if isinstance(rotary, Llama3RoPE):
         if any(getattr(rotary, name) != value for name, value in _LLAMA31_FIELDS.items()):
             built_in = ", ".join(f"{name}={format_number(value)}" for name, value in _LLAMA31_FIELDS.items())
-            raise unsupported("MaxText", encoding, f"its llama3.1 has {built_in} built in. Change its source")
+            raise unsupported("MaxText", encoding, f"its llama3.1 has fixed {built_in}. Change its source")
         return {"rope_type": "llama3.1"} | keys
     if isinstance(rotary, YaRN):
         return {"rope_type": "yarn"} | keys | _write_yarn(rotary, context_length)
-    raise unsupported(
-        "MaxText", encoding, "its rope types are default, llama3.1 and yarn. Run it from ropelab's own spec"
-    )
+    raise unsupported("MaxText", encoding, "its rope types are default, llama3.1 and yarn. Use ropelab's own spec")
 
 
 def _write_yarn(encoding: YaRN, context_length: int | None) -> dict[str, Any]:
-    """YaRN's keys; the table of max_position_embeddings rows has to reach as far as the context."""
-    said = {"base", "pairing", "rotary_dim", "factor", "original_length", "beta_fast", "beta_slow", "truncate"}
-    check_fields("MaxText", encoding, said | {"attention_factor", "mscale", "mscale_all_dim"})
+    """Return YaRN's keys; the table has max_position_embeddings rows, which must cover the context."""
+    fields = {"base", "pairing", "rotary_dim", "factor", "original_length", "beta_fast", "beta_slow", "truncate"}
+    check_fields("MaxText", encoding, fields | {"attention_factor", "mscale", "mscale_all_dim"})
     usual = yarn_attention_factor(encoding.factor)
     if encoding.amplitude not in (1.0, usual):
-        why = f"rope_attention_scaling gives 1 or {usual:.6g}, never {encoding.amplitude:.6g}. Choose one of the two"
+        why = f"rope_attention_scaling gives 1 or {usual:.6g}, not {encoding.amplitude:.6g}. Use one of the two"
         raise unsupported("MaxText", encoding, why)
     factor = _require_integer(encoding, "rope_factor", encoding.factor)
     return {
@@ -184,9 +186,7 @@ def _write_yarn(encoding: YaRN, context_length: int | None) -> dict[str, Any]:
 
 
 def _require_integer(encoding: Encoding, key: str, value: float) -> int:
-    """The value of a key that MaxText types as an integer."""
+    """Convert the value of a key that must be an integer in MaxText."""
     if value != int(value):
-        raise unsupported(
-            "MaxText", encoding, f"{key} is an integer, and {format_number(value)} is none. Round it first"
-        )
+        raise unsupported("MaxText", encoding, f"{key} must be an integer, not {format_number(value)}. Round it first")
     return int(value)

@@ -1,9 +1,9 @@
-"""Any dialect → any other, by what the text looks like.
+"""Translation between dialects, which are recognized by the form of the text.
 
 --rope-scale 2 -c 8192                  llama.cpp's options
 alpha_value=2 compress_pos_emb=1        ExLlama and text-generation-webui
 rope_type=yarn rope_factor=8            MaxText, also as JSON
-{"rope_scaling": {...}}                 config.json of transformers, its text, its path or its rope object alone
+{"rope_scaling": {...}}                 config.json of transformers: its text, its path or only its rope object
 {"llama.rope.freq_base": 10000.0}       metadata of a GGUF
 YaRN(base=1e4, factor=4, ...)           ropelab's own spec
 """
@@ -20,7 +20,7 @@ from ropelab.rope_settings import description, exllama, gguf, hf, llama_cpp, max
 from ropelab.rope_settings.base import Setting, check_count, check_head_dim, format_assignments
 from ropelab.spec import nearest
 
-_CONFIG_KEYS = {"model_type", "rope_parameters", "rope_scaling"}  # beside the rope object of transformers
+_CONFIG_KEYS = {"model_type", "rope_parameters", "rope_scaling"}  # keys next to the rope object of transformers
 _MAXTEXT_KEYS = {key for key in maxtext.DEFAULTS if key.startswith(("rope_", "local_", "global_", "nope_"))} - {
     "rope_type"
 }
@@ -28,13 +28,13 @@ _Writer = Callable[[Setting, int, float | None], str]
 
 
 def read(text: str, *, head_dim: int, base: float | None = None) -> tuple[str, Setting]:
-    """`(dialect, setting)` of a text, or of the file that it is the path of.
+    """Read a text, or the file at a path, and return `(dialect, setting)`.
 
     Args:
-        base: the model's own; it stands where the text leaves it out.
+        base: the model's base, used if the text has none.
 
     Raises:
-        ValueError: for a text of no dialect, or one that its dialect refuses.
+        ValueError: for a text of no known dialect, or one that is not valid in its dialect.
     """
     text = text.strip()
     dialect, setting = _recognize(text, head_dim, base)
@@ -44,7 +44,7 @@ def read(text: str, *, head_dim: int, base: float | None = None) -> tuple[str, S
 
 
 def _recognize(text: str, head_dim: int, base: float | None) -> tuple[str, Setting]:
-    """The dialect of a text by its first letters, and what it says."""
+    """Recognize the dialect of a text and read its setting."""
     if text.startswith("-"):
         return "llama.cpp", llama_cpp.read(text, head_dim=head_dim)
     if text.startswith("{"):
@@ -64,7 +64,7 @@ def _recognize(text: str, head_dim: int, base: float | None) -> tuple[str, Setti
 
 
 def _find_file(text: str) -> Path | None:
-    """The file that a text is the path of, or that of the directory."""
+    """Return the JSON file at this path, or the config.json of this directory; None if it is not a path."""
     path = Path(text).expanduser()
     if "(" in text or "=" in text or not (path.suffix == ".json" or path.is_dir()):
         return None
@@ -72,7 +72,7 @@ def _find_file(text: str) -> Path | None:
 
 
 def find_head_dim(text: str) -> int | None:
-    """Dimensions of a head, where the text or the file that it names says so; `read` says what is wrong with either."""
+    """Find the head dimension in a text or file; None if it is missing or invalid, which `read` reports."""
     text = text.strip()
     try:
         path = None if text.startswith(("{", "-")) else _find_file(text)
@@ -86,7 +86,7 @@ def find_head_dim(text: str) -> int | None:
 
 
 def _read_object(text: str, name: str, head_dim: int) -> tuple[str, Setting]:
-    """A JSON object of transformers, of a GGUF or of MaxText."""
+    """Read a JSON object of transformers, of a GGUF or of MaxText."""
     try:
         keys = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -103,11 +103,11 @@ def _read_object(text: str, name: str, head_dim: int) -> tuple[str, Setting]:
         return "maxtext", maxtext.read(keys)
     if alone:
         return "hf", hf.read({"rope_parameters": keys})
-    raise CheckpointError(f"{name} says nothing of rope: a config.json has one of {', '.join(sorted(_CONFIG_KEYS))}")
+    raise CheckpointError(f"{name} has no rope settings; a config.json has one of {', '.join(sorted(_CONFIG_KEYS))}")
 
 
 def _parse_literal(text: str) -> Any:
-    """A number or a truth value, else the word itself."""
+    """Parse a number or a boolean; return other text unchanged."""
     try:
         return json.loads(text.lower())
     except ValueError:
@@ -115,10 +115,10 @@ def _parse_literal(text: str) -> Any:
 
 
 def write(setting: Setting, dialect: str, *, head_dim: int, base: float | None = None) -> str:
-    """A setting in a dialect, as it is pasted there.
+    """Write a setting as text of a dialect.
 
     Raises:
-        ValueError: for an unknown dialect, or a setting that it cannot say.
+        ValueError: for an unknown dialect, or a setting that it cannot express.
     """
     if dialect not in DIALECTS:
         raise ValueError(f"unknown dialect {dialect!r}.{nearest(dialect, DIALECTS)} Known: {', '.join(DIALECTS)}")

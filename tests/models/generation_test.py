@@ -102,7 +102,7 @@ def test_half_a_character_is_held_back() -> None:
     written = StreamDecoder(Bytes(), list(b"caf"))  # type: ignore[arg-type]
     assert [written.add(b) for b in "é!".encode()] == ["", "é", "!"]
     assert written.add(0xE2) == ""
-    assert written.rest() == "\ufffd"
+    assert written.flush() == "\ufffd"
 
 
 def chatty(template: str | None) -> Lab:

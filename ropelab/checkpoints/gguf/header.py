@@ -1,4 +1,4 @@
-"""The head of a GGUF file: its metadata, and where each tensor lies.
+"""Header of a GGUF file: its metadata and the location of each tensor.
 
     file     "GGUF"  version u32  tensors u64  pairs u64   then the pairs, the tensors, padding, the data
     pair     key str  kind u32  value
@@ -6,8 +6,8 @@
     str      length u64  UTF-8          array   kind u32  length u64  values
 
 Source: ggml-org/ggml, docs/gguf.md, versions 2 and 3. The reader in the `gguf` package keeps several objects per
-element (2.9 s and 150 MB for a vocabulary of 49152; here 0.1 s), follows a damaged array length until memory ends,
-and fails with whatever error comes first.
+element (2.9 s and 150 MB for a vocabulary of 49152; here 0.1 s), follows a damaged array length until memory is
+exhausted, and raises arbitrary errors for damaged files.
 """
 
 import math
@@ -31,7 +31,7 @@ _DTYPES = {
 
 
 class TensorInfo(NamedTuple):
-    """One tensor: its shape, slowest dimension first, how it is quantised, and its bytes in the file."""
+    """A tensor: its shape, slowest dimension first, its quantization type, and its byte range in the file."""
 
     shape: tuple[int, ...]
     type: GGMLQuantizationType
@@ -40,7 +40,7 @@ class TensorInfo(NamedTuple):
 
 
 class _Cursor:
-    """Takes little-endian values off a buffer one after another, never beyond its end."""
+    """Reads consecutive little-endian values of a buffer, never beyond its end."""
 
     def __init__(self, path: Path, data: memoryview):
         self.path = path
@@ -49,7 +49,7 @@ class _Cursor:
 
     def broken(self, what: str) -> CheckpointError:
         return CheckpointError(
-            f"{self.path}: {what} (at byte {self.at}); the file is truncated or damaged, fetch it again"
+            f"{self.path}: {what} (at byte {self.at}); the file is truncated or damaged; download it again"
         )
 
     def take(self, size: int) -> memoryview:
@@ -82,7 +82,7 @@ class _Cursor:
         return np.frombuffer(self.take(count * dtype.itemsize), dtype)
 
     def value(self) -> Any:
-        """One metadata value: an array becomes a list of strings or a numpy array."""
+        """Read a metadata value: an array becomes a list of strings or a numpy array."""
         kind = self.kind()
         if kind == GGUFValueType.STRING:
             return self.string()
@@ -97,15 +97,18 @@ class _Cursor:
 
 
 def _to_scalar(number: np.generic) -> Any:
-    """A Python number; a float32 as the shortest decimal that names it, 1e-05 and not 9.999999747378752e-06."""
+    """Convert to a Python number; a float32 becomes its shortest decimal, 1e-05 and not 9.999999747378752e-06."""
     return float(str(number)) if number.dtype == np.float32 else number.item()
 
 
 def read_header(path: Path, data: np.ndarray) -> tuple[Metadata, dict[str, TensorInfo]]:
-    """The metadata and the tensors of a whole file, given as bytes.
+    """Read the metadata and the tensors of a file.
+
+    Args:
+        data: the bytes of the file.
 
     Raises:
-        CheckpointError: if it is not a GGUF of a known version, or damaged where that can be seen.
+        CheckpointError: if it is not a GGUF of a supported version, or is visibly damaged.
     """
     cursor = _Cursor(path, data.data)
     if bytes(data[:4]) != b"GGUF":
@@ -113,8 +116,10 @@ def read_header(path: Path, data: np.ndarray) -> tuple[Metadata, dict[str, Tenso
     cursor.take(4)
     version = cursor.u32()
     if version not in _VERSIONS:
-        big = " (big-endian files are not read)" if version & 0xFFFF == 0 else ""
-        raise CheckpointError(f"{path}: GGUF version {version}{big}; versions {_VERSIONS} are read, convert it again")
+        big = " (big-endian files are not supported)" if version & 0xFFFF == 0 else ""
+        raise CheckpointError(
+            f"{path}: GGUF version {version}{big}; versions {_VERSIONS} are supported; convert it again"
+        )
     tensor_count, pair_count = cursor.u64(), cursor.u64()
     values: dict[str, Any] = {}
     for _ in range(pair_count):
@@ -127,7 +132,7 @@ def read_header(path: Path, data: np.ndarray) -> tuple[Metadata, dict[str, Tenso
 
 
 def _read_tensors(cursor: _Cursor, count: int, alignment: int) -> dict[str, TensorInfo]:
-    """Every tensor by name, each proven to lie within the file and behind the one before it."""
+    """Read the tensors by name; each must be within the file and after the one before it."""
     relative: dict[str, TensorInfo] = {}
     for _ in range(count):
         name = cursor.string()
@@ -140,8 +145,8 @@ def _read_tensors(cursor: _Cursor, count: int, alignment: int) -> dict[str, Tens
     tensors = {name: s._replace(start=base + s.start) for name, s in relative.items()}
     end = base
     for name, s in tensors.items():
-        if s.start < end:  # llama.cpp wants them one after another too; a small file of many would fill the memory
-            raise cursor.broken(f"tensor {name} begins at byte {s.start}, before the end of the one before it, {end}")
+        if s.start < end:  # as in llama.cpp; otherwise a small file could exhaust the memory
+            raise cursor.broken(f"tensor {name} begins at byte {s.start}, before {end}, the end of the previous one")
         end = s.start + s.size
         if end > len(cursor.data):
             raise cursor.broken(f"tensor {name} ends at byte {s.start + s.size}, the file at {len(cursor.data)}")
@@ -149,6 +154,7 @@ def _read_tensors(cursor: _Cursor, count: int, alignment: int) -> dict[str, Tens
 
 
 def _read_tensor(cursor: _Cursor, name: str) -> TensorInfo:
+    """Read the description of a tensor, with its offset as `start`."""
     rank = cursor.u32()
     if not 0 < rank <= _MAX_DIMENSIONS:
         raise cursor.broken(f"tensor {name!r} has {rank} dimensions")

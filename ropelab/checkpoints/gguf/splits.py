@@ -1,23 +1,23 @@
-"""How text is cut before byte-pair merges, by the name in `tokenizer.ggml.pre`.
+"""Pre-tokenizers of GGUF files: how text is split before byte-pair merges, by the name in `tokenizer.ggml.pre`.
 
-A cut is a sequence of regular expressions, each applied to the pieces that the former left: its matches and what lies
-between them become pieces, and no merge crosses their borders. The wrong cut gives other ids, and nobody notices.
+A pre-tokenizer is a sequence of regular expressions. Each is applied to the pieces of the previous one; its matches and
+the text between them become pieces, and no merge crosses their borders. The wrong one silently gives other ids.
 
-Source: ggml-org/llama.cpp 00ad355, src/llama-vocab.cpp. Where its engine needs a substitute, here is the expression of
-the model's own tokenizer.json. Ids then differ for combining marks (`tekken`, `gpt-4o`) and for spaces outside ASCII
-next to letters (`deepseek-coder`).
+Source: ggml-org/llama.cpp 00ad355, src/llama-vocab.cpp. Where its regex engine needs a substitute, the expression of
+the model's tokenizer.json is used. Ids then differ for combining marks (`tekken`, `gpt-4o`) and for spaces outside
+ASCII next to letters (`deepseek-coder`).
 """
 
 from typing import NamedTuple
 
 
 class PreTokenizer(NamedTuple):
-    """One family of pre-tokenisers.
+    """A family of pre-tokenizers.
 
     Attributes:
         expressions: applied in order.
-        whole_words: a piece that is in the vocabulary is one token, whatever the merges say.
-        add_bos: the policy of a file that does not state its own.
+        whole_words: whether a piece that is in the vocabulary is one token, regardless of the merges.
+        add_bos: the default for files that do not state it.
     """
 
     expressions: tuple[str, ...]

@@ -1,8 +1,8 @@
-"""A llama.cpp checkpoint: one .gguf file of the llama architecture, its tensors dequantised as they are asked for.
+"""llama.cpp checkpoints: .gguf files of the llama architecture, whose tensors are dequantized on access.
 
-llama.cpp turns neighbouring rows of q and k together, (2i, 2i + 1); its converter has reordered them from the halves
-(i, i + r/2) of Hugging Face, head by head, and they are put back here. Formats of 16 and 32 bits are views of the
-memory-mapped file, the others are dequantised by the `gguf` package.
+llama.cpp rotates adjacent rows of q and k, (2i, 2i + 1). Its converter reorders them from the halves (i, i + r/2) of
+Hugging Face, head by head, which is reverted here. Formats of 16 and 32 bits are views of the memory-mapped file, all
+others are dequantized by the `gguf` package.
 """
 
 import functools
@@ -53,10 +53,10 @@ _NEUTRAL_VALUES = {
 
 
 class GgufFile:
-    """One .gguf file, read lazily; implements `Source`.
+    """A .gguf file, read lazily; implements `Source`.
 
     Raises:
-        CheckpointError: if the file is missing, damaged, of another architecture or quantised in an unknown way.
+        CheckpointError: if the file is missing, damaged, of another architecture or has an unknown quantization.
     """
 
     def __init__(self, path: str | Path):
@@ -83,7 +83,7 @@ class GgufFile:
         self.tokenizer = tokenizer.read_tokenizer(metadata)
 
     def tensor(self, name: str) -> np.ndarray:
-        """The values of one tensor, rows paired for "half" rotation: float32, float16 or bfloat16."""
+        """Return the values of a tensor, rows paired for "half" rotation: float32, float16 or bfloat16."""
         values = self._values(self._stored[name])
         heads = {"q_proj": self.config.heads, "k_proj": self.config.key_heads}.get(name.split(".")[-2])
         if heads is None:
@@ -100,9 +100,9 @@ class GgufFile:
 
 
 def _describe_weights(path: Path, stored: Iterable[TensorInfo]) -> str:
-    """`SmolLM2-135M-Instruct, Q4_1 GGUF`: the file's name, and the type that most of its bytes are of.
+    """Describe the weights by the name of the file and the type of most bytes: `SmolLM2-135M-Instruct, Q4_1 GGUF`.
 
-    As files are called everywhere: one of Q4_1 has norms in F32, and often its table of embeddings in Q8_0.
+    This is the usual name: a Q4_1 file has norms in F32, and often its embeddings in Q8_0.
     """
     sizes: Counter[str] = Counter()
     for s in stored:
@@ -112,7 +112,7 @@ def _describe_weights(path: Path, stored: Iterable[TensorInfo]) -> str:
 
 
 def _map_file(path: Path) -> np.ndarray:
-    """The bytes of a file, read when they are touched."""
+    """Memory-map the bytes of a file."""
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file")
     try:
@@ -122,11 +122,11 @@ def _map_file(path: Path) -> np.ndarray:
 
 
 def _check_architecture(metadata: Metadata) -> None:
-    """Refuse what a Llama does not compute, and what is not all of one."""
+    """Raise for other architectures, parts of split files, and settings that a Llama does not have."""
     architecture = metadata.need("general.architecture", str)
     if architecture != "llama":
         raise CheckpointError(
-            f"{metadata.path}: the architecture is {architecture!r}; only 'llama' can be loaded "
+            f"{metadata.path}: architecture {architecture!r} is not supported; use a 'llama' model "
             "(Llama 1 to 3, Mistral, SmolLM2)"
         )
     parts = metadata.get("split.count", int, 1)
@@ -139,7 +139,7 @@ def _check_architecture(metadata: Metadata) -> None:
 
 
 def _hugging_face_name(path: Path, name: str) -> str:
-    """`blk.3.attn_q.weight` → `model.layers.3.self_attn.q_proj.weight`."""
+    """Convert a name: `blk.3.attn_q.weight` → `model.layers.3.self_attn.q_proj.weight`."""
     match = re.fullmatch(r"(?:blk\.(\d+)\.)?(\w+)\.(weight|bias)", name, re.ASCII)
     layer, part, end = match.groups() if match else (None, "", "")
     known = (_TOP_NAMES if layer is None else _LAYER_NAMES).get(part)
@@ -149,15 +149,16 @@ def _hugging_face_name(path: Path, name: str) -> str:
 
 
 def _check_type(path: Path, name: str, s: TensorInfo) -> None:
+    """Raise for a quantization type that cannot be dequantized."""
     if not _can_decode(s.type):
         raise CheckpointError(
-            f"{path}: {name} is of type {s.type.name}, which gguf cannot dequantise; quantise it otherwise"
+            f"{path}: {name} has type {s.type.name}, which gguf cannot dequantize; use another quantization"
         )
 
 
 @functools.cache
 def _can_decode(kind: GGMLQuantizationType) -> bool:
-    """Whether there is a way from this type to floats, tried on a block of zeros."""
+    """Return whether a type can be dequantized, which is tried on a block of zeros."""
     try:
         return kind in _VIEW_DTYPES or dequantize(np.zeros((1, GGML_QUANT_SIZES[kind][1]), np.uint8), kind).size > 0
     except NotImplementedError:
@@ -165,24 +166,26 @@ def _can_decode(kind: GGMLQuantizationType) -> bool:
 
 
 def _read_config(metadata: Metadata, shapes: Mapping[str, tuple[int, ...]]) -> LlamaConfig:
-    """The model's sizes; the vocabulary's is that of the embedding table, which may be padded."""
+    """Read the model's sizes; the vocabulary size is that of the embedding table, which may be padded."""
     width, heads = metadata.need("llama.embedding_length", int), metadata.need("llama.attention.head_count", int)
     head_dim = metadata.get("llama.attention.key_length", int, width // max(heads, 1))
     if metadata.get("llama.attention.value_length", int, head_dim) != head_dim:
-        raise CheckpointError(f"{metadata.path}: values and keys of different sizes are not part of a Llama")
+        raise CheckpointError(
+            f"{metadata.path}: value_length differs from key_length={head_dim}, which a Llama does not have"
+        )
     embedding = shapes.get("model.embed_tokens.weight")
     if embedding is None:
         raise CheckpointError(f"{metadata.path}: tensor token_embd.weight is missing; the file is incomplete")
     layers, found = metadata.need("llama.block_count", int), len({n.split(".")[2] for n in shapes if ".layers." in n})
     if layers != found:
         raise CheckpointError(
-            f"{metadata.path}: llama.block_count is {layers}, but there are tensors of {found} layers"
+            f"{metadata.path}: llama.block_count is {layers}, but the file has tensors of {found} layers"
         )
     length = metadata.need("llama.context_length", int)
     window = metadata.get("llama.attention.sliding_window", int, 0)
     if 0 < window < length:
         raise CheckpointError(
-            f"{metadata.path}: a sliding window of {window} is not read; load the Hugging Face directory"
+            f"{metadata.path}: sliding_window={window} is not supported; load the Hugging Face directory"
         )
     try:
         return LlamaConfig(
@@ -206,7 +209,7 @@ def _read_config(metadata: Metadata, shapes: Mapping[str, tuple[int, ...]]) -> L
 
 
 def _pairs_to_halves(rows: np.ndarray, heads: int, turned: int) -> np.ndarray:
-    """Rows of a projection or its bias, the first `turned` of each head from neighbouring pairs to halves."""
+    """Reorder the first `turned` rows of each head, of a projection or its bias, from adjacent pairs to halves."""
     per_head = rows.reshape(heads, -1, *rows.shape[1:])
     parts = (per_head[:, 0:turned:2], per_head[:, 1:turned:2], per_head[:, turned:])
     return np.concatenate(parts, axis=1).reshape(rows.shape)

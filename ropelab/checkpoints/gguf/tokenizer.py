@@ -1,7 +1,7 @@
-"""The vocabulary inside a GGUF → a tokenizer with llama.cpp's ids.
+"""Tokenizers from the vocabulary of a GGUF, with llama.cpp's ids.
 
-`tokenizer.ggml.model` is "gpt2" for byte-level byte-pair merges and "llama" for SentencePiece's: there the file has no
-merges but a score per piece, and the pair whose union scores highest is merged first, of equals the left one.
+`tokenizer.ggml.model` is "gpt2" for byte-level byte-pair merges and "llama" for SentencePiece. The latter has no merges
+but a score per piece: the pair whose union has the highest score is merged first, and the left one if scores are equal.
 Source: ggml-org/llama.cpp 00ad355, src/llama-vocab.cpp.
 """
 
@@ -28,16 +28,16 @@ _MERGEABLE_TYPES = (TokenType.NORMAL, TokenType.UNUSED)
 
 
 def read_tokenizer(metadata: Metadata) -> Tokenizer | None:
-    """The tokenizer of a file, None if it carries none.
+    """Read the tokenizer of a file; None if it has none.
 
     Raises:
-        CheckpointError: for a kind of tokenizer or of splitting that is not known, or a damaged vocabulary.
+        CheckpointError: for an unknown tokenizer or pre-tokenizer, or a damaged vocabulary.
     """
     kind = metadata.get(_PREFIX + "model", str, "none")
     if kind in ("none", "no_vocab"):
         return None
     if kind not in ("gpt2", "llama"):
-        raise CheckpointError(f"{metadata.path}: tokenizer {kind!r} is not read; only 'gpt2' and 'llama' are")
+        raise CheckpointError(f"{metadata.path}: tokenizer {kind!r} is not supported; use 'gpt2' or 'llama'")
     tokens = _read_tokens(metadata)
     types = _read_types(metadata, tokens)
     cut = _select_pre_tokenizer(metadata) if kind == "gpt2" else None
@@ -46,7 +46,7 @@ def read_tokenizer(metadata: Metadata) -> Tokenizer | None:
         core.add_tokens(_special_tokens(tokens, types))
     except CheckpointError:
         raise
-    except Exception as error:  # the library raises bare Exception, for a merge of unknown tokens for instance
+    except Exception as error:  # the library raises bare Exception, for example for a merge of unknown tokens
         raise CheckpointError(
             f"{metadata.path}: the vocabulary is damaged ({error}); convert the model again"
         ) from None
@@ -57,7 +57,7 @@ def read_tokenizer(metadata: Metadata) -> Tokenizer | None:
 
 
 def _read_special_id(metadata: Metadata, key: str, default: int | None, count: int) -> int | None:
-    """The id under `key`, or the default of SentencePiece files, which name only what is unusual."""
+    """Read the id of a special token; SentencePiece files state only ids that differ from the default."""
     if default is None and _PREFIX + key not in metadata:
         return None
     value = metadata.get(_PREFIX + key, int, default or 0)
@@ -67,7 +67,7 @@ def _read_special_id(metadata: Metadata, key: str, default: int | None, count: i
 
 
 def _special_tokens(tokens: Sequence[str], types: Sequence[float]) -> list[AddedToken]:
-    """The tokens that stand for themselves wherever their letters occur in a text."""
+    """List the tokens that are recognized when they are spelled in a text."""
     return [
         AddedToken(token, normalized=False, special=kind != TokenType.USER_DEFINED)
         for token, kind in zip(tokens, types, strict=True)
@@ -76,7 +76,7 @@ def _special_tokens(tokens: Sequence[str], types: Sequence[float]) -> list[Added
 
 
 def _read_tokens(metadata: Metadata) -> list[str]:
-    """The vocabulary by id; llama.cpp's names for empty tokens, so that every id has its own."""
+    """Read the vocabulary by id; empty tokens get llama.cpp's names, so that names are unique."""
     tokens = [t or f"[EMPTY_{i}]" for i, t in enumerate(metadata.need(_PREFIX + "tokens", list))]
     token, times = Counter(tokens).most_common(1)[0] if tokens else ("", 1)
     if times > 1:
@@ -85,7 +85,7 @@ def _read_tokens(metadata: Metadata) -> list[str]:
 
 
 def _read_types(metadata: Metadata, tokens: Sequence[str]) -> list[float]:
-    """The kind of every token, normal if the file does not say."""
+    """Read the type of each token; normal if the file has none."""
     return (
         _read_array(metadata, "token_type", tokens)
         if _PREFIX + "token_type" in metadata
@@ -94,19 +94,19 @@ def _read_types(metadata: Metadata, tokens: Sequence[str]) -> list[float]:
 
 
 def _read_array(metadata: Metadata, key: str, tokens: Sequence[str]) -> list[float]:
-    """One number per token."""
+    """Read an array with one number per token."""
     values = metadata.values.get(_PREFIX + key)
     if not isinstance(values, np.ndarray) or len(values) != len(tokens):
-        raise CheckpointError(f"{metadata.path}: {_PREFIX}{key} must hold a number for each of {len(tokens)} tokens")
+        raise CheckpointError(f"{metadata.path}: {_PREFIX}{key} must have a number for each of {len(tokens)} tokens")
     return values.tolist()
 
 
 def _select_pre_tokenizer(metadata: Metadata) -> PreTokenizer:
-    """How a byte-level vocabulary wants its text cut."""
+    """Select the pre-tokenizer of a byte-level vocabulary."""
     name = metadata.get(_PREFIX + "pre", str, "")
     if not name:
         warnings.warn(
-            f"{metadata.path} does not say how to split text ({_PREFIX}pre); taking llama.cpp's default", stacklevel=2
+            f"{metadata.path} does not state its pre-tokenizer ({_PREFIX}pre); using llama.cpp's default", stacklevel=2
         )
     if name and name not in PRE_TOKENIZERS:
         raise CheckpointError(
@@ -117,7 +117,7 @@ def _select_pre_tokenizer(metadata: Metadata) -> PreTokenizer:
 
 
 def _build_byte_level(metadata: Metadata, tokens: Sequence[str], cut: PreTokenizer) -> Core:
-    """Byte-pair merges over bytes, each byte written as one printable letter (GPT-2's alphabet)."""
+    """Build byte-pair merges over bytes, with each byte as one printable letter (GPT-2's alphabet)."""
     merges = [_split_merge(metadata, merge) for merge in metadata.need(_PREFIX + "merges", list)]
     vocabulary = {token: i for i, token in enumerate(tokens)}
     core = Core(models.BPE(vocabulary, merges, ignore_merges=cut.whole_words))
@@ -130,7 +130,7 @@ def _build_byte_level(metadata: Metadata, tokens: Sequence[str], cut: PreTokeniz
 
 
 def _split_merge(metadata: Metadata, merge: str) -> tuple[str, str]:
-    """`"Ġ t"` → `("Ġ", "t")`; the first letter may itself be a space."""
+    """Split `"Ġ t"` into `("Ġ", "t")`; the first letter may be a space."""
     at = merge.find(" ", 1)
     if at < 0:
         raise CheckpointError(f"{metadata.path}: {merge!r} is not a pair of tokens; convert the model again")
@@ -138,9 +138,9 @@ def _split_merge(metadata: Metadata, merge: str) -> tuple[str, str]:
 
 
 def _build_sentencepiece(metadata: Metadata, tokens: Sequence[str], types: Sequence[float]) -> Core:
-    """SentencePiece's merges over characters; what is not in the vocabulary is spelt in bytes, or is unknown.
+    """Build SentencePiece's merges over characters, with a fallback to bytes or the unknown token.
 
-    As in llama.cpp and in the models' tokenizer.json, a space is put before the text and after every special token.
+    As in llama.cpp and in the models' tokenizer.json, a space is added before the text and after each special token.
     """
     scores = _read_array(metadata, "scores", tokens)
     vocabulary = {token: i for i, token in enumerate(tokens)}
@@ -163,9 +163,9 @@ def _build_sentencepiece(metadata: Metadata, tokens: Sequence[str], types: Seque
 
 
 def list_merges(tokens: Sequence[str], types: Sequence[float], scores: Sequence[float]) -> list[tuple[str, str]]:
-    """Every way to put a piece together from two others, the best pieces first.
+    """List all pairs of pieces whose union is a piece, ordered by the score of the union.
 
-    A piece is cut only where both halves have the length of some piece: one of 300,000 letters has few such places.
+    Only halves with the length of some piece are tried, which keeps a piece of 300,000 letters fast.
     """
     pieces = {
         token: score for token, kind, score in zip(tokens, types, scores, strict=True) if kind in _MERGEABLE_TYPES

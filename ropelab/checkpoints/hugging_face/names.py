@@ -1,4 +1,4 @@
-"""A Hugging Face Llama, tensor by tensor, as the tree that ropelab's functions take."""
+"""Names and layouts of the tensors of a Hugging Face Llama, and their place in the tree of parameters."""
 
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -32,14 +32,14 @@ TOP_NAMES = {"embedding": "model.embed_tokens.weight", "norm": "model.norm.weigh
 
 
 class Leaf(NamedTuple):
-    """One parameter of the tree and where its values come from.
+    """A parameter of the tree and its tensors in a checkpoint.
 
     Attributes:
         path: keys from the root.
         shape: as in the tree, with a leading L for a stacked parameter.
-        names: the source's tensors, one per layer, or a single one.
-        stored: the shape each of them has in the source.
-        arrange: stored values → values of one layer of the tree.
+        names: the tensors of the checkpoint, one per layer, or a single one.
+        stored: the shape of each of them in the checkpoint.
+        arrange: converts stored values to the values of one layer of the tree.
     """
 
     path: tuple[str, ...]
@@ -50,7 +50,7 @@ class Leaf(NamedTuple):
 
 
 def list_leaves(config: LlamaConfig) -> Iterator[Leaf]:
-    """Every parameter of a model of this shape."""
+    """List the parameters of a model of this configuration."""
     for key, value in shapes(config).items():
         if key != "layers":
             yield Leaf((key,), value, (TOP_NAMES[key],), value, lambda x: x)
@@ -61,7 +61,7 @@ def list_leaves(config: LlamaConfig) -> Iterator[Leaf]:
 
 
 def _stored_layout(name: str, shape: _Shape) -> tuple[_Shape, Callable[[np.ndarray], np.ndarray]]:
-    """Hugging Face stores a matrix as (out, in) with heads flattened; we multiply from the left, heads apart."""
+    """Return the shape in a checkpoint, (out, in) with flattened heads, and the conversion to (in, out) with heads."""
     if name in ("q", "k", "v"):
         D, N, H = shape
         return (N * H, D), lambda w: w.T.reshape(D, N, H)
@@ -74,5 +74,5 @@ def _stored_layout(name: str, shape: _Shape) -> tuple[_Shape, Callable[[np.ndarr
 
 
 def to_stored(leaf: Leaf, values: np.ndarray) -> np.ndarray:
-    """Values of one layer of the tree as Hugging Face stores them: the inverse of `arrange`."""
+    """Convert the values of one layer of the tree to Hugging Face's layout: the inverse of `arrange`."""
     return values if len(leaf.path) == 1 else values.reshape(leaf.stored[::-1]).T

@@ -1,4 +1,4 @@
-"""A Hugging Face directory: config.json, safetensors in one file or many, tokenizer.json."""
+"""Reading of Hugging Face directories: config.json, one or more safetensors files, tokenizer.json."""
 
 import json
 from collections import Counter
@@ -20,7 +20,7 @@ WEIGHTS_FILE, _INDEX_FILE = "model.safetensors", "model.safetensors.index.json"
 
 
 class HuggingFaceDirectory:
-    """One directory, read lazily; implements `Source`."""
+    """A Hugging Face directory, read lazily; implements `Source`."""
 
     def __init__(self, folder: Path):
         settings = read_json(folder / "config.json")
@@ -40,10 +40,10 @@ class HuggingFaceDirectory:
         )
 
     def tensor(self, name: str) -> np.ndarray:
-        """The values of one tensor."""
+        """Return the values of a tensor."""
         try:
             values = np.asarray(self._files[self._owner[name]].get_tensor(name))
-        except (SafetensorError, AttributeError) as error:  # AttributeError: a type that numpy does not have, as float8
+        except (SafetensorError, AttributeError) as error:  # AttributeError: a type that numpy lacks, such as float8
             raise CheckpointError(f"{self._owner[name]}: cannot read {name}: {error}") from None
         if not jnp.issubdtype(values.dtype, jnp.floating):
             raise CheckpointError(f"{self._owner[name]}: {name} holds {values.dtype}, not floating-point weights")
@@ -51,16 +51,16 @@ class HuggingFaceDirectory:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object from a file.
+    """Read a JSON object from a file.
 
     Raises:
-        CheckpointError: if there is none, or it is not one.
+        CheckpointError: if the file is missing or has no JSON object.
     """
     if not path.is_file():
         raise CheckpointError(f"{path} is missing; a Hugging Face directory has config.json and {WEIGHTS_FILE}")
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:  # also of bytes that are not UTF-8 and of integers without end
+    except (ValueError, RecursionError) as error:  # also for bytes that are not UTF-8 and endless integers
         raise CheckpointError(f"{path} is not valid JSON: {error}; download it again") from None
     if not isinstance(value, dict):
         raise CheckpointError(f"{path} holds a {type(value).__name__}, not a JSON object")
@@ -68,18 +68,22 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def read_config(settings: Mapping[str, Any]) -> LlamaConfig:
-    """The sizes in a config.json.
+    """Read the sizes in a config.json.
 
     Raises:
         CheckpointError: for another architecture, quantised weights, or sizes that are missing or impossible.
     """
     kind = settings.get("model_type")
     if kind != "llama":
-        raise CheckpointError(f"config.json: model_type is {kind!r}; only the llama architecture can be loaded")
+        raise CheckpointError(f"config.json: model_type {kind!r} is not supported; use a model with model_type 'llama'")
     if settings.get("quantization_config"):
-        raise CheckpointError("config.json: quantised safetensors are not read; use the unquantised weights or a GGUF")
+        raise CheckpointError(
+            "config.json: quantized safetensors are not supported; use the unquantized weights or a GGUF"
+        )
     if settings.get("hidden_act", "silu") != "silu":
-        raise CheckpointError(f"config.json: hidden_act is {settings['hidden_act']!r}; a Llama's is silu")
+        raise CheckpointError(
+            f"config.json: hidden_act {settings['hidden_act']!r} is not supported; a Llama has 'silu'"
+        )
     try:
         heads, width = settings["num_attention_heads"], settings["hidden_size"]
         return LlamaConfig(
@@ -103,7 +107,7 @@ def read_config(settings: Mapping[str, Any]) -> LlamaConfig:
 
 
 def _list_weight_files(folder: Path) -> list[Path]:
-    """The safetensors files of a directory: the index's, or the single one."""
+    """List the safetensors files of a directory: those in the index, or the only one."""
     if (folder / _INDEX_FILE).is_file():
         names = read_json(folder / _INDEX_FILE).get("weight_map")
         if not isinstance(names, dict) or not names:
@@ -119,18 +123,18 @@ def _list_weight_files(folder: Path) -> list[Path]:
 
 
 def _find_tensors(files: Mapping[Path, Any]) -> dict[str, Path]:
-    """Which file has which tensor."""
+    """Map the name of each tensor to its file."""
     found: dict[str, Path] = {}
     for path, file in files.items():
         for name in file.keys():  # noqa: SIM118
             if name in found:
-                raise CheckpointError(f"tensor {name} is in {found[name]} and in {path}; remove one of the two files")
+                raise CheckpointError(f"tensor {name} is in both {found[name]} and {path}; remove one of the two files")
             found[name] = path
     return found
 
 
 def open_safetensors(path: Path) -> Any:
-    """A safetensors file, memory-mapped."""
+    """Open a safetensors file, memory-mapped."""
     try:
         if not path.is_file():
             raise CheckpointError(f"{path} is missing; download the checkpoint again")

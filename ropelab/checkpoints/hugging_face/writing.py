@@ -1,7 +1,7 @@
-"""A model as the directory that transformers loads: config.json with the rope settings, weights, tokenizer.
+"""Export to directories that transformers loads: config.json with the rope settings, weights and tokenizer.
 
-The logits of `LlamaForCausalLM` on the directory are those of the model here; what that class cannot compute is
-refused before anything is written.
+`LlamaForCausalLM` returns the same logits for the directory as the model here. If that class cannot compute them, an
+error is raised before anything is written.
 """
 
 import os
@@ -41,19 +41,18 @@ def export(
     context_length: int | None = None,
     version: int | None = None,
 ) -> Path:
-    """Write a model, in the type of its parameters; the directory appears when it is whole.
+    """Write a model in the dtype of its parameters; the directory is written atomically.
 
     Args:
-        params: without low-rank terms: `LoRA.merge` makes such.
-        pattern: that it is evaluated with; causal if nothing is said.
-        context_length: tokens of context that it is meant for, `max_position_embeddings`; its trained length if
-            nothing is said, which an encoding that extends it does not change: see `extended_length`.
-        version: of transformers, 5 for `rope_parameters` alone, 4 for `rope_theta` and `rope_scaling` alone; both if
-            nothing is said.
+        params: parameters without low-rank terms, see `LoRA.merge`.
+        pattern: the attention pattern; causal by default.
+        context_length: written as `max_position_embeddings`; the trained length by default, even for an encoding that
+            extends it, see `extend_length`.
+        version: 5 writes only `rope_parameters`, 4 only `rope_theta` and `rope_scaling`, None both.
 
     Raises:
-        CheckpointError: for what transformers' Llama cannot say, parameters that are not of this configuration, or a
-            directory that is there already.
+        CheckpointError: for a model that transformers' Llama cannot express, parameters of another configuration, or a
+            directory that exists.
     """
     _check_model(config, encoding, pattern)
     assert isinstance(config, LlamaConfig)
@@ -68,21 +67,21 @@ def export(
 
 
 def _check_model(config: Config, encoding: Encoding, pattern: Pattern | None) -> None:
-    """Refuse what no config.json says of a Llama."""
+    """Raise for models that the config.json of a Llama cannot express."""
     if not isinstance(config, LlamaConfig):
-        raise CheckpointError(f"transformers has no {type(config).__name__.removesuffix('Config')}: keep ropelab's run")
+        raise CheckpointError(f"transformers has no {type(config).__name__.removesuffix('Config')}; keep ropelab's run")
     if config.sink_logits:
-        raise CheckpointError("transformers' Llama has no sink_logits: keep ropelab's run")
+        raise CheckpointError("transformers' Llama has no sink_logits; keep ropelab's run")
     if pattern not in (None, Causal()):
-        why = "its attention is causal and full. Export with Causal() if it is evaluated so, or keep ropelab's run"
-        raise CheckpointError(f"transformers' Llama cannot say {pattern!r}: {why}")
+        why = "its attention is causal and full. Export with Causal() if you evaluate with it, or keep ropelab's run"
+        raise CheckpointError(f"transformers' Llama cannot express {pattern!r}: {why}")
     if len(encoding.kinds()) > 1:
-        why = "all its layers have one encoding. Keep ropelab's run"
-        raise CheckpointError(f"transformers' Llama cannot say {encoding!r}: {why}")
+        why = "all its layers have the same encoding. Keep ropelab's run"
+        raise CheckpointError(f"transformers' Llama cannot express {encoding!r}: {why}")
 
 
 def _check_params(params: _Tree, config: LlamaConfig) -> None:
-    """Refuse parameters that are not those of a model of this configuration."""
+    """Raise for parameters that do not belong to this configuration."""
     expected = {leaf.path: leaf.shape for leaf in list_leaves(config)}
     found = {tuple(key.key for key in path): tuple(x.shape) for path, x in jax.tree.leaves_with_path(dict(params))}
     for path in sorted(expected.keys() | found.keys()):
@@ -92,7 +91,7 @@ def _check_params(params: _Tree, config: LlamaConfig) -> None:
             raise CheckpointError(f"transformers' Llama has no place for the parameter {name}: {remedy}")
         if found.get(path) != expected[path]:
             raise CheckpointError(
-                f"parameter {name} has shape {found.get(path)}, this configuration's {expected[path]}"
+                f"parameter {name} has shape {found.get(path)}, not {expected[path]} as in the configuration"
             )
 
 
@@ -104,13 +103,13 @@ def _write_config(
     context_length: int | None,
     version: int | None,
 ) -> dict[str, Any]:
-    """All of config.json."""
+    """Return the contents of config.json."""
     length = context_length or (encoding.original_length if isinstance(encoding, DynamicNTK) else config.trained_length)
     if length < 1:
-        raise CheckpointError("nobody knows the trained length of this model: give context_length=")
+        raise CheckpointError("the trained length of this model is unknown; set context_length=")
     if tokenizer is not None and tokenizer.vocabulary > config.vocabulary:
         counts = f"{tokenizer.vocabulary} tokens and the model {config.vocabulary}"
-        raise CheckpointError(f"the tokenizer has {counts}: this is not its tokenizer")
+        raise CheckpointError(f"the tokenizer has {counts}; use the tokenizer of this model")
     rope = rope_settings.to_hf(
         encoding, head_dim=config.head_dim, context_length=length, model_type="llama", version=version
     )
@@ -125,7 +124,7 @@ def _write_config(
 
 
 def _write_sizes(config: LlamaConfig) -> dict[str, Any]:
-    """The inverse of `hugging_face.llama_config`, but for the length."""
+    """Return the keys of the sizes: the inverse of `reading.read_config`, except for the length."""
     return {
         "vocab_size": config.vocabulary,
         "hidden_size": config.width,
@@ -143,7 +142,7 @@ def _write_sizes(config: LlamaConfig) -> dict[str, Any]:
 
 
 def _list_tensors(params: _Tree, config: LlamaConfig) -> Iterator[LazyTensor]:
-    """Every parameter under its Hugging Face name, read a layer at a time."""
+    """List the parameters under their Hugging Face names; values are read one layer at a time."""
 
     def values(leaf: Leaf, layer: int) -> np.ndarray:
         stacked = params[leaf.path[0]] if len(leaf.path) == 1 else params[leaf.path[0]][leaf.path[1]]
@@ -155,10 +154,10 @@ def _list_tensors(params: _Tree, config: LlamaConfig) -> Iterator[LazyTensor]:
 
 
 def extend_length(trained_length: int, was: Encoding, now: Encoding) -> int:
-    """Tokens of context once `now` is in the place of `was`, under which the weights had `trained_length`.
+    """Return the context length after the encoding `now` replaces `was`, with which `trained_length` was trained.
 
-    An encoding that names its original length reaches `factor` times that; PI and NTK stretch what was there. Dynamic
-    NTK has no end: transformers' `max_position_embeddings` is the original length to it.
+    An encoding with an original length extends it by `factor`; PI and NTK extend `trained_length`. Dynamic NTK has no
+    maximum; transformers expects its original length as `max_position_embeddings`.
     """
     if isinstance(now, DynamicNTK):
         return now.original_length
@@ -171,5 +170,5 @@ def extend_length(trained_length: int, was: Encoding, now: Encoding) -> int:
 
 
 def _extension_factor(encoding: Encoding) -> float:
-    """By how much an encoding lengthens the context."""
+    """Return the factor by which an encoding extends the context."""
     return encoding.alpha if isinstance(encoding, NTK) else getattr(encoding, "factor", 1.0)
