@@ -60,7 +60,6 @@ KNOWN_CYCLES = (
 # packages that do not list their public names in `__all__` yet
 WITHOUT_ALL = {
     "ropelab.attention.kernels",
-    "ropelab.data",
     "ropelab.evaluation.evals",
     "ropelab.evaluation.questions",
     "ropelab.reporting",

@@ -1,12 +1,15 @@
-"""Batches of windows: tokens, the tokens that follow them, weights and positions.
+"""Batches of windows (tokens, the tokens that follow them, weights and positions) and streams of batches.
 
 A window is T + 1 consecutive tokens x_0, ..., x_T of a stream. Token t of the row is x_t, its target x_{t+1}. The
 weight of a target is 1. It is 0 for padding, and if documents are separate also for the first token of a document,
 which cannot be predicted from the document before.
+
+A stream's state is small and JSON-serialisable: after n batches it makes a new stream return batch n + 1. It only fits
+a stream of the same data and sizes, but may be restored in a process that reads other rows.
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -83,3 +86,56 @@ def _padding_rows(count: int, like: Batch) -> Batch:
     zeros = np.zeros((count, like.tokens.shape[1]), np.int32)
     positions = np.repeat(like.positions[:1], count, axis=0)
     return Batch(zeros, zeros, zeros.astype(np.float32), positions, zeros - 1)
+
+
+class BatchRequest(NamedTuple):
+    """The rows of each batch that a process reads.
+
+    Attributes:
+        length: T, the predictions per row.
+        batch: B, the rows of the whole batch.
+        seed: seed of everything that is sampled.
+        rows: the rows that this process reads.
+    """
+
+    length: int
+    batch: int
+    seed: int
+    rows: range
+
+
+class Stream:
+    """Base class of endless, resumable streams of batches.
+
+    Attributes:
+        identity: names the data, with its version or contents.
+        facts: everything that a state depends on.
+        batches: the number of batches returned so far.
+    """
+
+    def __init__(self, identity: str, want: BatchRequest, **facts: Any) -> None:
+        self.identity, self.want, self.batches = identity, want, 0
+        self.facts = {"data": identity, "length": want.length, "batch": want.batch, "seed": want.seed} | facts
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self
+
+    def __next__(self) -> Batch:
+        raise NotImplementedError
+
+    def state(self) -> dict[str, Any]:
+        """Return the position in the stream, as a small JSON-serialisable object."""
+        return {"of": dict(self.facts), "batches": self.batches, "lanes": {}}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue from the state of a stream of the same settings, which may have returned other rows.
+
+        Raises:
+            ValueError: if the state belongs to other data or sizes, naming the differences.
+        """
+        theirs = state["of"]
+        differ = [k for k in self.facts if theirs.get(k) != self.facts[k]]
+        if differ:
+            differences = "; ".join(f"{k} was {theirs.get(k)!r} and is {self.facts[k]!r}" for k in differ)
+            raise ValueError(f"the state is of another stream: {differences}. Restore these settings or start anew")
+        self.batches = state["batches"]

@@ -27,7 +27,7 @@ from typing import Any
 
 from google import protobuf
 
-from ropelab.data.documents import Document, Library, silence_output
+from ropelab.data.files import Document, Library, silence_output
 from ropelab.spec import nearest
 
 _GENERATED_BY = (6, 31)

@@ -23,10 +23,9 @@ import grain
 import numpy as np
 from grain import experimental
 
-from ropelab.data.batch import Batch, join_rows, make_batch, take_rows
+from ropelab.data.batch import Batch, BatchRequest, Stream, join_rows, make_batch, take_rows
 from ropelab.data.documents import Documents
 from ropelab.data.settings import FIRST_FIT, Coder, DataSettings
-from ropelab.data.stream import BatchRequest, Stream
 
 _TOKENS = "tokens"
 _MIN_BINS = 16  # fewer leave more padding

@@ -1,70 +1,11 @@
-"""Endless streams of training batches, each determined by (settings, length, batch, seed) and nothing else.
+"""Endless streams of training batches, each determined by (settings, length, batch, seed) and nothing else."""
 
-A stream's state is small and JSON-serialisable: after n batches it makes a new stream return batch n + 1. It only fits
-a stream of the same data and sizes, but may be restored in a process that reads other rows.
-"""
-
-from collections.abc import Iterator
-from typing import Any, NamedTuple
-
-from ropelab.data.batch import Batch
-from ropelab.data.documents import open_documents, silence_output
+from ropelab.data.batch import Batch, BatchRequest, Stream
+from ropelab.data.documents import open_documents
+from ropelab.data.files import silence_output
 from ropelab.data.settings import Coder, DataSettings, Tokenizer, make_coder
 from ropelab.data.synthetic import TRAIN, make_examples, parse_task
 from ropelab.data.tasks import Task
-
-
-class BatchRequest(NamedTuple):
-    """The rows of each batch that a process reads.
-
-    Attributes:
-        length: T, the predictions per row.
-        batch: B, the rows of the whole batch.
-        seed: seed of everything that is sampled.
-        rows: the rows that this process reads.
-    """
-
-    length: int
-    batch: int
-    seed: int
-    rows: range
-
-
-class Stream:
-    """Base class of endless, resumable streams of batches.
-
-    Attributes:
-        identity: names the data, with its version or contents.
-        facts: everything that a state depends on.
-        batches: the number of batches returned so far.
-    """
-
-    def __init__(self, identity: str, want: BatchRequest, **facts: Any) -> None:
-        self.identity, self.want, self.batches = identity, want, 0
-        self.facts = {"data": identity, "length": want.length, "batch": want.batch, "seed": want.seed} | facts
-
-    def __iter__(self) -> Iterator[Batch]:
-        return self
-
-    def __next__(self) -> Batch:
-        raise NotImplementedError
-
-    def state(self) -> dict[str, Any]:
-        """Return the position in the stream, as a small JSON-serialisable object."""
-        return {"of": dict(self.facts), "batches": self.batches, "lanes": {}}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Continue from the state of a stream of the same settings, which may have returned other rows.
-
-        Raises:
-            ValueError: if the state belongs to other data or sizes, naming the differences.
-        """
-        theirs = state["of"]
-        differ = [k for k in self.facts if theirs.get(k) != self.facts[k]]
-        if differ:
-            differences = "; ".join(f"{k} was {theirs.get(k)!r} and is {self.facts[k]!r}" for k in differ)
-            raise ValueError(f"the state is of another stream: {differences}. Restore these settings or start anew")
-        self.batches = state["batches"]
 
 
 class TaskStream(Stream):

@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ropelab.data import datasets
-from ropelab.data import documents as files
+from ropelab.data import datasets, files
 from ropelab.data.datasets import tfds
 from ropelab.data.documents import open_documents
 from ropelab.data.settings import DataSettings
