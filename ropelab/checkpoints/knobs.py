@@ -1,4 +1,4 @@
-"""Alias of `ropelab.rope_settings`, under the name that it had before version 0.9."""
+"""Alias of `ropelab.rope_settings`, under its former name."""
 
 from ropelab.rope_settings import (
     DIALECTS,
