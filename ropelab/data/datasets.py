@@ -28,7 +28,7 @@ from typing import Any
 from google import protobuf
 
 from ropelab.data.files import Document, Library, silence_output
-from ropelab.spec import nearest
+from ropelab.spec import suggest_name
 
 _GENERATED_BY = (6, 31)
 _DISABLE_CHECK = "TEMPORARILY_DISABLE_PROTOBUF_VERSION_CHECK"
@@ -138,7 +138,7 @@ def find_builder(source: str, data_dir: str | None, own: tuple[str, ...]) -> Any
             raise ValueError(f"source={source!r}: {_first_line(error)}") from error
     known = (*own, *tfds.list_builders(with_community_datasets=False))
     raise ValueError(
-        f"unknown source {source!r}.{nearest(re.split('[/:(]', source)[0], known)} Use {', '.join(own)}, "
+        f"unknown source {source!r}.{suggest_name(re.split('[/:(]', source)[0], known)} Use {', '.join(own)}, "
         'the name of a text dataset of TensorFlow Datasets, or a task such as "Copy(symbols=16)"'
     )
 

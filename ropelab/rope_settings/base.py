@@ -18,7 +18,7 @@ from ropelab.encodings.rope import RoPE
 from ropelab.encodings.rotary import Rotary
 from ropelab.encodings.yarn import YaRN
 from ropelab.errors import CheckpointError
-from ropelab.spec import is_default, nearest
+from ropelab.spec import is_default, suggest_name
 
 _COMMON_TYPES = {RoPE, PI, NTK, NTKByParts, DynamicNTK, YaRN, Llama3RoPE, LongRoPE, ProportionalRoPE}
 _MAX_COUNT = 2**31 - 1  # positions are int32, which bounds lengths and sizes
@@ -64,7 +64,7 @@ def to_common_rotary(
             raise unsupported(
                 dialect, encoding, "NTK is a larger base there, which needs base= and head_dim= to compute"
             )
-        return RoPE(base=ntk_base(rotary.turned(head_dim), base=rotary.base, alpha=rotary.alpha), **shared)
+        return RoPE(base=ntk_base(rotary.rotated_dims(head_dim), base=rotary.base, alpha=rotary.alpha), **shared)
     if isinstance(rotary, NTKByParts):
         names = {"factor": "factor", "original_length": "original_length"}
         names |= {"low_freq_factor": "alpha", "high_freq_factor": "beta"}
@@ -94,7 +94,7 @@ def check_fields(dialect: str, encoding: Encoding, said: Collection[str]) -> Non
 
 def unknown_key(where: str, key: str, known: Collection[str]) -> CheckpointError:
     """Make the error for an unknown key, with the nearest known one."""
-    return CheckpointError(f"{where}: unknown {key!r}.{nearest(key, known)} Known: {', '.join(sorted(known))}")
+    return CheckpointError(f"{where}: unknown {key!r}.{suggest_name(key, known)} Known: {', '.join(sorted(known))}")
 
 
 def check_number(where: str, name: str, value: Any) -> float:

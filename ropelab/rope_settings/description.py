@@ -45,7 +45,9 @@ def _name_base(encoding: Rotary) -> str:
 
 def _describe_rope(encoding: RoPE, head_dim: int) -> str:
     part = (
-        "" if encoding.turned(head_dim) == head_dim else f" in the first {encoding.rotary_dim} of {head_dim} dimensions"
+        ""
+        if encoding.rotated_dims(head_dim) == head_dim
+        else f" in the first {encoding.rotary_dim} of {head_dim} dimensions"
     )
     return f"Positions are used unchanged, with {_name_base(encoding)}{part}."
 
@@ -56,7 +58,7 @@ def _describe_pi(encoding: PI, head_dim: int) -> str:
 
 
 def _describe_ntk(encoding: NTK, head_dim: int) -> str:
-    dim, alpha = encoding.turned(head_dim), format_number(encoding.alpha)
+    dim, alpha = encoding.rotated_dims(head_dim), format_number(encoding.alpha)
     grown = "" if encoding.base is None else f", = {ntk_base(dim, base=encoding.base, alpha=encoding.alpha):.2f}"
     return (
         f"The base is {_name_base(encoding).removeprefix('base ')} times {alpha}^({dim}/{dim - 2}){grown}: "
@@ -65,7 +67,7 @@ def _describe_ntk(encoding: NTK, head_dim: int) -> str:
 
 
 def _describe_dynamic(encoding: DynamicNTK, head_dim: int) -> str:
-    dim, f, length = encoding.turned(head_dim), format_number(encoding.factor), encoding.original_length
+    dim, f, length = encoding.rotated_dims(head_dim), format_number(encoding.factor), encoding.original_length
     return (
         f"Nothing changes up to {length} tokens; at a longer length l, {_name_base(encoding)} is multiplied by "
         f"({f} l / {length} - {format_number(encoding.factor - 1)})^({dim}/{dim - 2})."
@@ -108,8 +110,8 @@ def _describe_longrope(encoding: LongRoPE, head_dim: int) -> str:
 
 
 def _describe_proportional(encoding: ProportionalRoPE, head_dim: int) -> str:
-    pairs, base = encoding.turned(head_dim) // 2, _name_base(encoding)
-    kept = int(encoding.fraction * encoding.turned(head_dim) // 2)
+    pairs, base = encoding.rotated_dims(head_dim) // 2, _name_base(encoding)
+    kept = int(encoding.fraction * encoding.rotated_dims(head_dim) // 2)
     return f"The {kept} fastest of {pairs} pairs rotate, with {base} over all pairs; the others never rotate."
 
 
@@ -150,7 +152,9 @@ def find_disagreements(setting: Setting, *, head_dim: int, base: float | None = 
     Args:
         base: the model's base, to recognize an enlarged one.
     """
-    found = [text for kind in setting.encoding.kinds() for text in _layer_disagreements(kind, head_dim, base)]
+    found = [
+        text for kind in setting.encoding.unique_encodings() for text in _layer_disagreements(kind, head_dim, base)
+    ]
     if isinstance(setting.encoding, Layers):
         found.append("no_rope_layers is the opposite of its name: a 1 is a layer with rotation.")
         found.append(
@@ -164,9 +168,9 @@ def _layer_disagreements(encoding: Encoding, head_dim: int, base: float | None) 
     if isinstance(encoding, YaRN):
         yield from _yarn_disagreements(encoding)
     if isinstance(encoding, NTK):
-        yield from _ntk_disagreements(encoding.turned(head_dim), encoding.base or 10000.0, encoding.alpha)
+        yield from _ntk_disagreements(encoding.rotated_dims(head_dim), encoding.base or 10000.0, encoding.alpha)
     if isinstance(encoding, RoPE | PI) and base is not None and encoding.base is not None and encoding.base > base:
-        dim = encoding.turned(head_dim)
+        dim = encoding.rotated_dims(head_dim)
         yield from _ntk_disagreements(dim, base, (encoding.base / base) ** ((dim - 2) / dim))
     if isinstance(encoding, DynamicNTK):
         constant = format_number(encoding.factor * encoding.factor - encoding.factor + 1)

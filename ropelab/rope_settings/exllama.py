@@ -60,9 +60,9 @@ def from_exllama(
         elif compress_pos_emb == 1.0:
             encoding = ntk
         else:
-            enlarged = ntk_base(head_dim, base=ntk.known_base(), alpha=ntk.alpha)
+            enlarged = ntk_base(head_dim, base=ntk.require_base(), alpha=ntk.alpha)
             encoding = PI(base=enlarged, factor=pi.factor)
-        encoding.turned(head_dim)
+        encoding.rotated_dims(head_dim)
     except ValueError as error:
         raise CheckpointError(f"{_WHERE}: {error} (alpha_value=1 and compress_pos_emb=1 mean off)") from None
     return encoding
@@ -104,7 +104,7 @@ def to_exllama(
     if not isinstance(rotary, RoPE | PI | NTK):
         why = "it has alpha_value (NTK) and compress_pos_emb (PI). It reads YaRN, llama3 and su only from config.json"
         raise unsupported("ExLlama", encoding, why)
-    if rotary.turned(head_dim) != head_dim:
+    if rotary.rotated_dims(head_dim) != head_dim:
         raise unsupported("ExLlama", encoding, "config.json sets the rotated part of a head. Omit rotary_dim")
     alpha = rotary.alpha if isinstance(rotary, NTK) else 1.0
     model_base = rotary.base if base is None else base

@@ -179,7 +179,7 @@ def _match_divisors(metadata: Metadata, encoding: Rotary, head_dim: int, divisor
     if not isinstance(encoding, RoPE):
         raise CheckpointError(f"{metadata.path}: rope_freqs.weight with {type(encoding).__name__} is not supported")
     factor = float(f"{divisors.max():.6g}")
-    if divisors.shape == (encoding.turned(head_dim) // 2,) and math.isfinite(factor) and factor >= 1.0:
+    if divisors.shape == (encoding.rotated_dims(head_dim) // 2,) and math.isfinite(factor) and factor >= 1.0:
         llama3 = Llama3RoPE(
             base=encoding.base, rotary_dim=encoding.rotary_dim, factor=factor, original_length=_LLAMA3_LENGTH
         )
@@ -260,8 +260,8 @@ def to_gguf(encoding: Encoding, *, head_dim: int, context_length: int | None = N
     if context_length is not None:
         keys[_LENGTH] = context_length
     if isinstance(rotary, Llama3RoPE):
-        dim = rotary.turned(head_dim)
-        plain = plain_frequencies(dim, base=rotary.known_base())
+        dim = rotary.rotated_dims(head_dim)
+        plain = plain_frequencies(dim, base=rotary.require_base())
         keys[_DIVISORS] = tuple((plain / rotary.frequencies(head_dim, 0)[0]).tolist())
     return keys
 
@@ -271,8 +271,8 @@ def write_keys(dialect: str, encoding: Rotary, head_dim: int) -> dict[str, Any]:
     keys: dict[str, Any] = {}
     if encoding.base is not None:
         keys["freq_base"] = encoding.base
-    if encoding.turned(head_dim) != head_dim:
-        keys["dimension_count"] = encoding.turned(head_dim)
+    if encoding.rotated_dims(head_dim) != head_dim:
+        keys["dimension_count"] = encoding.rotated_dims(head_dim)
     if isinstance(encoding, RoPE | Llama3RoPE):
         return keys | {"scaling.type": "none"}
     if isinstance(encoding, PI):

@@ -59,8 +59,8 @@ _UNREAD_KEYS = {
     "rope_local_base_freq": "a second base, for the sliding layers; write rope_parameters per layer type",
     "local_rope_theta": "a second base, for the local layers; write rope_parameters per layer type",
     "layer_rope_theta": "a base for each layer; write rope_parameters per layer type",
-    "attn_temperature_tuning": "it adds a temperature to queries; set it to false, or use Temperature(of=...)",
-    "use_logn_attn": "it scales queries by log n; set it to false, or use LogN(of=...)",
+    "attn_temperature_tuning": "it adds a temperature to queries; set it to false, or use Temperature(inner=...)",
+    "use_logn_attn": "it scales queries by log n; set it to false, or use LogN(inner=...)",
     "qk_rope_head_dim": "latent attention rotates a separate part, which no encoding here supports",
     "alibi": "positions are biases, not rotations; use ALiBi()",
 }
@@ -97,7 +97,7 @@ def read(config: Mapping[str, Any]) -> Setting:
     if len(rotated) != len(layers):
         raise CheckpointError(f"{_WHERE}: {hf_types.NO_ROPE_LAYERS} and {hf_types.LAYER_TYPES} differ in length")
     encoding = make_schedule([e if is_rotated else NoPE() for e, is_rotated in zip(layers, rotated, strict=True)])
-    is_dynamic = any(isinstance(kind, DynamicNTK) for kind in encoding.kinds())
+    is_dynamic = any(isinstance(kind, DynamicNTK) for kind in encoding.unique_encodings())
     length = check_count(_WHERE, MAX_LENGTH, config.get(MAX_LENGTH))
     return Setting(encoding, None if is_dynamic else length)
 

@@ -23,7 +23,7 @@ from ropelab.encodings.rotary import Rotary
 from ropelab.encodings.yarn import YaRN
 from ropelab.errors import CheckpointError
 from ropelab.rope_settings.base import check_count, check_fields, check_number, unsupported
-from ropelab.spec import nearest
+from ropelab.spec import suggest_name
 
 ORIGINAL_LENGTH, MAX_LENGTH = "original_max_position_embeddings", "max_position_embeddings"
 PARTIAL_FACTOR = "partial_rotary_factor"
@@ -77,12 +77,12 @@ def _check_keys(name: str, rope: Mapping[str, Any]) -> RopeType:
     """Return the rope type of this name after checking its keys."""
     if name not in ROPE_TYPES:
         raise CheckpointError(
-            f"config.json: unknown rope type {name!r}.{nearest(name, ROPE_TYPES)} Known: {', '.join(ROPE_TYPES)}"
+            f"config.json: unknown rope type {name!r}.{suggest_name(name, ROPE_TYPES)} Known: {', '.join(ROPE_TYPES)}"
         )
     kind = ROPE_TYPES[name]
     known = sorted({*kind.fields, *kind.idle})
     for key in sorted(set(rope) - set(known)):
-        hint = nearest(key, known)
+        hint = suggest_name(key, known)
         raise CheckpointError(f"config.json: rope type {name!r} has no key {key!r}.{hint} It has: {', '.join(known)}")
     missing = sorted(k for k in kind.required if rope.get(k) is None)
     if missing:
@@ -173,11 +173,11 @@ def read_layer_types(
     for name in [*rope, *kinds]:
         if name not in rope:
             raise CheckpointError(
-                f"config.json: {LAYER_TYPES} has {name!r}, but rope_parameters does not.{nearest(name, rope)}"
+                f"config.json: {LAYER_TYPES} has {name!r}, but rope_parameters does not.{suggest_name(name, rope)}"
             )
         if name not in kinds:
             raise CheckpointError(
-                f"config.json: rope_parameters has {name!r}, which is not a layer type.{nearest(name, set(kinds))}"
+                f"config.json: rope_parameters has {name!r}, which is not a layer type.{suggest_name(name, set(kinds))}"
             )
     encodings = {name: NoPE() if value is None else read_one(value) for name, value in rope.items()}
     return [encodings[name] for name in kinds]

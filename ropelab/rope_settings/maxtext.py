@@ -146,11 +146,11 @@ def _write_rope(encoding: Encoding, head_dim: int, context_length: int | None) -
         if isinstance(encoding, YaRN) and is_interleaved_yarn
         else to_common_rotary("MaxText", encoding, head_dim)
     )
-    if rotary.turned(head_dim) != head_dim:
+    if rotary.rotated_dims(head_dim) != head_dim:
         raise unsupported(
             "MaxText", encoding, "partial_rotary_factor has an effect only in qwen3_next. Omit rotary_dim"
         )
-    keys: dict[str, Any] = {_BASE: _require_integer(encoding, _BASE, rotary.known_base())}
+    keys: dict[str, Any] = {_BASE: _require_integer(encoding, _BASE, rotary.require_base())}
     if isinstance(rotary, RoPE | PI):
         factor = {"rope_linear_scaling_factor": rotary.factor} if isinstance(rotary, PI) else {}
         return {"rope_type": "default"} | keys | factor

@@ -18,7 +18,7 @@ from ropelab.encodings.rope import RoPE
 from ropelab.errors import CheckpointError
 from ropelab.rope_settings import description, exllama, gguf, hf, llama_cpp, maxtext
 from ropelab.rope_settings.base import Setting, check_count, check_head_dim, format_assignments
-from ropelab.spec import nearest
+from ropelab.spec import suggest_name
 
 _CONFIG_KEYS = {"model_type", "rope_parameters", "rope_scaling"}  # keys next to the rope object of transformers
 _MAXTEXT_KEYS = {key for key in maxtext.DEFAULTS if key.startswith(("rope_", "local_", "global_", "nope_"))} - {
@@ -121,7 +121,7 @@ def write(setting: Setting, dialect: str, *, head_dim: int, base: float | None =
         ValueError: for an unknown dialect, or a setting that it cannot express.
     """
     if dialect not in DIALECTS:
-        raise ValueError(f"unknown dialect {dialect!r}.{nearest(dialect, DIALECTS)} Known: {', '.join(DIALECTS)}")
+        raise ValueError(f"unknown dialect {dialect!r}.{suggest_name(dialect, DIALECTS)} Known: {', '.join(DIALECTS)}")
     return DIALECTS[dialect](setting, head_dim, base)
 
 

@@ -19,7 +19,7 @@ from ropelab.checkpoints.gguf.header import Metadata
 from ropelab.checkpoints.gguf.splits import PRE_TOKENIZERS, PreTokenizer
 from ropelab.checkpoints.tokenizer import Tokenizer
 from ropelab.errors import CheckpointError
-from ropelab.spec import nearest
+from ropelab.spec import suggest_name
 
 _PREFIX = "tokenizer.ggml."
 _SPACE = "▁"
@@ -110,7 +110,7 @@ def _select_pre_tokenizer(metadata: Metadata) -> PreTokenizer:
         )
     if name and name not in PRE_TOKENIZERS:
         raise CheckpointError(
-            f"{metadata.path}: unknown {_PREFIX}pre {name!r}.{nearest(name, PRE_TOKENIZERS)} "
+            f"{metadata.path}: unknown {_PREFIX}pre {name!r}.{suggest_name(name, PRE_TOKENIZERS)} "
             f"Known: {', '.join(PRE_TOKENIZERS)}. Load the Hugging Face directory instead"
         )
     return PRE_TOKENIZERS[name or "default"]

@@ -75,7 +75,7 @@ def _check_model(config: Config, encoding: Encoding, pattern: Pattern | None) ->
     if pattern not in (None, Causal()):
         why = "its attention is causal and full. Export with Causal() if you evaluate with it, or keep ropelab's run"
         raise CheckpointError(f"transformers' Llama cannot express {pattern!r}: {why}")
-    if len(encoding.kinds()) > 1:
+    if len(encoding.unique_encodings()) > 1:
         why = "all its layers have the same encoding. Keep ropelab's run"
         raise CheckpointError(f"transformers' Llama cannot express {encoding!r}: {why}")
 
