@@ -79,7 +79,7 @@ class GgufFile:
             divisors=None if divisors is None else self._values(divisors),
         )
         self.encoding: Encoding = encoding
-        self._turned = encoding.turned(self.config.head_dim)
+        self._turned = encoding.rotated_dims(self.config.head_dim)
         self.tokenizer = gguf_tokenizer.from_metadata(metadata)
 
     def tensor(self, name: str) -> np.ndarray:

@@ -117,7 +117,7 @@ def divided(metadata: Metadata, encoding: Rotary, head_dim: int, divisors: np.nd
             f"{metadata.path}: rope_freqs.weight on top of {type(encoding).__name__} has no equal here"
         )
     factor = float(f"{divisors.max():.6g}")
-    if divisors.shape == (encoding.turned(head_dim) // 2,) and math.isfinite(factor) and factor >= 1.0:
+    if divisors.shape == (encoding.rotated_dims(head_dim) // 2,) and math.isfinite(factor) and factor >= 1.0:
         llama3 = Llama3RoPE(
             base=encoding.base, rotary_dim=encoding.rotary_dim, factor=factor, original_length=LLAMA3_LENGTH
         )

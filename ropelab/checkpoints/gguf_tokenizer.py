@@ -19,7 +19,7 @@ from ropelab.checkpoints.errors import CheckpointError
 from ropelab.checkpoints.gguf_header import Metadata
 from ropelab.checkpoints.gguf_splits import CUTS, Cut
 from ropelab.checkpoints.tokenizer import Tokenizer
-from ropelab.spec import nearest
+from ropelab.spec import suggest_name
 
 PREFIX = "tokenizer.ggml."
 SPACE = "▁"
@@ -110,7 +110,7 @@ def cut_of(metadata: Metadata) -> Cut:
         )
     if name and name not in CUTS:
         raise CheckpointError(
-            f"{metadata.path}: unknown {PREFIX}pre {name!r}.{nearest(name, CUTS)} Known: {', '.join(CUTS)}. "
+            f"{metadata.path}: unknown {PREFIX}pre {name!r}.{suggest_name(name, CUTS)} Known: {', '.join(CUTS)}. "
             "Load the Hugging Face directory instead"
         )
     return CUTS[name or "default"]

@@ -78,7 +78,7 @@ def check_model(config: Config, encoding: Encoding, pattern: Pattern | None) -> 
     if pattern not in (None, Causal()):
         why = "its attention is causal and full. Export with Causal() if it is evaluated so, or keep ropelab's run"
         raise CheckpointError(f"transformers' Llama cannot say {pattern!r}: {why}")
-    if len(encoding.kinds()) > 1:
+    if len(encoding.unique_encodings()) > 1:
         why = "all its layers have one encoding. Keep ropelab's run"
         raise CheckpointError(f"transformers' Llama cannot say {encoding!r}: {why}")
 

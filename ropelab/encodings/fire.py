@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from ropelab.encodings.base import Context, Encoding, Params, offsets
+from ropelab.encodings.base import Context, Encoding, Params, compute_distances
 from ropelab.precision import einsum
 from ropelab.spec import at_least, require, spec
 
@@ -70,7 +70,7 @@ class FIRE(Encoding):
     ) -> Array:
         (s_BNTS,) = views
         wide = {name: p.astype(s_BNTS.dtype) for name, p in params.items()}
-        distance_BTS = jnp.maximum(offsets(q_pos_BT, k_pos_BS)[:, 0], 0).astype(s_BNTS.dtype)
+        distance_BTS = jnp.maximum(compute_distances(q_pos_BT, k_pos_BS)[:, 0], 0).astype(s_BNTS.dtype)
         longest_BT1 = jnp.maximum(
             jnp.asarray(q_pos_BT)[..., None].astype(s_BNTS.dtype), jnp.abs(self.threshold * wide["multiplier"])
         )

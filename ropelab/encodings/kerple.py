@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from ropelab.encodings.base import Context, Encoding, Params, by_head, offsets
+from ropelab.encodings.base import Context, Encoding, Params, compute_distances, select_heads
 from ropelab.spec import spec
 
 __all__ = ["KERPLE"]
@@ -45,8 +45,8 @@ class KERPLE(Encoding):
         self, params: Params, views: tuple[Array, ...], q_pos_BT: Array, k_pos_BS: Array, ctx: Context
     ) -> Array:
         (s_BNTS,) = views
-        r1_N11, r2_N11 = (by_head(jnp.maximum(params[r], LEAST), ctx.heads, s_BNTS.dtype) for r in ("r1", "r2"))
-        distance_B1TS = jnp.abs(offsets(q_pos_BT, k_pos_BS)).astype(s_BNTS.dtype)
+        r1_N11, r2_N11 = (select_heads(jnp.maximum(params[r], LEAST), ctx.heads, s_BNTS.dtype) for r in ("r1", "r2"))
+        distance_B1TS = jnp.abs(compute_distances(q_pos_BT, k_pos_BS)).astype(s_BNTS.dtype)
         if self.kind == "log":
             return s_BNTS - r1_N11 * jnp.log1p(r2_N11 * distance_B1TS)
         here = distance_B1TS == 0  # 0^r2 is 0, but its gradient by r2 is 0 * ln 0

@@ -20,7 +20,7 @@ import numpy as np
 from jax import Array
 
 from ropelab.encodings.base import Encoding, Params
-from ropelab.encodings.rotary import angles
+from ropelab.encodings.rotary import compute_angles
 from ropelab.spec import require, spec
 
 __all__ = ["Sinusoidal", "sinusoidal_frequencies"]
@@ -59,7 +59,7 @@ class Sinusoidal(Encoding):
         del params
         width = x_BTD.shape[-1]
         require(width % 2 == 0, self, f"the model's width {width} must be even")
-        angle_BTR = angles(pos_BT, sinusoidal_frequencies(width, layout=self.layout, base=self.base))
+        angle_BTR = compute_angles(pos_BT, sinusoidal_frequencies(width, layout=self.layout, base=self.base))
         pair = (jnp.sin(angle_BTR), jnp.cos(angle_BTR))
         if self.layout == "interleaved":
             table_BTD = jnp.stack(pair, axis=-1).reshape(x_BTD.shape)

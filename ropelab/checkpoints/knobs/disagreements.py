@@ -21,7 +21,7 @@ def disagreements(setting: Setting, *, head_dim: int, base: float | None = None)
     Args:
         base: the model's own, to see that an encoding has a larger one.
     """
-    found = [text for kind in setting.encoding.kinds() for text in of_one(kind, head_dim, base)]
+    found = [text for kind in setting.encoding.unique_encodings() for text in of_one(kind, head_dim, base)]
     if isinstance(setting.encoding, Layers):
         found.append("no_rope_layers counts the other way round than its name: a 1 is a layer with rotation.")
         found.append(
@@ -35,9 +35,9 @@ def of_one(encoding: Encoding, head_dim: int, base: float | None) -> Iterator[st
     if isinstance(encoding, YaRN):
         yield from yarn(encoding)
     if isinstance(encoding, NTK):
-        yield from ntk(encoding.turned(head_dim), encoding.base or 10000.0, encoding.alpha)
+        yield from ntk(encoding.rotated_dims(head_dim), encoding.base or 10000.0, encoding.alpha)
     if isinstance(encoding, RoPE | PI) and base is not None and encoding.base is not None and encoding.base > base:
-        dim = encoding.turned(head_dim)
+        dim = encoding.rotated_dims(head_dim)
         yield from ntk(dim, base, (encoding.base / base) ** ((dim - 2) / dim))
     if isinstance(encoding, DynamicNTK):
         constant = digits(encoding.factor * encoding.factor - encoding.factor + 1)

@@ -52,9 +52,9 @@ def from_exllama(
         elif compress_pos_emb == 1.0:
             found = stretched
         else:
-            enlarged = ntk_base(head_dim, base=stretched.known_base(), alpha=stretched.alpha)
+            enlarged = ntk_base(head_dim, base=stretched.require_base(), alpha=stretched.alpha)
             found = PI(base=enlarged, factor=squeezed.factor)
-        found.turned(head_dim)
+        found.rotated_dims(head_dim)
     except ValueError as error:
         raise CheckpointError(f"{WHERE}: {error} (alpha_value and compress_pos_emb are 1 for none)") from None
     return found
@@ -95,7 +95,7 @@ def to_exllama(
     if not isinstance(rotary, RoPE | PI | NTK):
         why = "it has alpha_value (NTK) and compress_pos_emb (PI). It takes YaRN, llama3 and su from config.json alone"
         raise cannot_say("ExLlama", encoding, why)
-    if rotary.turned(head_dim) != head_dim:
+    if rotary.rotated_dims(head_dim) != head_dim:
         raise cannot_say("ExLlama", encoding, "which part of a head turns is config.json's. Leave rotary_dim out")
     alpha = rotary.alpha if isinstance(rotary, NTK) else 1.0
     own = rotary.base if base is None else base

@@ -102,8 +102,8 @@ def to_gguf(encoding: Encoding, *, head_dim: int, context_length: int | None = N
     if context_length is not None:
         keys[LENGTH] = context_length
     if isinstance(rotary, Llama3RoPE):
-        dim = rotary.turned(head_dim)
-        plain = plain_frequencies(dim, base=rotary.known_base())
+        dim = rotary.rotated_dims(head_dim)
+        plain = plain_frequencies(dim, base=rotary.require_base())
         keys[DIVISORS] = tuple((plain / rotary.frequencies(head_dim, 0)[0]).tolist())
     return keys
 
@@ -113,8 +113,8 @@ def keys_of(dialect: str, encoding: Rotary, head_dim: int) -> dict[str, Any]:
     keys: dict[str, Any] = {}
     if encoding.base is not None:
         keys["freq_base"] = encoding.base
-    if encoding.turned(head_dim) != head_dim:
-        keys["dimension_count"] = encoding.turned(head_dim)
+    if encoding.rotated_dims(head_dim) != head_dim:
+        keys["dimension_count"] = encoding.rotated_dims(head_dim)
     if isinstance(encoding, RoPE | Llama3RoPE):
         return keys | {"scaling.type": "none"}
     if isinstance(encoding, PI):

@@ -13,7 +13,7 @@ from ropelab.checkpoints.knobs.setting import whole
 from ropelab.encodings.base import Encoding
 from ropelab.encodings.layers import Layers
 from ropelab.encodings.nope import NoPE
-from ropelab.spec import nearest
+from ropelab.spec import suggest_name
 
 TYPES, ROTATED, DEPTH = "layer_types", "no_rope_layers", "num_hidden_layers"
 INTERVALS = {"smollm3": 4}  # every fourth layer of SmolLM3 is without rotation unless its file says otherwise
@@ -41,11 +41,11 @@ def by_type(config: Mapping[str, Any], rope: Mapping[str, Any], one: Callable[[A
     for name in [*rope, *kinds]:
         if name not in rope:
             raise CheckpointError(
-                f"config.json: {TYPES} has {name!r}, and rope_parameters does not.{nearest(name, rope)}"
+                f"config.json: {TYPES} has {name!r}, and rope_parameters does not.{suggest_name(name, rope)}"
             )
         if name not in kinds:
             raise CheckpointError(
-                f"config.json: rope_parameters has {name!r}, no layer type.{nearest(name, set(kinds))}"
+                f"config.json: rope_parameters has {name!r}, no layer type.{suggest_name(name, set(kinds))}"
             )
     encodings = {name: NoPE() if value is None else one(value) for name, value in rope.items()}
     return [encodings[name] for name in kinds]

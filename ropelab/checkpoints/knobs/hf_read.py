@@ -32,8 +32,8 @@ UNREAD = {
     "rope_local_base_freq": "a second base, for the sliding layers; write rope_parameters per layer type",
     "local_rope_theta": "a second base, for the local layers; write rope_parameters per layer type",
     "layer_rope_theta": "a base for each layer; write rope_parameters per layer type",
-    "attn_temperature_tuning": "queries have a temperature besides; set it to false, or use Temperature(of=...)",
-    "use_logn_attn": "queries are scaled by log n besides; set it to false, or use LogN(of=...)",
+    "attn_temperature_tuning": "queries have a temperature besides; set it to false, or use Temperature(inner=...)",
+    "use_logn_attn": "queries are scaled by log n besides; set it to false, or use LogN(inner=...)",
     "qk_rope_head_dim": "latent attention turns a part of its own; there is no encoding for it here",
     "alibi": "positions are biases, not rotations; use ALiBi()",
 }
@@ -70,7 +70,7 @@ def read(config: Mapping[str, Any]) -> Setting:
     if len(has) != len(layers):
         raise CheckpointError(f"{WHERE}: {hf_layers.ROTATED} and {hf_layers.TYPES} differ in length")
     encoding = hf_layers.schedule([e if h else NoPE() for e, h in zip(layers, has, strict=True)])
-    grows = any(isinstance(kind, DynamicNTK) for kind in encoding.kinds())
+    grows = any(isinstance(kind, DynamicNTK) for kind in encoding.unique_encodings())
     length = whole(WHERE, LENGTH, config.get(LENGTH))
     return Setting(encoding, None if grows else length)
 

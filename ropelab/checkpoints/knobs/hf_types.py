@@ -16,7 +16,7 @@ from ropelab.encodings.proportional import ProportionalRoPE
 from ropelab.encodings.rope import RoPE
 from ropelab.encodings.rotary import Rotary
 from ropelab.encodings.yarn import YaRN
-from ropelab.spec import nearest
+from ropelab.spec import suggest_name
 
 L0, LENGTH = "original_max_position_embeddings", "max_position_embeddings"
 PARTIAL = "partial_rotary_factor"
@@ -63,12 +63,12 @@ def check_keys(name: str, rope: Mapping[str, Any]) -> Kind:
     """The rope type of this name, if the keys are its keys."""
     if name not in KINDS:
         raise CheckpointError(
-            f"config.json: unknown rope type {name!r}.{nearest(name, KINDS)} Known: {', '.join(KINDS)}"
+            f"config.json: unknown rope type {name!r}.{suggest_name(name, KINDS)} Known: {', '.join(KINDS)}"
         )
     kind = KINDS[name]
     known = sorted({*kind.fields, *kind.idle})
     for key in sorted(set(rope) - set(known)):
-        hint = nearest(key, known)
+        hint = suggest_name(key, known)
         raise CheckpointError(f"config.json: rope type {name!r} has no key {key!r}.{hint} It has: {', '.join(known)}")
     missing = sorted(k for k in kind.required if rope.get(k) is None)
     if missing:

@@ -142,9 +142,9 @@ def rope_keys(encoding: Encoding, head_dim: int, context_length: int | None) -> 
     """The keys of one layer with rotation."""
     neighbours = isinstance(encoding, YaRN) and encoding.pairing == "interleaved"
     rotary = encoding if isinstance(encoding, YaRN) and neighbours else rotary_of("MaxText", encoding, head_dim)
-    if rotary.turned(head_dim) != head_dim:
+    if rotary.rotated_dims(head_dim) != head_dim:
         raise cannot_say("MaxText", encoding, "partial_rotary_factor acts in qwen3_next only. Leave rotary_dim out")
-    keys: dict[str, Any] = {BASE: integer(encoding, BASE, rotary.known_base())}
+    keys: dict[str, Any] = {BASE: integer(encoding, BASE, rotary.require_base())}
     if isinstance(rotary, RoPE | PI):
         factor = {"rope_linear_scaling_factor": rotary.factor} if isinstance(rotary, PI) else {}
         return {"rope_type": "default"} | keys | factor

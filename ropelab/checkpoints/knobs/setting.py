@@ -17,7 +17,7 @@ from ropelab.encodings.proportional import ProportionalRoPE
 from ropelab.encodings.rope import RoPE
 from ropelab.encodings.rotary import Rotary
 from ropelab.encodings.yarn import YaRN
-from ropelab.spec import is_default, nearest
+from ropelab.spec import is_default, suggest_name
 
 WORDED = {RoPE, PI, NTK, NTKByParts, DynamicNTK, YaRN, Llama3RoPE, LongRoPE, ProportionalRoPE}
 LARGEST = 2**31 - 1  # of positions, and so of lengths and sizes
@@ -55,7 +55,7 @@ def rotary_of(dialect: str, encoding: Encoding, head_dim: int | None = None, *, 
             raise cannot_say(
                 dialect, encoding, "to it NTK is a larger base, which takes base= and head_dim= to compute"
             )
-        return RoPE(base=ntk_base(rotary.turned(head_dim), base=rotary.base, alpha=rotary.alpha), **shared)
+        return RoPE(base=ntk_base(rotary.rotated_dims(head_dim), base=rotary.base, alpha=rotary.alpha), **shared)
     if isinstance(rotary, NTKByParts):
         names = {"factor": "factor", "original_length": "original_length"}
         names |= {"low_freq_factor": "alpha", "high_freq_factor": "beta"}
@@ -84,7 +84,7 @@ def check_rest(dialect: str, encoding: Encoding, said: Collection[str]) -> None:
 
 
 def unknown_key(where: str, key: str, known: Collection[str]) -> CheckpointError:
-    return CheckpointError(f"{where}: unknown {key!r}.{nearest(key, known)} Known: {', '.join(sorted(known))}")
+    return CheckpointError(f"{where}: unknown {key!r}.{suggest_name(key, known)} Known: {', '.join(sorted(known))}")
 
 
 def real(where: str, name: str, value: Any) -> float:

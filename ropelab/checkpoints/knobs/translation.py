@@ -19,7 +19,7 @@ from ropelab.checkpoints.knobs.hf_write import to_hf
 from ropelab.checkpoints.knobs.setting import Setting, assignments, check_head, whole
 from ropelab.encodings import registry
 from ropelab.encodings.rope import RoPE
-from ropelab.spec import nearest
+from ropelab.spec import suggest_name
 
 CONFIG = {"model_type", "rope_parameters", "rope_scaling"}  # beside the rope object of transformers
 FLAT = {key for key in maxtext.DEFAULTS if key.startswith(("rope_", "local_", "global_", "nope_"))} - {"rope_type"}
@@ -120,7 +120,7 @@ def write(setting: Setting, dialect: str, *, head_dim: int, base: float | None =
         ValueError: for an unknown dialect, or a setting that it cannot say.
     """
     if dialect not in DIALECTS:
-        raise ValueError(f"unknown dialect {dialect!r}.{nearest(dialect, DIALECTS)} Known: {', '.join(DIALECTS)}")
+        raise ValueError(f"unknown dialect {dialect!r}.{suggest_name(dialect, DIALECTS)} Known: {', '.join(DIALECTS)}")
     return DIALECTS[dialect](setting, head_dim, base)
 
 

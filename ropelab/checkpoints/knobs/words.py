@@ -45,7 +45,9 @@ def base_of(encoding: Rotary) -> str:
 
 def rope(encoding: RoPE, head_dim: int) -> str:
     part = (
-        "" if encoding.turned(head_dim) == head_dim else f" in the first {encoding.rotary_dim} of {head_dim} dimensions"
+        ""
+        if encoding.rotated_dims(head_dim) == head_dim
+        else f" in the first {encoding.rotary_dim} of {head_dim} dimensions"
     )
     return f"Positions turn as they are, with {base_of(encoding)}{part}."
 
@@ -56,7 +58,7 @@ def pi(encoding: PI, head_dim: int) -> str:
 
 
 def ntk(encoding: NTK, head_dim: int) -> str:
-    dim, alpha = encoding.turned(head_dim), digits(encoding.alpha)
+    dim, alpha = encoding.rotated_dims(head_dim), digits(encoding.alpha)
     grown = "" if encoding.base is None else f", = {ntk_base(dim, base=encoding.base, alpha=encoding.alpha):.2f}"
     return (
         f"The base is {base_of(encoding).removeprefix('base ')} times {alpha}^({dim}/{dim - 2}){grown}: "
@@ -65,7 +67,7 @@ def ntk(encoding: NTK, head_dim: int) -> str:
 
 
 def dynamic(encoding: DynamicNTK, head_dim: int) -> str:
-    dim, f, length = encoding.turned(head_dim), digits(encoding.factor), encoding.original_length
+    dim, f, length = encoding.rotated_dims(head_dim), digits(encoding.factor), encoding.original_length
     return (
         f"Nothing changes up to {length} tokens; at a length l beyond, {base_of(encoding)} is multiplied by "
         f"({f} l / {length} - {digits(encoding.factor - 1)})^({dim}/{dim - 2})."
@@ -108,8 +110,8 @@ def longrope(encoding: LongRoPE, head_dim: int) -> str:
 
 
 def proportional(encoding: ProportionalRoPE, head_dim: int) -> str:
-    pairs = encoding.turned(head_dim) // 2
-    kept = int(encoding.fraction * encoding.turned(head_dim) // 2)
+    pairs = encoding.rotated_dims(head_dim) // 2
+    kept = int(encoding.fraction * encoding.rotated_dims(head_dim) // 2)
     return (
         f"The {kept} fastest of {pairs} pairs turn, with {base_of(encoding)} counted over all; the others never turn."
     )

@@ -35,7 +35,7 @@ NAMES = {
 
 def same_frequencies(ours: Any, theirs: Any, head_dim: int, rtol: float = 1e-12) -> None:
     """Every kind of layer has the same frequencies and amplitude, below the trained length and far beyond."""
-    kinds = list(zip(ours.kinds(), theirs.kinds(), strict=True))
+    kinds = list(zip(ours.unique_encodings(), theirs.unique_encodings(), strict=True))
     for one, other in kinds:
         for length in (8, 10**6) if hasattr(one, "frequencies") else ():
             for value, expected in zip(

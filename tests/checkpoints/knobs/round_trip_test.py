@@ -121,7 +121,7 @@ ROWS: list[tuple[Encoding, dict[str, str]]] = [
     (Layers((RoPE(base=1e4), PI(base=1e6, factor=8))), {"hf": "layer_types="}),
     (ALiBi(), dict.fromkeys(PAIRS, "ALiBi")),
     (XPos(base=1e4), dict.fromkeys(PAIRS, "XPos")),
-    (LogN(of=RoPE(base=1e4), original_length=9), dict.fromkeys(PAIRS, "LogN")),
+    (LogN(inner=RoPE(base=1e4), original_length=9), dict.fromkeys(PAIRS, "LogN")),
 ]  # fmt: skip
 CASES = [(e, name, outcome) for e, row in ROWS for name, outcome in row.items()]
 
