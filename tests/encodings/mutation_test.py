@@ -63,7 +63,7 @@ FAULTS = {
     "YaRN's ramp over half of the dimensions": Fault(
         RELEASED,
         [partial(frozen_frequencies, "yarn")],
-        patch=lambda: mock.patch.object(yarn, "ramp_bounds", mutants.half_ramp),
+        patch=lambda: mock.patch.object(yarn, "find_ramp_bounds", mutants.half_ramp),
     ),
     "a temperature left out": Fault(
         YARN,
