@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 T = TypeVar("T")
 
-MAX_LENGTH = 50_000  # characters of a spec: a plan of four phases of LongRoPE has 20,000
-MAX_DEPTH = 64  # of its syntax tree, two levels per nested spec
-MAX_INTEGER = 2**63 - 1
-SHOWN = 200  # characters of a value in a message
+_MAX_LENGTH = 50_000  # characters of a spec: a plan of four phases of LongRoPE has 20,000
+_MAX_DEPTH = 64  # of its syntax tree, two levels per nested spec
+_MAX_INTEGER = 2**63 - 1
+_SHOWN = 200  # characters of a value in a message
 
 
 def _warn_of_old_name(cls: type["Spec"], old: str) -> str:
@@ -46,7 +46,7 @@ def _accept_old_names(cls: type) -> None:
             fields[_warn_of_old_name(cls, old)] = fields.pop(old)
         init(self, *args, **fields)
 
-    cls.__init__ = accept
+    setattr(cls, "__init__", accept)  # noqa: B010  pyright knows no other way
 
 
 @typing.dataclass_transform(frozen_default=True, kw_only_default=True, eq_default=True)
@@ -87,7 +87,7 @@ class Spec:
         hints = resolve_field_types(type(self))
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            object.__setattr__(self, field.name, conform(value, hints[field.name], field.name, self))
+            object.__setattr__(self, field.name, _conform(value, hints[field.name], field.name, self))
 
     def __repr__(self) -> str:
         given = ((f.name, getattr(self, f.name)) for f in dataclasses.fields(self) if not is_default(self, f))
@@ -111,7 +111,7 @@ def list_alternatives(annotation: Any) -> tuple[Any, ...]:
     return typing.get_args(annotation) if union else (annotation,)
 
 
-def conform(value: Any, annotation: Any, name: str, owner: object) -> Any:
+def _conform(value: Any, annotation: Any, name: str, owner: object) -> Any:
     """`value` as the annotation wants it (an int given for a float becomes one).
 
     Raises:
@@ -123,23 +123,23 @@ def conform(value: Any, annotation: Any, name: str, owner: object) -> Any:
         if typing.get_origin(option) is Literal and any(value is o or value == o for o in typing.get_args(option)):
             return value
         if option is float and isinstance(value, int | float) and not isinstance(value, bool):
-            return to_finite_float(value, name, owner)
+            return _to_finite_float(value, name, owner)
         if option is int and isinstance(value, int) and not isinstance(value, bool):
-            require(abs(value) <= MAX_INTEGER, owner, f"{name}={abbreviate(value)} must be within ±{MAX_INTEGER}")
+            require(abs(value) <= _MAX_INTEGER, owner, f"{name}={_abbreviate(value)} must be within ±{_MAX_INTEGER}")
             return value
         if option is bool and isinstance(value, bool):
             return value
         if typing.get_origin(option) is tuple and isinstance(value, tuple | list):
             inner = typing.get_args(option)[0]
-            return tuple(conform(item, inner, name, owner) for item in value)
+            return tuple(_conform(item, inner, name, owner) for item in value)
         if isinstance(option, type) and option not in (int, float, bool) and isinstance(value, option):
             return value
     raise ValueError(
-        f"{type(owner).__name__}: {name}={abbreviate(value)} is not allowed; it takes {describe_type(annotation)}"
+        f"{type(owner).__name__}: {name}={_abbreviate(value)} is not allowed; it takes {describe_type(annotation)}"
     )
 
 
-def to_finite_float(value: float, name: str, owner: object) -> float:
+def _to_finite_float(value: float, name: str, owner: object) -> float:
     """`value` as a float.
 
     Raises:
@@ -149,11 +149,11 @@ def to_finite_float(value: float, name: str, owner: object) -> float:
         number = float(value)
     except OverflowError:
         number = math.inf
-    require(math.isfinite(number), owner, f"{name}={abbreviate(value)} must be a finite number")
+    require(math.isfinite(number), owner, f"{name}={_abbreviate(value)} must be a finite number")
     return number
 
 
-def abbreviate(value: object) -> str:
+def _abbreviate(value: object) -> str:
     """The `repr` of a value, cut where it is long."""
     try:
         text = repr(value)
@@ -161,7 +161,7 @@ def abbreviate(value: object) -> str:
         text = "an integer of thousands of digits"
     except RecursionError:
         text = "a value nested too deeply"
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}... ({len(text)} characters)"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}... ({len(text)} characters)"
 
 
 def describe_type(annotation: Any) -> str:
@@ -220,49 +220,49 @@ def parse(
         ValueError: for anything that is not such a spec, an unknown name or an unknown field,
             with the nearest right one.
     """
-    tree = parse_tree(text, kind)
+    tree = _parse_tree(text, kind)
     if not isinstance(tree, ast.Name | ast.Call):
-        raise ValueError(f"{abbreviate(text)} is no {kind}; write Name(field=value)")
-    return build(tree, abbreviate(text), known, kind, inherited or {})
+        raise ValueError(f"{_abbreviate(text)} is no {kind}; write Name(field=value)")
+    return _build(tree, _abbreviate(text), known, kind, inherited or {})
 
 
-def parse_tree(text: str, kind: str) -> ast.expr:
+def _parse_tree(text: str, kind: str) -> ast.expr:
     """The syntax tree of a spec.
 
     Raises:
         ValueError: for a text that is too long, nested too deeply, or no expression of Python.
     """
     if not isinstance(text, str):
-        raise ValueError(f"{abbreviate(text)} is no text; the {kind} is written Name(field=value)")
-    if len(text) > MAX_LENGTH:
-        raise ValueError(f"the {kind} {abbreviate(text)} is too long; at most {MAX_LENGTH} characters are read")
-    too_deep = f"the {kind} {abbreviate(text)} is nested too deeply; at most {MAX_DEPTH} levels are read"
+        raise ValueError(f"{_abbreviate(text)} is no text; the {kind} is written Name(field=value)")
+    if len(text) > _MAX_LENGTH:
+        raise ValueError(f"the {kind} {_abbreviate(text)} is too long; at most {_MAX_LENGTH} characters are read")
+    too_deep = f"the {kind} {_abbreviate(text)} is nested too deeply; at most {_MAX_DEPTH} levels are read"
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SyntaxWarning)
             tree = ast.parse(text.strip(), mode="eval").body
     except SyntaxError as error:
-        raise ValueError(f"cannot read the {kind} {abbreviate(text)}: {error.msg}; write Name(field=value)") from None
+        raise ValueError(f"cannot read the {kind} {_abbreviate(text)}: {error.msg}; write Name(field=value)") from None
     except (RecursionError, MemoryError):  # what Python's parser raises beyond its own depth
         raise ValueError(too_deep) from None
     except ValueError as error:  # of a NUL, or of half a surrogate pair
-        raise ValueError(f"cannot read the {kind} {abbreviate(text)}: {error}; write Name(field=value)") from None
+        raise ValueError(f"cannot read the {kind} {_abbreviate(text)}: {error}; write Name(field=value)") from None
     level: list[ast.AST] = [tree]
-    for _ in range(MAX_DEPTH):
+    for _ in range(_MAX_DEPTH):
         level = [child for node in level for child in ast.iter_child_nodes(node)]
     if level:
         raise ValueError(too_deep)
     return tree
 
 
-def build(
+def _build(
     node: ast.expr, text: str, known: Mapping[str, Callable[..., Any]], kind: str, inherited: Mapping[str, Any]
 ) -> Any:
     """The value of one node of a spec's syntax tree; `text` is the spec as messages show it."""
     if isinstance(node, ast.Name):
-        return construct(lookup(node.id, known, kind), {}, text, inherited)
+        return construct(_lookup(node.id, known, kind), {}, text, inherited)
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-        cls = lookup(node.func.id, known, kind)
+        cls = _lookup(node.func.id, known, kind)
         positional = getattr(cls, "positional", ())
         if len(node.args) > len(positional) or any(k.arg is None for k in node.keywords):
             raise ValueError(f"in the {kind} {text}: {node.func.id} takes its fields by name, field=value")
@@ -271,21 +271,21 @@ def build(
         written = [*zip(positional, node.args, strict=False), *named]
         if len(dict(written)) < len(written):
             raise ValueError(f"in the {kind} {text}: {node.func.id} is given a field twice")
-        fields = {name: build(value, text, known, kind, inherited) for name, value in written}
+        fields = {name: _build(value, text, known, kind, inherited) for name, value in written}
         return construct(cls, fields, text, inherited)
     if isinstance(node, ast.Tuple | ast.List):
-        return tuple(build(item, text, known, kind, inherited) for item in node.elts)
+        return tuple(_build(item, text, known, kind, inherited) for item in node.elts)
     try:
         return ast.literal_eval(node)
     except (ValueError, TypeError):  # TypeError: a set or a dictionary of what cannot be hashed
         raise ValueError(
-            f"in the {kind} {text}: {abbreviate(ast.unparse(node))} is neither a literal nor a spec"
+            f"in the {kind} {text}: {_abbreviate(ast.unparse(node))} is neither a literal nor a spec"
         ) from None
 
 
-def lookup(name: str, known: Mapping[str, Callable[..., Any]], kind: str) -> Callable[..., Any]:
+def _lookup(name: str, known: Mapping[str, Callable[..., Any]], kind: str) -> Callable[..., Any]:
     if name not in known:
-        raise ValueError(f"unknown {kind} {abbreviate(name)}.{suggest_name(name, known)} Known: {', '.join(known)}")
+        raise ValueError(f"unknown {kind} {_abbreviate(name)}.{suggest_name(name, known)} Known: {', '.join(known)}")
     return known[name]
 
 
@@ -297,9 +297,8 @@ def construct(
     declared = {f.name: f for f in dataclasses.fields(typing.cast(Any, cls))}
     for field in fields:
         if field not in declared:
-            raise ValueError(
-                f"{name} has no field {abbreviate(field)}.{suggest_name(field, declared)} It has: {', '.join(declared)}"
-            )
+            hint = suggest_name(field, declared)
+            raise ValueError(f"{name} has no field {_abbreviate(field)}.{hint} It has: {', '.join(declared)}")
     missing = [n for n, f in declared.items() if f.default is dataclasses.MISSING and n not in fields]
     fields = fields | {n: inherited[n] for n in missing if inherited and n in inherited}
     missing = [n for n in missing if n not in fields]

@@ -70,7 +70,7 @@ def attend(
         ValueError: for shapes that do not fit together, positions given for one side only, heads without
             the number there are in the model, or an unknown kernel.
     """
-    check_shapes(q_BTNH, k_BSKH, v_BSKH)
+    _check_shapes(q_BTNH, k_BSKH, v_BSKH)
     encoding, pattern = require_type(encoding, Encoding), require_type(pattern or Causal(), Pattern)
     encoding, params = select_encoding(encoding, params or {}, layer)
     encoding.check(q_BTNH.shape[-1])
@@ -79,9 +79,9 @@ def attend(
         raise ValueError("heads= are numbers within the whole model: say how many it has with num_heads=")
     kernel = parse(kernel) if isinstance(kernel, str) else kernel
     if not q_BTNH.shape[1] or not k_BSKH.shape[1]:
-        found = empty_result(q_BTNH, v_BSKH)
-        return found if sink_logits is None else add_sinks(*found, sink_logits)
-    q_pos_BT, k_pos_BS, natural = resolve_positions(q_BTNH, k_BSKH, q_pos, k_pos, encoding, pattern)
+        found = _empty_result(q_BTNH, v_BSKH)
+        return found if sink_logits is None else _add_sinks(*found, sink_logits)
+    q_pos_BT, k_pos_BS, natural = _resolve_positions(q_BTNH, k_BSKH, q_pos, k_pos, encoding, pattern)
     ctx = make_context(natural if length is None else length, num_heads or q_BTNH.shape[2], heads)
     q_seg, k_seg = segments if isinstance(segments, tuple) else (segments, segments)
     q_seg = None if q_seg is None else normalize_segments(q_seg, q_pos_BT.shape, "segments of the queries")
@@ -120,25 +120,25 @@ def attend_encoded(
     formula = Formula(encoding, pattern, ctx.num_heads)
     in_order = in_order and kernel not in ("dense", dense)
     picked = type(pattern).attend is not Pattern.attend
-    run = resolve_kernel(kernel, in_order and not picked) if isinstance(kernel, str) else kernel
+    run = _resolve_kernel(kernel, in_order and not picked) if isinstance(kernel, str) else kernel
     evaluate = partial(pattern.attend, run, formula, in_order=in_order)
     out_BNTH, lse_BNT = (jit_for_float64(evaluate) if encoding.per_query_keys else evaluate)(operands)
     found = jnp.swapaxes(out_BNTH, 1, 2), jnp.swapaxes(lse_BNT, 1, 2)
-    return found if sink_logits is None else add_sinks(*found, sink_logits)
+    return found if sink_logits is None else _add_sinks(*found, sink_logits)
 
 
-def empty_result(q_BTNH: Array, v_BSKH: Array) -> tuple[Array, Array]:
+def _empty_result(q_BTNH: Array, v_BSKH: Array) -> tuple[Array, Array]:
     """Of no queries, or of queries without any key."""
     shape, dtype = q_BTNH.shape[:-1], jnp.promote_types(q_BTNH.dtype, jnp.float32)
     return jnp.zeros((*shape, v_BSKH.shape[-1]), v_BSKH.dtype), jnp.full(shape, -jnp.inf, dtype)
 
 
-def resolve_kernel(kernel: str, in_order: bool) -> Kernel:
+def _resolve_kernel(kernel: str, in_order: bool) -> Kernel:
     """The kernel of this name; a fused one, which counts tokens from 0, must be told whether they stand in order."""
     return partial(FUSED[kernel], in_order=in_order) if kernel in FUSED else partial(select_kernel, kernel)
 
 
-def add_sinks(out_BTNH: Array, lse_BTN: Array, sink_logits_N: Array) -> tuple[Array, Array]:
+def _add_sinks(out_BTNH: Array, lse_BTN: Array, sink_logits_N: Array) -> tuple[Array, Array]:
     """One more score in every softmax, of a key without a value: out e^(lse - lse'), lse' = log(e^lse + e^sink).
 
     Source: gpt-oss, openai/gpt-oss torch/model.py (`sdpa`, sinks), after Xiao et al., arXiv 2309.17453, section 3.3.
@@ -148,7 +148,7 @@ def add_sinks(out_BTNH: Array, lse_BTN: Array, sink_logits_N: Array) -> tuple[Ar
     return (out_BTNH * kept_BTN[..., None]).astype(out_BTNH.dtype), total_BTN
 
 
-def resolve_positions(
+def _resolve_positions(
     q_BTNH: Array, k_BSKH: Array, q_pos: Array | None, k_pos: Array | None, encoding: Encoding, pattern: Pattern
 ) -> tuple[Array, Array, int | Array]:
     """Positions with a batch axis, and the length they imply; a known one when they are 0, 1, 2, ..."""
@@ -167,7 +167,7 @@ def resolve_positions(
     return q_pos_BT, k_pos_BS, context_length(q_pos_BT, k_pos_BS)
 
 
-def check_shapes(q_BTNH: Array, k_BSKH: Array, v_BSKH: Array) -> None:
+def _check_shapes(q_BTNH: Array, k_BSKH: Array, v_BSKH: Array) -> None:
     for name, array in (("q", q_BTNH), ("k", k_BSKH), ("v", v_BSKH)):
         if jnp.ndim(array) != 4:
             raise ValueError(f"{name} has the shape {jnp.shape(array)}; give [batch, tokens, heads, head_dim]")
@@ -206,7 +206,7 @@ def attend_sharded(
     """
     pattern = pattern or Causal()
     devices = check_exchange(exchange, mesh, encoding, pattern, q_BTNH.shape[1])
-    pos_BT, _, natural = resolve_positions(q_BTNH, k_BTKH, pos, pos, encoding, pattern)
+    pos_BT, _, natural = _resolve_positions(q_BTNH, k_BTKH, pos, pos, encoding, pattern)
     segments_BT = None if segments is None else normalize_segments(segments, pos_BT.shape)
     order = exchange.order(q_BTNH.shape[1], devices)
 

@@ -30,7 +30,7 @@ from jax.core import Tracer
 
 __all__ = ["ExtendedKeys", "count_visible_rows", "extend_across_batch", "extend_with_memory", "split_windows"]
 
-HIDDEN = -1  # the segment of keys that no query sees; queries and all other keys are in segment 0
+_HIDDEN = -1  # the segment of keys that no query sees; queries and all other keys are in segment 0
 
 
 class ExtendedKeys(NamedTuple):
@@ -92,15 +92,15 @@ def extend_across_batch(
     Raises:
         ValueError: for shapes that do not fit together, negative positions, or what `count_visible_rows` refuses.
     """
-    check_shapes(k_BSKH, v_BSKH)
+    _check_shapes(k_BSKH, v_BSKH)
     B, S = k_BSKH.shape[:2]
     seen_B = count_visible_rows(B, others=others, pack=pack)
     back = np.arange(1, seen_B.max(initial=0) + 1)
     from_BC = np.maximum(np.arange(B)[:, None] - back, 0)
-    here_BS = broadcast_present(present, k_BSKH)
+    here_BS = _broadcast_present(present, k_BSKH)
     seen_BCS = jnp.asarray(back <= seen_B[:, None])[..., None] & here_BS[from_BC]
     far_k, far_v = (jnp.asarray(x)[from_BC].reshape(B, back.size * S, *x.shape[2:]) for x in (k_BSKH, v_BSKH))
-    return extend_keys(k_BSKH, v_BSKH, pos, here_BS, far_k, far_v, seen_BCS.reshape(B, back.size * S))
+    return _extend_keys(k_BSKH, v_BSKH, pos, here_BS, far_k, far_v, seen_BCS.reshape(B, back.size * S))
 
 
 def extend_with_memory(
@@ -123,12 +123,12 @@ def extend_with_memory(
     Raises:
         ValueError: for shapes that do not fit together, or negative positions.
     """
-    check_shapes(k_BSKH, v_BSKH)
-    check_shapes(memory_k_BSKH, memory_v_BSKH)
+    _check_shapes(k_BSKH, v_BSKH)
+    _check_shapes(memory_k_BSKH, memory_v_BSKH)
     if k_BSKH.shape[::2] != memory_k_BSKH.shape[::2] or k_BSKH.shape[3] != memory_k_BSKH.shape[3]:
         raise ValueError(f"a memory of {memory_k_BSKH.shape} does not fit keys of {k_BSKH.shape}, both as BSKH")
-    seen = broadcast_present(memory_present, memory_k_BSKH)
-    return extend_keys(k_BSKH, v_BSKH, pos, broadcast_present(present, k_BSKH), memory_k_BSKH, memory_v_BSKH, seen)
+    seen = _broadcast_present(memory_present, memory_k_BSKH)
+    return _extend_keys(k_BSKH, v_BSKH, pos, _broadcast_present(present, k_BSKH), memory_k_BSKH, memory_v_BSKH, seen)
 
 
 def split_windows(length: int, *, window: int, last: int) -> Sequence[slice]:
@@ -144,7 +144,7 @@ def split_windows(length: int, *, window: int, last: int) -> Sequence[slice]:
     return [slice(start, end) for start, end in zip(starts, [*starts[1:], length], strict=True)]
 
 
-def extend_keys(
+def _extend_keys(
     k_BSKH: Array, v_BSKH: Array, pos: Array | None, here: Array, far_k: Array, far_v: Array, seen: Array
 ) -> ExtendedKeys:
     """Own tokens and others, and what of both is seen."""
@@ -154,17 +154,17 @@ def extend_keys(
         raise ValueError(f"position {np.min(pos)} is before the other contexts, which stand at 0: count from 0 on")
     pos_BS = jnp.broadcast_to(jnp.asarray(pos), (B, S))
     k_pos = jnp.concatenate([pos_BS, jnp.zeros(far_k.shape[:2], pos_BS.dtype)], axis=1)
-    k_seg = jnp.where(jnp.concatenate([here, seen], axis=1), 0, HIDDEN)
+    k_seg = jnp.where(jnp.concatenate([here, seen], axis=1), 0, _HIDDEN)
     k, v = (jnp.concatenate(pair, axis=1) for pair in ((k_BSKH, far_k), (v_BSKH, far_v)))
     return ExtendedKeys(k, v, pos_BS, k_pos, (jnp.zeros((B, S), k_seg.dtype), k_seg))
 
 
-def broadcast_present(present: Array | None, k_BSKH: Array) -> Array:
+def _broadcast_present(present: Array | None, k_BSKH: Array) -> Array:
     """bool[B, S]: which tokens are no padding."""
     B, S = k_BSKH.shape[:2]
     return jnp.ones((B, S), bool) if present is None else jnp.broadcast_to(jnp.asarray(present, bool), (B, S))
 
 
-def check_shapes(k_BSKH: Array, v_BSKH: Array) -> None:
+def _check_shapes(k_BSKH: Array, v_BSKH: Array) -> None:
     if k_BSKH.ndim != 4 or k_BSKH.shape[:3] != v_BSKH.shape[:3]:
         raise ValueError(f"shapes do not fit: k {k_BSKH.shape}, v {v_BSKH.shape} as BSKH, BSKH")

@@ -35,18 +35,18 @@ from ropelab.encodings.base import Encoding
 from ropelab.spec import Spec, require, spec
 
 
-def pass_on(tree: Any, axis: str) -> Any:
+def _pass_on(tree: Any, axis: str) -> Any:
     """What the device before holds."""
     devices = lax.axis_size(axis)
     return jax.tree.map(lambda x: lax.ppermute(x, axis, [(d, (d + 1) % devices) for d in range(devices)]), tree)
 
 
-def scan_shards(formula: Formula, axis: str, operands: Operands) -> Result:
+def _scan_shards(formula: Formula, axis: str, operands: Operands) -> Result:
     """One's own keys first, then those of each other device as they come by."""
 
     def step(carry: tuple, _: None) -> tuple[tuple, None]:
         result, keys, values = carry
-        keys, values = pass_on((keys, values), axis)
+        keys, values = _pass_on((keys, values), axis)
         share = blockwise(formula, operands._replace(keys=keys, values=values))
         return (merge_results([result, share]), keys, values), None
 
@@ -55,11 +55,11 @@ def scan_shards(formula: Formula, axis: str, operands: Operands) -> Result:
 
 
 def forward(formula: Formula, axis: str, operands: Operands) -> tuple[Result, tuple[Operands, Result]]:
-    result = scan_shards(formula, axis, operands)
+    result = _scan_shards(formula, axis, operands)
     return result, (operands, result)
 
 
-def backward(formula: Formula, axis: str, saved: tuple[Operands, Result], given: Result) -> tuple[Operands]:
+def _backward(formula: Formula, axis: str, saved: tuple[Operands, Result], given: Result) -> tuple[Operands]:
     """Each shard's share under the lse of the whole."""
     operands, result = saved
     block = choose_block(operands.queries.pos.shape[1], operands.keys.pos.shape[1])
@@ -69,7 +69,7 @@ def backward(formula: Formula, axis: str, saved: tuple[Operands, Result], given:
         share = compute_cotangents(formula, block, operands._replace(keys=keys, values=values), result, given)
         sums = jax.tree.map(jnp.add, sums, (share.params, share.queries.views))
         dkeys, dvalues = jax.tree.map(jnp.add, (dkeys, dvalues), (share.keys.views, share.values))
-        return (sums, *pass_on((keys, values, dkeys, dvalues), axis)), None
+        return (sums, *_pass_on((keys, values, dkeys, dvalues), axis)), None
 
     nothing = jax.tree.map(jnp.zeros_like, (operands.keys.views, operands.values))
     sums = jax.tree.map(jnp.zeros_like, (operands.params, operands.queries.views))
@@ -79,9 +79,9 @@ def backward(formula: Formula, axis: str, saved: tuple[Operands, Result], given:
     return (Operands(dparams, Tokens(dq_views, none, none), Tokens(dk_views, none, none), dvalues, none, none),)
 
 
-differentiable = jax.custom_vjp(scan_shards, nondiff_argnums=(0, 1))
-differentiable.defvjp(forward, backward)
-ring_attention = cast(Callable[[Formula, str, Operands], Result], differentiable)
+_differentiable = jax.custom_vjp(_scan_shards, nondiff_argnums=(0, 1))
+_differentiable.defvjp(forward, _backward)
+_ring_attention = cast(Callable[[Formula, str, Operands], Result], _differentiable)
 
 
 @spec
@@ -109,7 +109,7 @@ class AllGather(Exchange):
     """Every device gets all keys and values. Any encoding, any pattern."""
 
     def __call__(self, formula: Formula, operands: Operands) -> Result:
-        return blockwise(formula, gather_keys(operands, self.axis))
+        return blockwise(formula, _gather_keys(operands, self.axis))
 
 
 @spec
@@ -136,7 +136,7 @@ class Ring(Exchange):
         return zigzag_order(tokens, devices) if self.layout == "zigzag" else np.arange(tokens)
 
     def __call__(self, formula: Formula, operands: Operands) -> Result:
-        return ring_attention(formula, self.axis, operands)
+        return _ring_attention(formula, self.axis, operands)
 
 
 @spec
@@ -171,7 +171,7 @@ class SparseGather(Exchange):
         if group <= local:
             return blockwise(formula, operands)
         devices = lax.axis_size(self.axis)
-        return blockwise(formula, gather_keys(operands, self.axis, among=min(group // local, devices)))
+        return blockwise(formula, _gather_keys(operands, self.axis, among=min(group // local, devices)))
 
 
 def zigzag_order(tokens: int, devices: int) -> np.ndarray:
@@ -180,7 +180,7 @@ def zigzag_order(tokens: int, devices: int) -> np.ndarray:
     return np.concatenate([np.concatenate([parts[d], parts[2 * devices - 1 - d]]) for d in range(devices)])
 
 
-def gather_keys(operands: Operands, axis: str, among: int | None = None) -> Operands:
+def _gather_keys(operands: Operands, axis: str, among: int | None = None) -> Operands:
     """The operands with the keys and values of all devices, or of neighbouring groups `among` each."""
     devices = lax.axis_size(axis)
     size = among or devices

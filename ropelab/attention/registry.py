@@ -18,7 +18,7 @@ FUSED: dict[str, Callable[..., tuple[Array, Array]]] = {
     "cudnn": cudnn,
     "splash": splash,
 }  # by name alone, until they have run on their hardware
-MAX_DENSE_SCORES = 256 * 1024  # scores per head below which one dense square is faster than a loop over blocks
+_MAX_DENSE_SCORES = 256 * 1024  # scores per head below which one dense square is faster than a loop over blocks
 
 
 def parse(kernel: str | Exchange) -> str | Exchange:
@@ -44,7 +44,7 @@ def choose_kernel(kernel: str | Exchange, T: int, S: int, encoding: Encoding | N
     kernel = parse(kernel)
     if kernel == "auto":
         by_query = encoding is not None and encoding.per_query_keys and T > 1
-        return "dense" if T * S <= MAX_DENSE_SCORES and not by_query else "blockwise"
+        return "dense" if T * S <= _MAX_DENSE_SCORES and not by_query else "blockwise"
     return str(kernel)
 
 

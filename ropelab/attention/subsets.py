@@ -15,7 +15,7 @@ from jax import Array, lax
 
 from ropelab.attention.formula import Operands, Result, Tokens
 
-Indices = slice | np.ndarray
+_Indices = slice | np.ndarray
 
 
 class HeadResult(NamedTuple):
@@ -31,16 +31,16 @@ def select_heads(operands: Operands, heads: Sequence[int]) -> Operands:
     wanted = [head // (N // K) for head in heads]
     each = [head for head in dict.fromkeys(wanted) for _ in range(len(wanted) // len(set(wanted)))]
     keys = list(dict.fromkeys(wanted)) if each == wanted else wanted
-    queries = operands.queries._replace(views=tuple(take_axis(view, heads, 1) for view in operands.queries.views))
+    queries = operands.queries._replace(views=tuple(_take_axis(view, heads, 1) for view in operands.queries.views))
     return operands._replace(
         queries=queries,
-        keys=operands.keys._replace(views=tuple(take_axis(view, keys, 1) for view in operands.keys.views)),
-        values=take_axis(operands.values, keys, 1),
-        heads=take_axis(operands.heads, heads, 0),
+        keys=operands.keys._replace(views=tuple(_take_axis(view, keys, 1) for view in operands.keys.views)),
+        values=_take_axis(operands.values, keys, 1),
+        heads=_take_axis(operands.heads, heads, 0),
     )
 
 
-def select_tokens(operands: Operands, queries: Indices = slice(None), keys: Indices = slice(None)) -> Operands:
+def select_tokens(operands: Operands, queries: _Indices = slice(None), keys: _Indices = slice(None)) -> Operands:
     """Some of the queries and some of the keys, by number."""
     return operands._replace(
         queries=select(operands.queries, queries),
@@ -49,12 +49,12 @@ def select_tokens(operands: Operands, queries: Indices = slice(None), keys: Indi
     )
 
 
-def select(tokens: Tokens, numbers: Indices) -> Tokens:
+def select(tokens: Tokens, numbers: _Indices) -> Tokens:
     segments = None if tokens.segments is None else tokens.segments[:, numbers]
     return Tokens(tuple(view[:, :, numbers] for view in tokens.views), tokens.pos[:, numbers], segments)
 
 
-def take_axis(x: Array, numbers: Sequence[int], axis: int) -> Array:
+def _take_axis(x: Array, numbers: Sequence[int], axis: int) -> Array:
     """Entries of one axis; a plain slice where they are neighbours."""
     first = numbers[0]
     if list(numbers) == list(range(first, first + len(numbers))):
@@ -66,7 +66,7 @@ def concat_heads(parts: Sequence[HeadResult]) -> Result:
     """All heads in their order, from parts that hold each of them once."""
     order = np.argsort([head for part in parts for head in part.heads])
     out, lse = (jnp.concatenate([part.result[n] for part in parts], axis=1) for n in range(2))
-    return take_axis(out, order.tolist(), 1), take_axis(lse, order.tolist(), 1)
+    return _take_axis(out, order.tolist(), 1), _take_axis(lse, order.tolist(), 1)
 
 
 def scatter(result: Result, rate: int, offsets: Sequence[int], T: int) -> Result:

@@ -14,7 +14,7 @@ from ropelab.contract.samples import B, T, assert_same, find_trained_length, sam
 from ropelab.encodings import Encoding
 from ropelab.encodings.base import Params
 
-Decode = Callable[..., Array]
+_Decode = Callable[..., Array]
 
 
 @partial(fast_jit, static_argnums=0)
@@ -38,7 +38,7 @@ def decode(encoding: Encoding, params: Params, qkv: tuple[Array, ...], pos: Arra
     return out[:, 0]
 
 
-def decoding_equals_the_full_forward(encoding: Encoding, decode: Decode = decode) -> None:
+def decoding_equals_the_full_forward(encoding: Encoding, decode: _Decode = decode) -> None:
     """One query at a time against the cache, told the length that it has by then, gives each row of the full forward.
 
     A scaling that depends on the length has other rows at each. Of those, one layer of attention is exact while the

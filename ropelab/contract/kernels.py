@@ -16,9 +16,9 @@ def blockwise_equals_dense(encoding: Encoding) -> None:
     A bias counted from the start of a block, a lost maximum and a dropped cotangent of lse fail here.
     """
     for pattern in PATTERNS:
-        reference, tested = (compute_gradients(encoding, pattern, name, sample_cotangents()) for name in KERNELS)
+        reference, tested = (_compute_gradients(encoding, pattern, name, sample_cotangents()) for name in KERNELS)
         for (path, a), (_, b) in zip(*map(jax.tree_util.tree_leaves_with_path, (tested, reference)), strict=True):
-            what = NAMES.get(jax.tree_util.keystr(path), f"the gradient of {jax.tree_util.keystr(path)}")
+            what = _NAMES.get(jax.tree_util.keystr(path), f"the gradient of {jax.tree_util.keystr(path)}")
             assert np.isfinite(b).all(), f"{what} is not finite for {encoding}, {pattern}"
             assert_same(a, b, 2e-5, f"{what} of blockwise against dense, {encoding}, {pattern}")
 
@@ -32,7 +32,7 @@ def no_query_sees_the_future(encoding: Encoding) -> None:
                 early = (pos <= at)[:, :, None]
                 dout, dlse = sample_cotangents()
                 given = dout * early[..., None], dlse * early
-                for x, gradient in zip("qkv", compute_gradients(encoding, pattern, name, given)[2], strict=True):
+                for x, gradient in zip("qkv", _compute_gradients(encoding, pattern, name, given)[2], strict=True):
                     late = np.asarray(gradient)[pos > at]
                     where = f"{encoding}, {pattern}, {name}"
                     assert not late.any(), f"queries up to position {at} depend on a later token's {x}: {where}"
@@ -44,15 +44,15 @@ def the_receptive_field_is_the_counts(encoding: Encoding) -> None:
     Measured by gradient, one query at a time, so that a kernel that shifts its output or skips a block is seen.
     """
     for pattern in PATTERNS:
-        seen = find_visible_pairs(pattern)
+        seen = _find_visible_pairs(pattern)
         for name in KERNELS:
             where = f"{encoding}, {pattern}, {name}"
             for t in range(T):
                 given = tuple(c * (np.arange(T) == t).reshape(1, T, *(1,) * (c.ndim - 2)) for c in sample_cotangents())
-                dq, dk, dv = map(np.asarray, compute_gradients(encoding, pattern, name, given)[2])
+                dq, dk, dv = map(np.asarray, _compute_gradients(encoding, pattern, name, given)[2])
                 reached, expected = np.any(dv, -1).swapaxes(1, 2), seen[:, :, t]
                 assert np.array_equal(reached, expected), (
-                    f"query {t} reads {describe_mismatch(reached, expected)}: {where}"
+                    f"query {t} reads {_describe_mismatch(reached, expected)}: {where}"
                 )
                 assert not dk.swapaxes(1, 2)[~expected].any(), f"query {t} depends on hidden keys: {where}"
                 assert not np.delete(dq, t, axis=1).any(), f"query {t} depends on other queries: {where}"
@@ -67,23 +67,23 @@ def a_shard_of_the_heads_is_a_slice_of_the_whole(encoding: Encoding) -> None:
         for name, run, heads in shards:
             given = encoding, pattern, KERNELS[name], params
             whole = run_forward(*given, sample_qkv(), make_positions(scattered_positions(), length=8 * T))
-            shard = run(*given, slice_heads(heads), make_positions(scattered_positions(), length=8 * T, heads=heads))
+            shard = run(*given, _slice_heads(heads), make_positions(scattered_positions(), length=8 * T, heads=heads))
             for what, a, b in zip(("out", "lse"), shard, whole, strict=True):
                 expected = np.asarray(b)[:, :, heads]
                 assert_same(a, expected, 1e-5, f"{what} of heads {heads}, {encoding}, {pattern}, {name}")
 
 
-def slice_heads(heads: np.ndarray) -> tuple[np.ndarray, ...]:
+def _slice_heads(heads: np.ndarray) -> tuple[np.ndarray, ...]:
     """These query heads, and the key heads they read."""
     q, k, v = sample_qkv()
     keys = heads[:: N // K] * K // N
     return q[:, :, heads], k[:, :, keys], v[:, :, keys]
 
 
-NAMES = {"[0][0]": "out", "[0][1]": "lse", "[2][0]": "dq", "[2][1]": "dk", "[2][2]": "dv"}
+_NAMES = {"[0][0]": "out", "[0][1]": "lse", "[2][0]": "dq", "[2][1]": "dk", "[2][2]": "dv"}
 
 
-def compute_gradients(encoding: Encoding, pattern: Pattern, kernel: str, given: tuple) -> tuple:
+def _compute_gradients(encoding: Encoding, pattern: Pattern, kernel: str, given: tuple) -> tuple:
     placement = make_positions(scattered_positions(), length=8 * T)
     return run_with_gradients(
         encoding, pattern, KERNELS[kernel], sample_params(encoding), sample_qkv(), placement, given
@@ -102,13 +102,13 @@ def sample_cotangents() -> tuple[np.ndarray, np.ndarray]:
     return dout.astype(np.float32), dlse.astype(np.float32)
 
 
-def find_visible_pairs(pattern: Pattern) -> np.ndarray:
+def _find_visible_pairs(pattern: Pattern) -> np.ndarray:
     """bool[B, K, T, S]: whether any of the query heads of a key head sees the key."""
     pos = jnp.asarray(scattered_positions())
     counts = np.asarray(pattern.counts(pos[:, None, :, None], pos[:, None, None, :], jnp.arange(N)[:, None, None], N))
     return np.any(np.broadcast_to(counts, (B, N, T, T)).reshape(B, K, N // K, T, T), axis=2)
 
 
-def describe_mismatch(reached: np.ndarray, seen: np.ndarray) -> str:
+def _describe_mismatch(reached: np.ndarray, seen: np.ndarray) -> str:
     b, head, s = (int(i) for i in np.argwhere(reached != seen)[0])
     return f"token {s} of row {b}, hidden from it" if reached[b, head, s] else f"nothing of token {s} of row {b}"

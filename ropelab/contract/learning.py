@@ -12,8 +12,8 @@ from ropelab.contract.kernels import sample_cotangents
 from ropelab.contract.samples import B, H, N, T, sample_params, sample_positions, sample_qkv
 from ropelab.encodings import Encoding
 
-Gradients = dict[str, np.ndarray]
-MIN_GRADIENT = 1e-4  # terms that cancel leave 1e-5 in float32; the weakest table of the catalogue, of FIRE, gets 0.07
+_Gradients = dict[str, np.ndarray]
+_MIN_GRADIENT = 1e-4  # terms that cancel leave 1e-5 in float32; the weakest table of the catalogue, of FIRE, gets 0.07
 
 
 def learned_tables_get_gradients(encoding: Encoding) -> str | None:
@@ -26,31 +26,31 @@ def learned_tables_get_gradients(encoding: Encoding) -> str | None:
     if not learned:
         return "nothing is learned"
     for kind in learned:
-        added = differentiate_input(kind)
+        added = _differentiate_input(kind)
         for name in KERNELS:
-            near, far = (differentiate_attention(kind, name, pos) for pos in (np.arange(T), sample_positions(kind)))
+            near, far = (_differentiate_attention(kind, name, pos) for pos in (np.arange(T), sample_positions(kind)))
             for table in near:
                 found = [g[table] for g in (near, far, added)]
                 where = f"{table}: {kind}, {name}"
                 assert all(np.isfinite(g).all() for g in found), f"a gradient is not finite, of {where}"
-                assert max(np.abs(g).max() for g in found) > MIN_GRADIENT, f"no gradient reaches {where}"
+                assert max(np.abs(g).max() for g in found) > _MIN_GRADIENT, f"no gradient reaches {where}"
 
 
-def differentiate_attention(encoding: Encoding, kernel: str, pos: np.ndarray) -> Gradients:
+def _differentiate_attention(encoding: Encoding, kernel: str, pos: np.ndarray) -> _Gradients:
     """By each table, of a random projection of out and of lse."""
     placement = make_positions(np.broadcast_to(pos, (B, T)), length=int(pos.max()) + 1)
     given = encoding, Causal(), KERNELS[kernel], sample_params(encoding), sample_qkv(), placement, sample_cotangents()
-    return flatten_by_name(run_with_gradients(*given)[1])
+    return _flatten_by_name(run_with_gradients(*given)[1])
 
 
-def differentiate_input(encoding: Encoding) -> Gradients:
+def _differentiate_input(encoding: Encoding) -> _Gradients:
     """By each table, of a random projection of the embedded tokens."""
     x_BTD, dx_BTD = np.random.default_rng(8).standard_normal((2, B, T, N * H), np.float32)
     pos_BT = jnp.broadcast_to(jnp.arange(T), (B, T))
-    return flatten_by_name(
+    return _flatten_by_name(
         jax.grad(lambda p: jnp.sum(dx_BTD * encoding.embed(p, x_BTD, pos_BT)))(sample_params(encoding))
     )
 
 
-def flatten_by_name(tree: Mapping) -> Gradients:
+def _flatten_by_name(tree: Mapping) -> _Gradients:
     return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}

@@ -71,8 +71,8 @@ def fractions_are_honoured_or_refused(encoding: Encoding) -> str | None:
         floor = np.asarray(scores(encoding, q, k, pos // 2, pos // 2, params=params, length=length))
         placeless = np.abs(whole - floor).max() < 1e-3
         assert placeless or np.abs(half - floor).max() > 1e-4, f"{encoding} scores half positions as whole ones"
-    if rotates_only(encoding):
-        assert_same(half, score_in_float64(encoding, pos / 2, length), 1e-5, f"scores of {encoding} at half positions")
+    if _rotates_only(encoding):
+        assert_same(half, _score_in_float64(encoding, pos / 2, length), 1e-5, f"scores of {encoding} at half positions")
     return None
 
 
@@ -137,33 +137,33 @@ def packed_documents_are_separate_documents(encoding: Encoding) -> None:
 
 def rotations_equal_a_float64_loop(encoding: Encoding) -> str | None:
     """A purely rotary encoding turns by position times its own frequencies, in its own pairing: nothing else."""
-    if not rotates_only(encoding):
+    if not _rotates_only(encoding):
         return "not a rotation alone"
     if encoding.per_query_keys:
         return "each query has frequencies of its own; the properties of decoding and of kernels compare those"
     q, k, _ = sample_qkv()
     pos = sample_positions(encoding)
     actual = scores(encoding, q, k, pos, pos, length=int(pos.max()) + 1)
-    expected = score_in_float64(encoding, pos, int(pos.max()) + 1)
+    expected = _score_in_float64(encoding, pos, int(pos.max()) + 1)
     assert_same(actual, expected, 1e-5, f"scores of {encoding} against a float64 loop")
 
 
-def rotates_only(encoding: Encoding) -> TypeGuard[Rotary]:
+def _rotates_only(encoding: Encoding) -> TypeGuard[Rotary]:
     """Return whether the scores are those of queries and keys turned by `frequencies`, and nothing else."""
     purely = ("turn", "encode_q", "encode_k", "combine")
     return isinstance(encoding, Rotary) and all(getattr(type(encoding), n) == getattr(Rotary, n) for n in purely)
 
 
-def score_in_float64(encoding: Rotary, pos: np.ndarray, length: int) -> np.ndarray:
+def _score_in_float64(encoding: Rotary, pos: np.ndarray, length: int) -> np.ndarray:
     """The scores of a rotary encoding at these positions, by a loop in float64."""
     q, k, _ = sample_qkv()
     inv_freq, amplitude = encoding.frequencies(q.shape[-1], length)
-    q, k = (rotate_in_float64(x, pos, np.asarray(inv_freq), float(amplitude), encoding.layout) for x in (q, k))
+    q, k = (_rotate_in_float64(x, pos, np.asarray(inv_freq), float(amplitude), encoding.layout) for x in (q, k))
     k = np.repeat(k, N // K, axis=2)
     return np.einsum("BTNH,BSNH->BNTS", q, k) / math.sqrt(q.shape[-1])
 
 
-def rotate_in_float64(
+def _rotate_in_float64(
     x: np.ndarray, pos: np.ndarray, inv_freq: np.ndarray, amplitude: float, pairing: str | None
 ) -> np.ndarray:
     """Each pair of each token turned by a 2 x 2 matrix, in float64."""

@@ -15,7 +15,7 @@ from ropelab.encodings.base import Params
 from ropelab.spec import iterate_specs
 
 Numbers = Any  # numpy where jax is expected, because its indexing compiles nothing
-NAMED_LENGTHS = ("original_length", "window", "chunk", "interval")  # fields up to which an encoding may do nothing
+_NAMED_LENGTHS = ("original_length", "window", "chunk", "interval")  # fields up to which an encoding may do nothing
 
 B, T, N, K, H = 2, 21, 4, 2, 16
 PATTERNS = (Causal(), SlidingWindow(window=9))  # an encoding is tried on two; every pattern on encodings of each kind
@@ -39,7 +39,7 @@ def sample_params(encoding: Encoding) -> Params:
 
 def find_trained_length(encoding: Encoding) -> int:
     """The length from which the encoding's scaling acts, if it or a part of it names one."""
-    named = [getattr(part, name, None) for part in iterate_specs(encoding) for name in NAMED_LENGTHS]
+    named = [getattr(part, name, None) for part in iterate_specs(encoding) for name in _NAMED_LENGTHS]
     named.append(encoding.position_limit)
     return max([T, *(length for length in named if isinstance(length, int))])
 

@@ -22,16 +22,16 @@ from ropelab.encodings import Encoding
 from ropelab.encodings.scoring import make_context, select_encoding
 from ropelab.spec import iterate_specs
 
-HOOKS = "its_hooks_can_be_called"
+_HOOKS = "its_hooks_can_be_called"
 Property = Callable[[Encoding], str | None]  # returns nothing, or the reason why it has nothing to say
 
 
-def index_by_name(*properties: Property) -> dict[str, Property]:
+def _index_by_name(*properties: Property) -> dict[str, Property]:
     """The properties by name, in the order given."""
     return {holds.__name__: holds for holds in properties}
 
 
-PROPERTIES: dict[str, Property] = index_by_name(
+PROPERTIES: dict[str, Property] = _index_by_name(
     values.the_print_is_the_spec,
     values.equals_are_one_value,
     values.equal_instances_trace_once,
@@ -109,14 +109,14 @@ def broken_hook(encoding: Encoding) -> Verdict | None:
             views[hook] = getattr(kind, hook)(params, jnp.asarray(x), jnp.asarray(pos), ctx)
             if not isinstance(views[hook], tuple):
                 given = type(views[hook]).__name__
-                return Verdict(HOOKS, "FAIL", f"{hook} must return a tuple of arrays, (q,) for one view, not {given}")
+                return Verdict(_HOOKS, "FAIL", f"{hook} must return a tuple of arrays, (q,) for one view, not {given}")
         if not kind.needs_full_rows:
             scores = tuple(jnp.zeros((B, N, T, T)) for _ in views["encode_q"])
             shape = jnp.shape(kind.combine(params, scores, jnp.asarray(pos), jnp.asarray(pos), ctx))
             if shape != (B, N, T, T):
-                return Verdict(HOOKS, "FAIL", f"combine must return scores of {(B, N, T, T)} as it gets, not {shape}")
+                return Verdict(_HOOKS, "FAIL", f"combine must return scores of {(B, N, T, T)} as it gets, not {shape}")
     except Exception as error:
-        return Verdict(HOOKS, "FAIL", describe_exception(error, encoding))
+        return Verdict(_HOOKS, "FAIL", _describe_exception(error, encoding))
     return None
 
 
@@ -125,13 +125,13 @@ def verdict(encoding: Encoding, name: str) -> Verdict:
     try:
         reason = PROPERTIES[name](encoding)
     except AssertionError as error:
-        return Verdict(name, "FAIL", str(error) or describe_exception(error, encoding))
+        return Verdict(name, "FAIL", str(error) or _describe_exception(error, encoding))
     except Exception as error:
-        return Verdict(name, "FAIL", describe_exception(error, encoding))
+        return Verdict(name, "FAIL", _describe_exception(error, encoding))
     return Verdict(name, "n/a", reason) if reason else Verdict(name, "pass", "")
 
 
-def describe_exception(error: Exception, encoding: Encoding) -> str:
+def _describe_exception(error: Exception, encoding: Encoding) -> str:
     """An exception in a line, with the last place in the encoding's own file that it came through, or where it rose."""
     frames = traceback.extract_tb(error.__traceback__)
     own = {inspect.getfile(type(part)) for part in iterate_specs(encoding)}

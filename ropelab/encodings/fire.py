@@ -18,7 +18,7 @@ from ropelab.spec import at_least, require, spec
 
 __all__ = ["FIRE"]
 
-EPS = 1e-6  # the denominator's, as the authors have it
+_EPS = 1e-6  # the denominator's, as the authors have it
 
 
 @spec
@@ -78,7 +78,7 @@ class FIRE(Encoding):
         def psi(x: Array) -> Array:
             return jnp.log(jnp.abs(wide["c"] * x) + 1)
 
-        relative_BTS = psi(distance_BTS) / (psi(longest_BT1) + EPS)
+        relative_BTS = psi(distance_BTS) / (psi(longest_BT1) + _EPS)
         hidden_BTSX = jax.nn.relu(relative_BTS[..., None] * wide["in"] + wide["in_bias"])
         bias_BNTS = einsum("BTSX,XN->BNTS", hidden_BTSX, wide["out"][:, ctx.heads])
         return s_BNTS + bias_BNTS + wide["out_bias"][ctx.heads][:, None, None]

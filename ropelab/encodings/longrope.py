@@ -106,8 +106,8 @@ class LongRoPE(LengthDependent):
             return jnp.where(length > self.original_length, long, short), self.amplitude
 
 
-SHORT, LONG = (1.0, 1.0, 1.0, 1.1, 1.2, 1.3, 1.4, 1.5), (1.0, 1.2, 1.5, 2.0, 3.0, 4.0, 4.5, 5.0)
+_SHORT, _LONG = (1.0, 1.0, 1.0, 1.1, 1.2, 1.3, 1.4, 1.5), (1.0, 1.2, 1.5, 2.0, 3.0, 4.0, 4.5, 5.0)
 EXAMPLES = tuple(
-    LongRoPE(base=1e4, factor=4, original_length=24, short_factor=SHORT, long_factor=LONG, per=per)
+    LongRoPE(base=1e4, factor=4, original_length=24, short_factor=_SHORT, long_factor=_LONG, per=per)
     for per in ("sequence", "query")
 )

@@ -141,16 +141,16 @@ def compute_angles(pos_BT: Array, inv_freq: Frequencies) -> Array:
         return compute_angles(whole_BT.astype(jnp.int32), inv_freq) + part_BTR
     leading_R, rest_R = split_turns(inv_freq)
     high_BT, low_BT = pos_BT >> 12 << 12, pos_BT & 0xFFF
-    turns_BTR = sum(wrap_turns(part[..., None].astype(jnp.float32) * leading_R) for part in (high_BT, low_BT))
-    turns_BTR = turns_BTR + wrap_turns(pos_BT[..., None].astype(jnp.float32) * rest_R)
-    return (2 * np.pi) * wrap_turns(turns_BTR)
+    turns_BTR = sum(_wrap_turns(part[..., None].astype(jnp.float32) * leading_R) for part in (high_BT, low_BT))
+    turns_BTR = turns_BTR + _wrap_turns(pos_BT[..., None].astype(jnp.float32) * rest_R)
+    return (2 * np.pi) * _wrap_turns(turns_BTR)
 
 
 def split_turns(inv_freq: Frequencies) -> tuple[Array, Array]:
     """Turns per token as a sum of 12 leading bits and the rest, both float32."""
     if isinstance(inv_freq, np.ndarray):
         turns = inv_freq.astype(np.float64) / (2 * np.pi)
-        leading = round_to_12_bits(turns)
+        leading = _round_to_12_bits(turns)
         return jnp.asarray(leading, jnp.float32), jnp.asarray(turns - leading, jnp.float32)
     with float64():
         turns = inv_freq.astype(jnp.float64) / (2 * np.pi)
@@ -158,13 +158,13 @@ def split_turns(inv_freq: Frequencies) -> tuple[Array, Array]:
         return leading.astype(jnp.float32), (turns - leading).astype(jnp.float32)
 
 
-def round_to_12_bits(x: np.ndarray | float) -> np.ndarray:
+def _round_to_12_bits(x: np.ndarray | float) -> np.ndarray:
     """The 12 leading bits of float64 numbers."""
     mantissa, exponent = np.frexp(x)
     return np.ldexp(np.round(np.ldexp(mantissa, 12)), exponent - 12)
 
 
-def wrap_turns(turns: Array) -> Array:
+def _wrap_turns(turns: Array) -> Array:
     """Turns without the whole ones, in [-1/2, 1/2]."""
     return turns - jnp.round(turns)
 
@@ -172,7 +172,7 @@ def wrap_turns(turns: Array) -> Array:
 def rotate(x_BTNH: Array, angle_BTR: Array, amplitude: float | Array, pairing: Pairing) -> Array:
     """Turn the first 2R dimensions by the angles, in float32, and return them in the dtype of x."""
     dtype = jnp.promote_types(x_BTNH.dtype, jnp.float32)
-    cos, sin = (amplitude * wave[:, :, None, :] for wave in compute_cos_sin(angle_BTR.astype(dtype)))
+    cos, sin = (amplitude * wave[:, :, None, :] for wave in _compute_cos_sin(angle_BTR.astype(dtype)))
     turned = 2 * angle_BTR.shape[-1]
     first, second = split_pairs(x_BTNH[..., :turned].astype(dtype), pairing)
     pair = (first * cos - second * sin, second * cos + first * sin)
@@ -180,7 +180,7 @@ def rotate(x_BTNH: Array, angle_BTR: Array, amplitude: float | Array, pairing: P
     return out if turned == x_BTNH.shape[-1] else jnp.concatenate([out, x_BTNH[..., turned:]], axis=-1)
 
 
-def compute_cos_sin(angle_BTR: Array) -> tuple[Array, Array]:
+def _compute_cos_sin(angle_BTR: Array) -> tuple[Array, Array]:
     """Cosine and sine, once for all heads and layers.
 
     XLA would fuse them into each rotation and compute them anew for each head: 15 instead of 1.3 ms for 8448 keys of

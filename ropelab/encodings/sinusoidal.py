@@ -25,10 +25,10 @@ from ropelab.spec import require, spec
 
 __all__ = ["Sinusoidal", "sinusoidal_frequencies"]
 
-Layout = Literal["interleaved", "concatenated", "tensor2tensor"]
+_Layout = Literal["interleaved", "concatenated", "tensor2tensor"]
 
 
-def sinusoidal_frequencies(width: int, *, layout: Layout, base: float = 10000.0) -> np.ndarray:
+def sinusoidal_frequencies(width: int, *, layout: _Layout, base: float = 10000.0) -> np.ndarray:
     """w_i, float64[width / 2]."""
     half = width // 2
     return base ** (-np.arange(half) / max(half - (layout == "tensor2tensor"), 1))
@@ -38,7 +38,7 @@ def sinusoidal_frequencies(width: int, *, layout: Layout, base: float = 10000.0)
 class Sinusoidal(Encoding):
     """Sines and cosines of the position, times an amplitude, added to the input."""
 
-    layout: Layout
+    layout: _Layout
     base: float = 10000.0
     amplitude: float = 1.0
 

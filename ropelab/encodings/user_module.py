@@ -20,7 +20,7 @@ from ropelab import spec as specs
 from ropelab.encodings import registry
 from ropelab.encodings.base import Encoding
 
-LOADED: set[str] = set()  # names of the modules that were imported here, each with the hash of its text
+_LOADED: set[str] = set()  # names of the modules that were imported here, each with the hash of its text
 
 
 def parse_with_import(text: str, inherited: Mapping[str, Any] | None = None) -> Encoding:
@@ -70,15 +70,15 @@ def load_module(path: str) -> types.ModuleType:
     except OSError as error:
         raise ValueError(f"no encoding can be read from {path}: {error.strerror}") from None
     name = f"{place.stem}_{hashlib.sha256(source).hexdigest()[:12]}"
-    if name not in LOADED:
-        spec = importlib.util.spec_from_file_location(name, place, loader=HashedSourceLoader(name, str(place), source))
+    if name not in _LOADED:
+        spec = importlib.util.spec_from_file_location(name, place, loader=_HashedSourceLoader(name, str(place), source))
         assert spec is not None
-        execute(importlib.util.module_from_spec(spec), spec.loader, path)
-        LOADED.add(name)
+        _execute(importlib.util.module_from_spec(spec), spec.loader, path)
+        _LOADED.add(name)
     return sys.modules[name]
 
 
-class HashedSourceLoader(SourceFileLoader):
+class _HashedSourceLoader(SourceFileLoader):
     """Runs the bytes that were hashed: a file saved twice within a second would get stale bytecode otherwise."""
 
     def __init__(self, name: str, path: str, source: bytes):
@@ -89,7 +89,7 @@ class HashedSourceLoader(SourceFileLoader):
         return self.source_to_code(self.source, self.get_filename(fullname))
 
 
-def execute(module: types.ModuleType, loader: importlib.abc.Loader | None, path: str) -> None:
+def _execute(module: types.ModuleType, loader: importlib.abc.Loader | None, path: str) -> None:
     """Run a module; it is known by name meanwhile, because dataclasses look up their annotations there."""
     assert loader is not None
     sys.modules[module.__name__] = module
@@ -104,4 +104,4 @@ def execute(module: types.ModuleType, loader: importlib.abc.Loader | None, path:
 
 def source_modules(encoding: Encoding) -> list[str]:
     """The modules outside of ropelab that an encoding is made of, by names that change with their text."""
-    return sorted({type(part).__module__ for part in specs.iterate_specs(encoding)} & LOADED)
+    return sorted({type(part).__module__ for part in specs.iterate_specs(encoding)} & _LOADED)

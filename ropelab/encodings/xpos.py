@@ -20,7 +20,7 @@ from ropelab.spec import at_least, require, spec
 
 __all__ = ["XPos", "xpos_decay"]
 
-FARTHEST_AHEAD = 48.0  # zeta_0^-48 is 10^26: finite in float32 and bfloat16, with room for the product
+_FARTHEST_AHEAD = 48.0  # zeta_0^-48 is 10^26: finite in float32 and bfloat16, with room for the product
 
 
 def xpos_decay(head_dim: int, *, gamma: float) -> np.ndarray:
@@ -71,7 +71,7 @@ class XPos(Rotary):
         assert ctx.group is not None
         origin = ctx.group * self.scale_base
         steps_BT = (jnp.asarray(pos_BT) - origin).astype(jnp.float32) / self.scale_base - 0.5
-        exponent_BT = jnp.maximum(sign * steps_BT, -FARTHEST_AHEAD)
+        exponent_BT = jnp.maximum(sign * steps_BT, -_FARTHEST_AHEAD)
         log_zeta_R = np.log(xpos_decay(self.rotated_dims(x_BTNH.shape[-1]), gamma=self.gamma)).astype(np.float32)
         factor_BTR = jnp.exp(exponent_BT[..., None] * log_zeta_R)
         both_BTH = join_pairs((factor_BTR, factor_BTR), self.layout)

@@ -29,13 +29,13 @@ from ropelab.attention.kernels.blocking import MIXED, WHOLE, classify_blocks, cu
 from ropelab.attention.kernels.blockwise_gradient import compute_cotangents
 
 ROW_SCORES = 2**18  # scores of a head held at once where a block takes all keys
-LOWEST = -1e30  # the running maximum before any key: finite, so that exp(m - m') is 1 and not NaN
+_LOWEST = -1e30  # the running maximum before any key: finite, so that exp(m - m') is 1 and not NaN
 
-Block = tuple[int, int]
+_Block = tuple[int, int]
 Carry = tuple[Array, Array, Array]
 
 
-def blockwise(formula: Formula, operands: Operands, block: Block | None = None) -> Result:
+def blockwise(formula: Formula, operands: Operands, block: _Block | None = None) -> Result:
     """`(out_BNTH, lse_BNT)`; a query that sees nothing gets 0 and -inf.
 
     Args:
@@ -45,7 +45,7 @@ def blockwise(formula: Formula, operands: Operands, block: Block | None = None) 
     rows, columns = block or choose_block(T, S)
     if formula.encoding.needs_full_rows:
         rows, columns = min(rows, max(1, ROW_SCORES // S)), S
-    return online_softmax(formula, (rows, columns), operands)
+    return _online_softmax(formula, (rows, columns), operands)
 
 
 def choose_block(T: int, S: int) -> tuple[int, int]:
@@ -54,21 +54,21 @@ def choose_block(T: int, S: int) -> tuple[int, int]:
     return min(512, T), min(256, S)
 
 
-def scan_query_blocks(formula: Formula, block: Block, operands: Operands) -> Result:
+def _scan_query_blocks(formula: Formula, block: _Block, operands: Operands) -> Result:
     """All blocks of queries in turn."""
     T = operands.queries.pos.shape[1]
     operands = cut_operands(operands, *block)
     cases = classify_blocks(formula.pattern, operands.queries, operands.keys)
 
     def rows(_: None, xs: tuple[Tokens, Array]) -> tuple[None, Result]:
-        attend = attend_groups if formula.encoding.per_query_keys else attend_block
+        attend = _attend_groups if formula.encoding.per_query_keys else _attend_block
         return None, attend(formula, operands, *xs)
 
     out, lse = lax.scan(rows, None, (operands.queries, cases))[1]
     return join(out, T), join(lse, T)
 
 
-def attend_groups(formula: Formula, operands: Operands, queries: Tokens, cases: Array) -> tuple[Array, Array]:
+def _attend_groups(formula: Formula, operands: Operands, queries: Tokens, cases: Array) -> tuple[Array, Array]:
     """One block of queries, group by group: as often as there are different groups among them."""
     group_BT = formula.encoding.query_group(queries.pos)
     B, N, T, _ = queries.views[0].shape
@@ -76,13 +76,13 @@ def attend_groups(formula: Formula, operands: Operands, queries: Tokens, cases: 
     nothing = jnp.zeros((B, N, T, operands.values.shape[-1]), operands.values.dtype), jnp.zeros((B, N, T), lse_dtype)
 
     def step(kept: tuple[Array, Array], group: Array, here: Array) -> tuple[Array, Array]:
-        out, lse = attend_block(formula, operands, queries, cases, group)
+        out, lse = _attend_block(formula, operands, queries, cases, group)
         return jnp.where(here[..., None], out, kept[0]), jnp.where(here, lse, kept[1])
 
     return loop_over_groups(group_BT, nothing, step)
 
 
-def attend_block(
+def _attend_block(
     formula: Formula, operands: Operands, queries: Tokens, cases: Array, group: Array | None = None
 ) -> tuple[Array, Array]:
     """One block of queries against the blocks of keys that it sees, those with counts to look at last.
@@ -96,10 +96,10 @@ def attend_block(
 
     def column(step: Array, carry: Carry, *, counted: bool) -> Carry:
         keys, v_BKSH = jax.tree.map(lambda x: x[order[step]], (operands.keys, operands.values))
-        return absorb(formula, operands, queries, keys, v_BKSH, carry, counted=counted, group=group)
+        return _absorb(formula, operands, queries, keys, v_BKSH, carry, counted=counted, group=group)
 
     carry = (
-        jnp.full((B, N, T), LOWEST, dtype),
+        jnp.full((B, N, T), _LOWEST, dtype),
         jnp.zeros((B, N, T), dtype),
         jnp.zeros((B, N, T, operands.values.shape[-1]), dtype),
     )
@@ -111,7 +111,7 @@ def attend_block(
     return out, jnp.where(sees, top + jnp.log(total), -jnp.inf)
 
 
-def absorb(
+def _absorb(
     formula: Formula,
     operands: Operands,
     queries: Tokens,
@@ -133,15 +133,15 @@ def absorb(
     return higher, kept * total + jnp.sum(p_BNTS, axis=-1), mean
 
 
-def forward(formula: Formula, block: Block, operands: Operands) -> tuple[Result, tuple[Operands, Result]]:
-    result = scan_query_blocks(formula, block, operands)
+def forward(formula: Formula, block: _Block, operands: Operands) -> tuple[Result, tuple[Operands, Result]]:
+    result = _scan_query_blocks(formula, block, operands)
     return result, (operands, result)
 
 
-def backward(formula: Formula, block: Block, saved: tuple[Operands, Result], given: Result) -> tuple[Operands]:
+def _backward(formula: Formula, block: _Block, saved: tuple[Operands, Result], given: Result) -> tuple[Operands]:
     return (compute_cotangents(formula, block, *saved, given),)
 
 
-differentiable = jax.custom_vjp(scan_query_blocks, nondiff_argnums=(0, 1))
-differentiable.defvjp(forward, backward)
-online_softmax = cast(Callable[[Formula, Block, Operands], Result], differentiable)
+_differentiable = jax.custom_vjp(_scan_query_blocks, nondiff_argnums=(0, 1))
+_differentiable.defvjp(forward, _backward)
+_online_softmax = cast(Callable[[Formula, _Block, Operands], Result], _differentiable)

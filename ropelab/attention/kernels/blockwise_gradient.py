@@ -26,7 +26,7 @@ from ropelab.encodings.scoring import multiply_qk
 from ropelab.precision import einsum
 
 
-class Row(NamedTuple):
+class _Row(NamedTuple):
     """One block of queries and what the forward pass and the caller said of it."""
 
     queries: Tokens
@@ -35,7 +35,7 @@ class Row(NamedTuple):
     shift: Array  # dlse - dout . out
 
 
-class Column(NamedTuple):
+class _Column(NamedTuple):
     """One block of keys with its values."""
 
     keys: Tokens
@@ -57,15 +57,15 @@ def compute_cotangents(
     T, S = operands.queries.pos.shape[1], operands.keys.pos.shape[1]
     pieces = cut_operands(operands, *block)
     cases = classify_blocks(formula.pattern, pieces.queries, pieces.keys)
-    rows = cut_rows(pieces.queries, block[0], result, given)
+    rows = _cut_rows(pieces.queries, block[0], result, given)
 
-    def column(carry: tuple, xs: tuple[Column, Array]) -> tuple[tuple, tuple]:
+    def column(carry: tuple, xs: tuple[_Column, Array]) -> tuple[tuple, tuple]:
         dparams, dq_views = carry
-        dparams, dk_views, dv, dq_views = add_column_cotangents(formula, pieces, dparams, dq_views, rows, *xs)
+        dparams, dk_views, dv, dq_views = _add_column_cotangents(formula, pieces, dparams, dq_views, rows, *xs)
         return (dparams, dq_views), (dk_views, dv)
 
     start = jax.tree.map(jnp.zeros_like, (operands.params, pieces.queries.views))
-    columns = (Column(pieces.keys, pieces.values), cases.T)
+    columns = (_Column(pieces.keys, pieces.values), cases.T)
     (dparams, dq_views), (dk_views, dvalues) = lax.scan(column, start, columns)
     none: Any = None  # what jax takes for the cotangent of an integer
     queries = Tokens(tuple(join(dq, T) for dq in dq_views), none, none)
@@ -73,21 +73,21 @@ def compute_cotangents(
     return Operands(dparams, queries, keys, join(dvalues, S), none, none)
 
 
-def cut_rows(queries: Tokens, size: int, result: Result, given: Result) -> Row:
+def _cut_rows(queries: Tokens, size: int, result: Result, given: Result) -> _Row:
     """Blocks of queries with what belongs to them; a query that sees nothing weighs nothing."""
     (out, lse), (dout, dlse) = result, given
     dout, sees = dout.astype(lse.dtype), lse > -jnp.inf
     shift = jnp.where(sees, dlse, 0.0) - jnp.sum(dout * out.astype(lse.dtype), axis=-1)
-    return Row(queries, *(cut(x, size, axis=2) for x in (jnp.where(sees, lse, 0.0), dout, shift)))
+    return _Row(queries, *(cut(x, size, axis=2) for x in (jnp.where(sees, lse, 0.0), dout, shift)))
 
 
-def add_column_cotangents(
+def _add_column_cotangents(
     formula: Formula,
     operands: Operands,
     dparams: dict,
     dq_views: tuple,
-    rows: Row,
-    column: Column,
+    rows: _Row,
+    column: _Column,
     cases: Array,
 ) -> tuple:
     """`(dparams, dk, dv, dq)` with one block of keys added, against the blocks of queries that see it.
@@ -100,7 +100,7 @@ def add_column_cotangents(
 
     def row(step: Array, carry: tuple, *, counted: bool) -> tuple:
         number = order[step]
-        shares = compute_block_cotangents(
+        shares = _compute_block_cotangents(
             formula, operands, jax.tree.map(lambda x: x[number], rows), column, counted=counted
         )
         *sums, dq_views = carry
@@ -112,16 +112,18 @@ def add_column_cotangents(
     return lax.fori_loop(whole, seen, partial(row, counted=True), carry)
 
 
-def compute_block_cotangents(formula: Formula, operands: Operands, row: Row, column: Column, *, counted: bool) -> tuple:
+def _compute_block_cotangents(
+    formula: Formula, operands: Operands, row: _Row, column: _Column, *, counted: bool
+) -> tuple:
     """One block's share of dparams, dk, dv and dq."""
-    s_BNTS, pull = score_with_pullback(formula, operands, row, column)
+    s_BNTS, pull = _score_with_pullback(formula, operands, row, column)
     if counted:
         s_BNTS = add_log_counts(s_BNTS, count_block(formula, operands, row.queries, column.keys))
     p_BNTS = jnp.exp(s_BNTS - row.lse[..., None])
-    dout_BKMH = group_heads(row.dout, column.values.shape[1])
+    dout_BKMH = _group_heads(row.dout, column.values.shape[1])
     dp_BKMS = einsum("BKMH,BKSH->BKMS", dout_BKMH, column.values)
     dp_BNTS = dp_BKMS.reshape(p_BNTS.shape)
-    dv = sum_rows(group_heads(p_BNTS, column.values.shape[1]), dout_BKMH)
+    dv = _sum_rows(_group_heads(p_BNTS, column.values.shape[1]), dout_BKMH)
     dparams, dq, dk = pull(p_BNTS * (dp_BNTS + row.shift[..., None]))
     return dparams, dk, dv, dq
 
@@ -136,28 +138,28 @@ def multiply_qk_with_gradient(q_BNTH: Array, k_BKSH: Array) -> Array:
     return multiply_qk(q_BNTH, k_BKSH)
 
 
-def multiply_qk_forward(q_BNTH: Array, k_BKSH: Array) -> tuple[Array, tuple[Array, Array]]:
+def _multiply_qk_forward(q_BNTH: Array, k_BKSH: Array) -> tuple[Array, tuple[Array, Array]]:
     return multiply_qk(q_BNTH, k_BKSH), (q_BNTH, k_BKSH)
 
 
-def multiply_qk_backward(saved: tuple[Array, Array], ds_BNTS: Array) -> tuple[Array, Array]:
+def _multiply_qk_backward(saved: tuple[Array, Array], ds_BNTS: Array) -> tuple[Array, Array]:
     q_BNTH, k_BKSH = saved
-    ds_BKMS = group_heads(ds_BNTS, k_BKSH.shape[1])
+    ds_BKMS = _group_heads(ds_BNTS, k_BKSH.shape[1])
     dq_BKMH = einsum("BKMS,BKSH->BKMH", ds_BKMS, k_BKSH)
-    dk_BKSH = sum_rows(ds_BKMS, group_heads(q_BNTH, k_BKSH.shape[1]))
+    dk_BKSH = _sum_rows(ds_BKMS, _group_heads(q_BNTH, k_BKSH.shape[1]))
     return dq_BKMH.reshape(q_BNTH.shape).astype(q_BNTH.dtype), dk_BKSH.astype(k_BKSH.dtype)
 
 
-multiply_qk_with_gradient.defvjp(multiply_qk_forward, multiply_qk_backward)
+multiply_qk_with_gradient.defvjp(_multiply_qk_forward, _multiply_qk_backward)
 
 
-def sum_rows(weights_BKMS: Array, rows_BKMH: Array) -> Array:
+def _sum_rows(weights_BKMS: Array, rows_BKMH: Array) -> Array:
     """sum_m weights_ms rows_mh as [B, K, S, H]."""
     return jnp.swapaxes(einsum("BKMH,BKMS->BKHS", rows_BKMH, weights_BKMS), 2, 3)
 
 
-def score_with_pullback(
-    formula: Formula, operands: Operands, row: Row, column: Column
+def _score_with_pullback(
+    formula: Formula, operands: Operands, row: _Row, column: _Column
 ) -> tuple[Array, Callable[[Array], tuple]]:
     """The scores of a block and the function that pulls their cotangent back to (params, queries, keys).
 
@@ -189,7 +191,7 @@ def score_with_pullback(
     return s_BNTS, pull
 
 
-def group_heads(x_BNTX: Array, K: int) -> Array:
+def _group_heads(x_BNTX: Array, K: int) -> Array:
     """Query heads that share a key head, as rows of one matrix: [B, K, N / K * T, ...]."""
     B, N, T, X = x_BNTX.shape
     return x_BNTX.reshape(B, K, N // K * T, X)

@@ -27,31 +27,31 @@ def dense(formula: Formula, operands: Operands) -> tuple[Array, Array]:
     Under an encoding with per-query keys each query is a square of its own, in its own group.
     """
     if not formula.encoding.per_query_keys:
-        return evaluate_square(formula, operands)
+        return _evaluate_square(formula, operands)
     if operands.queries.pos.size == 1:
-        return evaluate_square(formula, operands, formula.encoding.query_group(operands.queries.pos)[0, 0])
+        return _evaluate_square(formula, operands, formula.encoding.query_group(operands.queries.pos)[0, 0])
 
     def one(query: Tokens, row: tuple[Tokens, Array]) -> tuple[Array, Array]:
         group = formula.encoding.query_group(query.pos)[0, 0]
         keys, values = row
-        keys = keys._replace(views=swap_head_axis(keys.views))
+        keys = keys._replace(views=_swap_head_axis(keys.views))
         own = operands._replace(
-            queries=query._replace(views=swap_head_axis(query.views)), keys=keys, values=jnp.swapaxes(values, 1, 2)
+            queries=query._replace(views=_swap_head_axis(query.views)), keys=keys, values=jnp.swapaxes(values, 1, 2)
         )
-        out_BNTH, lse_BNT = evaluate_square(formula, own, group)
+        out_BNTH, lse_BNT = _evaluate_square(formula, own, group)
         return out_BNTH[0, :, 0], lse_BNT[0, :, 0]
 
-    queries, keys = (t._replace(views=swap_head_axis(t.views)) for t in (operands.queries, operands.keys))
+    queries, keys = (t._replace(views=_swap_head_axis(t.views)) for t in (operands.queries, operands.keys))
     out_BTNH, lse_BTN = map_queries(one, queries, (keys, jnp.swapaxes(operands.values, 1, 2)))
     return jnp.swapaxes(out_BTNH, 1, 2), jnp.swapaxes(lse_BTN, 1, 2)
 
 
-def swap_head_axis(views: tuple[Array, ...]) -> tuple[Array, ...]:
+def _swap_head_axis(views: tuple[Array, ...]) -> tuple[Array, ...]:
     """[B, T, N, H] ⇄ [B, N, T, H]."""
     return tuple(jnp.swapaxes(view, 1, 2) for view in views)
 
 
-def evaluate_square(formula: Formula, operands: Operands, group: Array | None = None) -> tuple[Array, Array]:
+def _evaluate_square(formula: Formula, operands: Operands, group: Array | None = None) -> tuple[Array, Array]:
     """All queries against all keys at once."""
     s_BNTS = score_block(formula, operands, operands.queries, operands.keys, group)
     s_BNTS = add_log_counts(s_BNTS, count_block(formula, operands, operands.queries, operands.keys))
