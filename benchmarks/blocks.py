@@ -20,9 +20,9 @@ from jax import Array
 from benchmarks.attention import H, N, fastest, program
 from ropelab.attention import Causal
 from ropelab.attention.kernels.blockwise import blockwise
-from ropelab.attention.kernels.blockwise_gradient import product_to_differentiate
+from ropelab.attention.kernels.blockwise_gradient import multiply_qk_with_gradient
 from ropelab.encodings import ALiBi
-from ropelab.encodings.scoring import product
+from ropelab.encodings.scoring import multiply_qk
 
 SHAPES = ((256, 256), (256, 512), (512, 128), (512, 256), (512, 512), (1024, 256))
 
@@ -52,7 +52,10 @@ def main() -> None:
         words = (f"{shape}: {1e3 * s:.0f} ms" for shape, s in fastest(runs, args.repeats).items())
         print(f"{args.tokens} tokens, {name}: {'; '.join(words)}", flush=True)
     rows, columns = 512, 256
-    forms = {"as jax derives it": pull(product, rows, columns), "ours": pull(product_to_differentiate, rows, columns)}
+    forms = {
+        "as jax derives it": pull(multiply_qk, rows, columns),
+        "ours": pull(multiply_qk_with_gradient, rows, columns),
+    }
     scores = N * rows * columns
     words = (f"{name} {1e9 * s / scores:.2f} ns" for name, s in fastest(forms, 20 * args.repeats).items())
     print(f"dq and dk of a block of {rows} x {columns}, per score: {'; '.join(words)}")

@@ -73,9 +73,9 @@ def entry(encoding: Any, pattern: Any, kernel: Any) -> Callable[..., Any]:
 
 def fused_kernel(size: Size) -> Any:
     """cuDNN; its wrapper around jax.nn's xla where there is no GPU."""
-    from ropelab.attention.kernels.fused import by_jax_nn, cudnn, fused
+    from ropelab.attention.kernels.fused import cudnn, fused, make_jax_nn
 
-    return partial(fused, by_jax_nn("xla")) if size.tiny else partial(cudnn, in_order=True)
+    return partial(fused, make_jax_nn("xla")) if size.tiny else partial(cudnn, in_order=True)
 
 
 def direct(size: Size) -> Callable[..., Any]:

@@ -42,7 +42,7 @@ def main(config: Config, workdir: Path, command: str) -> None:
     launch.warn_if_slow(config.dtype)
     text, lab = read_text(config.text), load(config.model, dtype=config.dtype)
     tokens_1T = split_documents(tokens_of(lab, text.content), config.length, 1)
-    wanted = specs.split(config.encodings, ";")
+    wanted = specs.split_list(config.encodings, ";")
     labs = {spec: lab.swap(spec, kernel=config.kernel) for spec in wanted}
     files.write_json(workdir / "config.json", config.to_dict())
     protocol = (

@@ -21,7 +21,7 @@ from tqdm import tqdm
 from experiments import launch
 from ropelab.contract import PROPERTIES, Verdict, broken_hook, ready, verdict
 from ropelab.encodings import ALL, Encoding, RoPE
-from ropelab.encodings.user_module import divided, examples, parse_from
+from ropelab.encodings.user_module import examples, parse_with_import, split_path
 from ropelab.reporting import files
 from ropelab.reporting.contract_table import markdown, print_matrix, print_verdicts
 
@@ -56,8 +56,8 @@ def wanted(texts: list[str], *, everything: bool) -> dict[str, Encoding]:
         raise ValueError('name a file, "file.py:Spec(...)" or a spec of the catalogue, or give --all')
     found = {repr(e): e for e in ALL} if everything else {}
     for text in texts:
-        path, spec = divided(text)
-        for encoding in (parse_from(text),) if spec else examples(path):
+        path, spec = split_path(text)
+        for encoding in (parse_with_import(text),) if spec else examples(path):
             complete = encoding.inherit(RoPE(base=1e4))
             found[f"{path}:{complete!r}" if path else repr(complete)] = complete
     for encoding in found.values():

@@ -19,7 +19,7 @@ from typing import Any
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from ropelab.spec import nearest
+from ropelab.spec import suggest_name
 
 FLAG = re.compile(r"--?config(=(?P<path>.*))?$", re.DOTALL)
 FIELD = re.compile(r"--?(no)?config\.(?P<name>[^=]+)(=(?P<value>.*))?$", re.DOTALL)
@@ -173,7 +173,7 @@ def check_flag(config: Any, name: str, value: str | None) -> None:
         if not isinstance(here, ConfigDict):
             raise ValueError(f"{path} is a value and has no field {part!r}")
         if part not in here:
-            raise ValueError(f"{path} has no field {part!r}.{nearest(part, here)} It has: {', '.join(here)}")
+            raise ValueError(f"{path} has no field {part!r}.{suggest_name(part, here)} It has: {', '.join(here)}")
         kind, here, path = here.get_type(part), here[part], f"{path}.{part}"
     if isinstance(here, ConfigDict):
         raise ValueError(f"{path} is not one field; it has: {', '.join(here)}")

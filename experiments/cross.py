@@ -28,10 +28,10 @@ from ropelab.attention import Pattern
 from ropelab.contract import ready
 from ropelab.contract.crossing import errors
 from ropelab.encodings import ALL, Encoding, RoPE
-from ropelab.encodings.user_module import parse_from
+from ropelab.encodings.user_module import parse_with_import
 from ropelab.reporting import cross_table, files
 from ropelab.reporting.cross_table import BOUNDS, Crossing
-from ropelab.spec import nearest, split
+from ropelab.spec import split_list, suggest_name
 
 
 class Combination(NamedTuple):
@@ -67,7 +67,7 @@ def asked(values: flags.FlagValues, words: list[str], command: str) -> int:
 
 def encodings(text: str) -> list[Encoding]:
     """Those that a flag names, complete as in a model: the first example of each class if it names none."""
-    found = [parse_from(part) for part in split(text, ";")] if text != "all" else list(ALL)
+    found = [parse_with_import(part) for part in split_list(text, ";")] if text != "all" else list(ALL)
     found = found or list({type(e): e for e in reversed(ALL)}.values())[::-1]
     complete = [e.inherit(RoPE(base=1e4)) for e in found]
     for encoding in complete:
@@ -77,13 +77,15 @@ def encodings(text: str) -> list[Encoding]:
 
 def patterns(text: str) -> list[Pattern]:
     """Those that a flag names, or the examples of all."""
-    return [attention.parse(part) for part in split(text, ";")] or list(attention.ALL)
+    return [attention.parse(part) for part in split_list(text, ";")] or list(attention.ALL)
 
 
 def dtypes(names: Sequence[str]) -> list[str]:
     for name in names:
         if name not in BOUNDS:
-            raise ValueError(f"--dtypes={name!r} is not allowed.{nearest(name, BOUNDS)} It takes {', '.join(BOUNDS)}")
+            raise ValueError(
+                f"--dtypes={name!r} is not allowed.{suggest_name(name, BOUNDS)} It takes {', '.join(BOUNDS)}"
+            )
     return list(names)
 
 

@@ -22,7 +22,7 @@ from experiments.swap import PART
 from ropelab import encodings, spec
 from ropelab.data.text import read_text
 from ropelab.encodings import Encoding
-from ropelab.encodings.user_module import parse_from
+from ropelab.encodings.user_module import parse_with_import
 from ropelab.evaluation.decoded import Key, both_ways, records
 from ropelab.evaluation.perplexity import split_documents
 from ropelab.evaluation.protocol import Protocol
@@ -44,7 +44,7 @@ FIELDS = {
 
 
 def main(config: Config, workdir: Path, command: str) -> None:
-    wanted = [length_dependent(text) for text in spec.split(config.encodings, ";")]
+    wanted = [length_dependent(text) for text in spec.split_list(config.encodings, ";")]
     if not 1 < config.first < config.length:
         raise ValueError(f"config.first={config.first} must lie between 2 and config.length={config.length}")
     launch.warn_if_slow(config.dtype)
@@ -85,7 +85,7 @@ def length_dependent(text: str) -> tuple[Encoding, Encoding]:
     Raises:
         ValueError: if it has no two meanings.
     """
-    encoding = parse_from(text)
+    encoding = parse_with_import(text)
     if not encoding.depends_on_length or not hasattr(encoding, "per"):
         known = ", ".join(sorted({type(e).__name__ for e in encodings.ALL if e.depends_on_length}))
         raise ValueError(f"{text!r} does not depend on the length of a text; give one of {known}")

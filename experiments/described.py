@@ -33,7 +33,7 @@ def families(drawn: Mapping[str, str], folder: str) -> list[Family]:
 def entry(name: str, drawn: Mapping[str, str]) -> Entry:
     """What one file says."""
     module = sys.modules[name]
-    own = [cls for cls in registry.classes(module).values() if cls.__name__ in registry.CLASSES]
+    own = [cls for cls in registry.find_classes(module).values() if cls.__name__ in registry.CLASSES]
     shown = {title: spec for title, spec in drawn.items() if type(parse(spec)) in own}
     shown = shown or {type(e).__name__: repr(e) for e in ALL if type(e) in own}
     return Entry(
@@ -51,7 +51,7 @@ def fields(cls: type[Encoding]) -> Iterator[Field]:
     for field in dataclasses.fields(cls):
         if field.name not in shared or cls is Rotary:
             default = "" if field.default is dataclasses.MISSING else repr(field.default)
-            kind = spec.describe(spec.field_types(cls)[field.name])
+            kind = spec.describe_type(spec.resolve_field_types(cls)[field.name])
             yield Field(field.name, kind, default, explained(cls).get(field.name, ""))
 
 

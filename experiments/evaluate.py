@@ -108,8 +108,8 @@ def act(values: flags.FlagValues, words: list[str], command: str) -> int:
 
 def arms_asked_for(encodings: str, patterns: str, trained_length: int = ANY_LENGTH) -> dict[str, tuple[Any, Any]]:
     """Encoding and pattern of every arm but the first, by name; None is the model's own."""
-    asked = {name: parse_arm(spec, trained_length) for name, spec in labelled(spec.split(encodings, ";")).items()}
-    also = {name: attention.parse(spec) for name, spec in labelled(spec.split(patterns, ";")).items()}
+    asked = {name: parse_arm(spec, trained_length) for name, spec in labelled(spec.split_list(encodings, ";")).items()}
+    also = {name: attention.parse(spec) for name, spec in labelled(spec.split_list(patterns, ";")).items()}
     for name, pattern in also.items():
         asked |= {f"{n} + {name}": (encoding, pattern) for n, (encoding, own) in list(asked.items()) if own is None}
     return {name: (None, pattern) for name, pattern in also.items()} | asked

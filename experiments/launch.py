@@ -20,7 +20,7 @@ from typing import Any, cast
 from absl import flags
 
 from experiments import configuration
-from ropelab.spec import nearest
+from ropelab.spec import suggest_name
 
 ROOT = Path(__file__).parents[1]
 Config = Any  # a ConfigDict, whose fields hold anything
@@ -171,7 +171,7 @@ def answer(act: Act, values: flags.FlagValues, argv: Sequence[str] | None, *, kn
     except flags.UnrecognizedFlagError as error:
         prefix, _, name = error.flagname.rpartition("config.")
         known = f" This command has no configuration: write --{name}=..." if prefix == "" and name in values else ""
-        return fail(" ".join(str(error).split()) + "." + (known or nearest(error.flagname, values)))
+        return fail(" ".join(str(error).split()) + "." + (known or suggest_name(error.flagname, values)))
     except (flags.Error, ValueError) as error:
         return fail(" ".join(str(error).split()))
     except OSError as error:

@@ -27,7 +27,7 @@ from ropelab.models.parameters import fingerprint
 from ropelab.reporting import files
 from ropelab.reporting.runs import markdown
 from ropelab.reporting.swap_report import receipt_table
-from ropelab.spec import nearest
+from ropelab.spec import suggest_name
 
 HELP = {
     "model": "smollm2, a .gguf file, a Hugging Face directory or hub id, or the folder of a training.",
@@ -105,7 +105,7 @@ def check_tasks(tasks: Sequence[str], known: Any) -> None:
     """Raise `ValueError` for a task that the harness does not know, before a model is loaded."""
     for task in tasks:
         if task != everyday.NAME and not known.match_tasks([task]):
-            close = nearest(task, (everyday.NAME, *known.all_tasks))
+            close = suggest_name(task, (everyday.NAME, *known.all_tasks))
             raise ValueError(f"no task {task!r}.{close} `lm_eval ls tasks` prints the harness's")
 
 

@@ -19,7 +19,7 @@ from experiments import launch
 from experiments.described import families, fields
 from ropelab import attention
 from ropelab.encodings import Context, Encoding, Rotary, parse
-from ropelab.encodings.query_scaling import Sharpened
+from ropelab.encodings.query_scaling import QueryScaled
 from ropelab.evaluation.overview import counts_by_head, rotary_wavelengths, split_by_encoding
 from ropelab.evaluation.resolution import expected_scores
 from ropelab.reporting import files
@@ -47,7 +47,7 @@ DRAWN = {  # title → spec
     "DynamicYaRN": "DynamicYaRN(base=1e4, original_length=512)",
     "LongRoPE": f"LongRoPE(base=1e4, factor=4, original_length=512, long_factor=({LONG}), short_factor=({SHORT}))",
     "ProportionalRoPE": "ProportionalRoPE(base=1e4, fraction=0.5)",
-    "ResonanceRoPE": "ResonanceRoPE(of=RoPE(base=1e4))",
+    "ResonanceRoPE": "ResonanceRoPE(inner=RoPE(base=1e4))",
     "ClippedRoPE": "ClippedRoPE(base=1e4, clipped=10)",
     "HoPE": "HoPE(base=1e4, original_length=512)",
     "FoPE": "FoPE(base=1e4, original_length=512)",
@@ -64,9 +64,9 @@ DRAWN = {  # title → spec
     "LeakyReRoPE": "LeakyReRoPE(base=1e4, window=256, k=8)",
     "SelfExtend": "SelfExtend(base=1e4, group=8, window=256)",
     "DualChunk": "DualChunk(base=1e4, chunk=384, local=64)",
-    "LogN": "LogN(of=RoPE(base=1e4), original_length=512)",
-    "ScalableSoftmax": "ScalableSoftmax(of=RoPE(base=1e4))",
-    "Temperature": "Temperature(of=RoPE(base=1e4), interval=512)",
+    "LogN": "LogN(inner=RoPE(base=1e4), original_length=512)",
+    "ScalableSoftmax": "ScalableSoftmax(inner=RoPE(base=1e4))",
+    "Temperature": "Temperature(inner=RoPE(base=1e4), interval=512)",
     "Sinusoidal": "Sinusoidal(layout='interleaved')",
     "LearnedAbsolute": "LearnedAbsolute(max_length=2048)",
     "Layers": "Layers((RoPE(base=1e4), NoPE()))",
@@ -140,15 +140,15 @@ def curves(title: str, encoding: Encoding) -> EncodingCurves:
     distances = np.arange(LENGTH)
     each = [expected_scores(kind, HEAD_DIM, distances, length=LENGTH, num_heads=HEADS).each for kind in kinds]
     wavelengths = rotary_wavelengths({title: next(iter(kinds))}, HEAD_DIM, LENGTH)
-    factors = sharpness(encoding) if isinstance(encoding, Sharpened) else None
+    factors = sharpness(encoding) if isinstance(encoding, QueryScaled) else None
     return EncodingCurves(title, distinct(np.concatenate(each)), wavelengths.get(title), factors)
 
 
-def sharpness(encoding: Sharpened) -> np.ndarray:
+def sharpness(encoding: QueryScaled) -> np.ndarray:
     """The factor on the query at each position, f32[T], of the first head."""
     params = encoding.init(jax.random.key(0), num_heads=HEADS, head_dim=HEAD_DIM)
     ctx = Context(LENGTH, HEADS, jnp.arange(HEADS))
-    return np.asarray(encoding.sharpness(params, jnp.arange(LENGTH)[None], ctx))[0, :, 0]
+    return np.asarray(encoding.query_scale(params, jnp.arange(LENGTH)[None], ctx))[0, :, 0]
 
 
 def distinct(rows_Mn: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from ropelab import spec
 from ropelab.attention import patterns
 from ropelab.data import positions
 from ropelab.data.settings import DataSettings
-from ropelab.encodings.user_module import parse_from
+from ropelab.encodings.user_module import parse_with_import
 from ropelab.training import adaptation, plan
 from ropelab.training.plan import Plan
 
@@ -25,11 +25,11 @@ SECTIONS: dict[str, Any] = {
     "mesh": plan.MeshShape,
 }
 READ: dict[str, Callable[[str], Any]] = {  # fields that are text in a configuration and something else in a plan
-    "encoding": lambda text: parse_from(text) if text else None,
+    "encoding": lambda text: parse_with_import(text) if text else None,
     "pattern": patterns.parse,
     "phases": plan.phases,
     "adaptation": adaptation.parse,
-    "held.patterns": lambda text: tuple(patterns.parse(one) for one in spec.split(text, ";")),
+    "held.patterns": lambda text: tuple(patterns.parse(one) for one in spec.split_list(text, ";")),
     "data.positions": positions.parse,
 }
 LEFT_OUT = {
@@ -72,7 +72,7 @@ def words() -> dict[str, str]:
 
 
 def fields_of(made: Any, path: str) -> dict[str, Any]:
-    kinds, found = spec.field_types(made), {}
+    kinds, found = spec.resolve_field_types(made), {}
     for field in dataclasses.fields(made):
         kind = str if get_origin(kinds[field.name]) is Literal else kinds[field.name]
         empty = field.default is dataclasses.MISSING and kind in (str, int, float)
@@ -99,7 +99,7 @@ def section(name: str, made: Any, fields: dict[str, Any]) -> Any:
         if path + key in READ:
             given[key] = read(path + key, value)
     try:
-        return spec.call(made, given, "")
+        return spec.construct(made, given, "")
     except ValueError as error:
         said = str(error).removeprefix("'': ").removeprefix(f"{made.__name__}: ").removeprefix("Stage: ")
         raise ValueError(f"config{'.' if name else ''}{name}: {said}") from None

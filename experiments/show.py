@@ -26,7 +26,7 @@ from ropelab import attention, spec
 from ropelab.attention import Pattern
 from ropelab.data.text import read_text
 from ropelab.encodings import Encoding
-from ropelab.encodings.user_module import parse_from
+from ropelab.encodings.user_module import parse_with_import
 from ropelab.evaluation.overview import (
     EXPECTED,
     MEASURED,
@@ -132,13 +132,13 @@ def checked(values: flags.FlagValues) -> Asked:
     if values.length > MOST_TOKENS:
         raise ValueError(f"--length={values.length} is more than a picture shows; give {MOST_TOKENS} at most")
     lengths = launch.lengths(values.lengths)
-    texts = [text.strip() for text in spec.split(values.encoding or "", ";")] if values.encoding else []
+    texts = [text.strip() for text in spec.split_list(values.encoding or "", ";")] if values.encoding else []
     if len(set(texts)) < len(texts):
         raise ValueError(f"--encoding={values.encoding!r} names the same encoding twice; leave one out")
-    encodings = {name: parse_from(spec) for name, spec in labelled(texts).items()}
+    encodings = {name: parse_with_import(spec) for name, spec in labelled(texts).items()}
     if values.model is None:
         heads, head_dim = values.heads or 4, values.head_dim or 64
-        encodings = encodings or {"RoPE(base=10000.0)": parse_from("RoPE(base=10000.0)")}
+        encodings = encodings or {"RoPE(base=10000.0)": parse_with_import("RoPE(base=10000.0)")}
         for encoding in encodings.values():
             check_has_scores(encoding)
             encoding.check(head_dim)

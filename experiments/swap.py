@@ -31,7 +31,7 @@ from ropelab.attention import registry
 from ropelab.attention.exchanges import Exchange
 from ropelab.attention.patterns import CLASSES
 from ropelab.data.text import Text, read_text
-from ropelab.encodings.user_module import parse_from
+from ropelab.encodings.user_module import parse_with_import
 from ropelab.evaluation.memory import check_memory
 from ropelab.evaluation.perplexity import split_documents
 from ropelab.evaluation.protocol import Protocol
@@ -74,7 +74,7 @@ def main(config: Config, folder: Path, command: str, accept: Sequence[str] = ())
 
 
 def measure_variants(config: Config, workdir: Path, command: str) -> None:
-    asked = labelled(specs.split(config.encodings, ";"))
+    asked = labelled(specs.split_list(config.encodings, ";"))
     for spec in asked.values():
         parse_arm(spec)  # bad input is answered before the model is loaded
     if isinstance(registry.parse(config.kernel), Exchange):
@@ -136,10 +136,10 @@ def parse_arm(text: str, trained_length: int = ANY_LENGTH) -> tuple[Any, Any]:
         trained_length: the `original_length` of an encoding that leaves it out; 0 if the checkpoint does not say.
     """
     inherited = {"original_length": trained_length} if trained_length else {}
-    parts = specs.split(text, "+")
+    parts = specs.split_list(text, "+")
     known = set(CLASSES)
     seen = [attention.parse(part) for part in parts if part.split("(")[0].strip() in known]
-    encoded = [parse_from(part, inherited) for part in parts if part.split("(")[0].strip() not in known]
+    encoded = [parse_with_import(part, inherited) for part in parts if part.split("(")[0].strip() not in known]
     if len(seen) > 1 or len(encoded) > 1:
         raise ValueError(f"the arm {text!r} has more than one encoding or more than one pattern; separate arms by ;")
     return next(iter(encoded), None), next(iter(seen), None)

@@ -20,7 +20,7 @@ from experiments import launch
 from experiments.sweeps import live, manifest, one
 from experiments.sweeps.executors import EXECUTORS, Options, run_all
 from ropelab.reporting import files
-from ropelab.spec import nearest
+from ropelab.spec import suggest_name
 
 HELP = {
     "sweep": "File with a function get_sweep, a variant after a colon.",
@@ -128,7 +128,7 @@ def chosen(found: list[manifest.Entry], names: Sequence[str]) -> list[manifest.E
     while left:
         name = left.pop()
         if name not in by_name:
-            raise ValueError(f"--only names no run {name!r}.{nearest(name, by_name)} manifest.json lists them")
+            raise ValueError(f"--only names no run {name!r}.{suggest_name(name, by_name)} manifest.json lists them")
         wanted.add(name)
         left += [other for other in by_name[name]["after"] if other not in wanted]
     return [entry for entry in found if entry["name"] in wanted or not names]

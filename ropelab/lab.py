@@ -23,7 +23,7 @@ from ropelab.checkpoints.source import assemble
 from ropelab.checkpoints.tokenizer import Tokenizer
 from ropelab.data.text import make_probe_tokens
 from ropelab.encodings.base import Encoding
-from ropelab.encodings.user_module import parse_from
+from ropelab.encodings.user_module import parse_with_import
 from ropelab.evaluation.memory import check_memory
 from ropelab.evaluation.receipt import PROBE_TOKENS, Receipt, receipt
 from ropelab.models import generation
@@ -31,7 +31,7 @@ from ropelab.models.config import Wiring
 from ropelab.models.family import Config
 from ropelab.models.finite import check_finite
 from ropelab.models.module import Model, Parameters, Tokens, is_ragged
-from ropelab.spec import nearest
+from ropelab.spec import suggest_name
 from ropelab.training import folder, runs
 from ropelab.training.adaptation import LoRA
 from ropelab.training.objective import computed_in
@@ -235,7 +235,7 @@ def parse_encoding(text: str, trained_length: int) -> Encoding:
     """
     if text.split("(")[0].strip() in patterns.CLASSES:
         raise ValueError(f"{text!r} is an attention pattern and no encoding; give it as pattern={text!r}")
-    return parse_from(text, {"original_length": trained_length} if trained_length else {})
+    return parse_with_import(text, {"original_length": trained_length} if trained_length else {})
 
 
 def check_sampling_names(given: Iterable[str]) -> None:
@@ -243,7 +243,9 @@ def check_sampling_names(given: Iterable[str]) -> None:
     known = ("max_new_tokens", "chat", "temperature", "top_p", "seed")
     for name in given:
         if name not in known:
-            raise TypeError(f"generation has no argument {name!r}.{nearest(name, known)} It has: {', '.join(known)}")
+            raise TypeError(
+                f"generation has no argument {name!r}.{suggest_name(name, known)} It has: {', '.join(known)}"
+            )
 
 
 def continuations(

@@ -47,7 +47,7 @@ WITHOUT: dict[str, set[str]] = {"reporting": {"jax", "flax"}}
 
 NEVER_IMPORTED = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve", "torch", "tensorflow"}
 NEVER_CALLED = {"eval", "exec", "yaml.load", "yaml.unsafe_load", "os.system"}
-IMPORTS_A_FILE = {f"ropelab.encodings.user_module.{n}" for n in ("parse_from", "examples", "load")} | {
+IMPORTS_A_FILE = {f"ropelab.encodings.user_module.{n}" for n in ("parse_with_import", "examples", "load_module")} | {
     "ropelab.encodings.user_module"
 }
 FORBIDDEN_OPTIONS = {"trust_remote_code", "allow_pickle"}

@@ -15,10 +15,18 @@ from ropelab.attention.exchanges import Exchange
 from ropelab.attention.formula import Formula, Operands, Pattern, Tokens
 from ropelab.attention.kernels.dense import dense
 from ropelab.attention.patterns.causal import Causal
-from ropelab.attention.registry import FUSED, Kernel, by_fact, parse
+from ropelab.attention.registry import FUSED, Kernel, parse, select_kernel
 from ropelab.encodings.base import Context, Encoding, Params
 from ropelab.encodings.positions import context_length, normalize_positions, normalize_segments
-from ropelab.encodings.scoring import at_layer, check_params, context, key_side, one_program, query_side, require_type
+from ropelab.encodings.scoring import (
+    check_params,
+    jit_for_float64,
+    make_context,
+    prepare_keys,
+    prepare_queries,
+    require_type,
+    select_encoding,
+)
 
 
 def attend(
@@ -62,25 +70,25 @@ def attend(
         ValueError: for shapes that do not fit together, positions given for one side only, heads without
             the number there are in the model, or an unknown kernel.
     """
-    check_shapes(q_BTNH, k_BSKH, v_BSKH)
+    _check_shapes(q_BTNH, k_BSKH, v_BSKH)
     encoding, pattern = require_type(encoding, Encoding), require_type(pattern or Causal(), Pattern)
-    encoding, params = at_layer(encoding, params or {}, layer)
+    encoding, params = select_encoding(encoding, params or {}, layer)
     encoding.check(q_BTNH.shape[-1])
     check_params(encoding, params, num_heads or q_BTNH.shape[2], q_BTNH.shape[-1])
     if heads is not None and num_heads is None:
         raise ValueError("heads= are numbers within the whole model: say how many it has with num_heads=")
     kernel = parse(kernel) if isinstance(kernel, str) else kernel
     if not q_BTNH.shape[1] or not k_BSKH.shape[1]:
-        found = empty_result(q_BTNH, v_BSKH)
-        return found if sink_logits is None else with_sinks(*found, sink_logits)
-    q_pos_BT, k_pos_BS, natural = positions(q_BTNH, k_BSKH, q_pos, k_pos, encoding, pattern)
-    ctx = context(natural if length is None else length, num_heads or q_BTNH.shape[2], heads)
+        found = _empty_result(q_BTNH, v_BSKH)
+        return found if sink_logits is None else _add_sinks(*found, sink_logits)
+    q_pos_BT, k_pos_BS, natural = _resolve_positions(q_BTNH, k_BSKH, q_pos, k_pos, encoding, pattern)
+    ctx = make_context(natural if length is None else length, num_heads or q_BTNH.shape[2], heads)
     q_seg, k_seg = segments if isinstance(segments, tuple) else (segments, segments)
     q_seg = None if q_seg is None else normalize_segments(q_seg, q_pos_BT.shape, "segments of the queries")
     k_seg = None if k_seg is None else normalize_segments(k_seg, k_pos_BS.shape, "segments of the keys")
     in_order = q_pos is None and heads is None
-    queries = Tokens(query_side(encoding, params, q_BTNH, q_pos_BT, ctx), q_pos_BT, q_seg)
-    keys = Tokens(key_side(encoding, params, k_BSKH, k_pos_BS, ctx), k_pos_BS, k_seg)
+    queries = Tokens(prepare_queries(encoding, params, q_BTNH, q_pos_BT, ctx), q_pos_BT, q_seg)
+    keys = Tokens(prepare_keys(encoding, params, k_BSKH, k_pos_BS, ctx), k_pos_BS, k_seg)
     v_BKSH = jnp.swapaxes(v_BSKH, 1, 2)
     if length is None and isinstance(kernel, Exchange) and encoding.depends_on_length:
         raise ValueError(f"a shard does not know how long the text is and {encoding!r} must: say length=")
@@ -102,7 +110,7 @@ def attend_encoded(
     in_order: bool = False,
     sink_logits: Array | None = None,
 ) -> tuple[Array, Array]:
-    """As `attend`, for tokens that are encoded already, or still raw under a framed encoding; all head-major.
+    """Evaluate the formula on head-major tokens that are encoded already (raw if keys are encoded per query).
 
     Args:
         in_order: whether queries and keys are the same tokens, each at the position of its number, under all heads:
@@ -112,25 +120,25 @@ def attend_encoded(
     formula = Formula(encoding, pattern, ctx.num_heads)
     in_order = in_order and kernel not in ("dense", dense)
     picked = type(pattern).attend is not Pattern.attend
-    run = named(kernel, in_order and not picked) if isinstance(kernel, str) else kernel
+    run = _resolve_kernel(kernel, in_order and not picked) if isinstance(kernel, str) else kernel
     evaluate = partial(pattern.attend, run, formula, in_order=in_order)
-    out_BNTH, lse_BNT = (one_program(evaluate) if encoding.framed else evaluate)(operands)
+    out_BNTH, lse_BNT = (jit_for_float64(evaluate) if encoding.per_query_keys else evaluate)(operands)
     found = jnp.swapaxes(out_BNTH, 1, 2), jnp.swapaxes(lse_BNT, 1, 2)
-    return found if sink_logits is None else with_sinks(*found, sink_logits)
+    return found if sink_logits is None else _add_sinks(*found, sink_logits)
 
 
-def empty_result(q_BTNH: Array, v_BSKH: Array) -> tuple[Array, Array]:
+def _empty_result(q_BTNH: Array, v_BSKH: Array) -> tuple[Array, Array]:
     """Of no queries, or of queries without any key."""
     shape, dtype = q_BTNH.shape[:-1], jnp.promote_types(q_BTNH.dtype, jnp.float32)
     return jnp.zeros((*shape, v_BSKH.shape[-1]), v_BSKH.dtype), jnp.full(shape, -jnp.inf, dtype)
 
 
-def named(kernel: str, in_order: bool) -> Kernel:
+def _resolve_kernel(kernel: str, in_order: bool) -> Kernel:
     """The kernel of this name; a fused one, which counts tokens from 0, must be told whether they stand in order."""
-    return partial(FUSED[kernel], in_order=in_order) if kernel in FUSED else partial(by_fact, kernel)
+    return partial(FUSED[kernel], in_order=in_order) if kernel in FUSED else partial(select_kernel, kernel)
 
 
-def with_sinks(out_BTNH: Array, lse_BTN: Array, sink_logits_N: Array) -> tuple[Array, Array]:
+def _add_sinks(out_BTNH: Array, lse_BTN: Array, sink_logits_N: Array) -> tuple[Array, Array]:
     """One more score in every softmax, of a key without a value: out e^(lse - lse'), lse' = log(e^lse + e^sink).
 
     Source: gpt-oss, openai/gpt-oss torch/model.py (`sdpa`, sinks), after Xiao et al., arXiv 2309.17453, section 3.3.
@@ -140,7 +148,7 @@ def with_sinks(out_BTNH: Array, lse_BTN: Array, sink_logits_N: Array) -> tuple[A
     return (out_BTNH * kept_BTN[..., None]).astype(out_BTNH.dtype), total_BTN
 
 
-def positions(
+def _resolve_positions(
     q_BTNH: Array, k_BSKH: Array, q_pos: Array | None, k_pos: Array | None, encoding: Encoding, pattern: Pattern
 ) -> tuple[Array, Array, int | Array]:
     """Positions with a batch axis, and the length they imply; a known one when they are 0, 1, 2, ..."""
@@ -159,7 +167,7 @@ def positions(
     return q_pos_BT, k_pos_BS, context_length(q_pos_BT, k_pos_BS)
 
 
-def check_shapes(q_BTNH: Array, k_BSKH: Array, v_BSKH: Array) -> None:
+def _check_shapes(q_BTNH: Array, k_BSKH: Array, v_BSKH: Array) -> None:
     for name, array in (("q", q_BTNH), ("k", k_BSKH), ("v", v_BSKH)):
         if jnp.ndim(array) != 4:
             raise ValueError(f"{name} has the shape {jnp.shape(array)}; give [batch, tokens, heads, head_dim]")
@@ -197,8 +205,8 @@ def attend_sharded(
         ValueError: for an axis that the mesh lacks, or what the exchange refuses.
     """
     pattern = pattern or Causal()
-    devices = check(exchange, mesh, encoding, pattern, q_BTNH.shape[1])
-    pos_BT, _, natural = positions(q_BTNH, k_BTKH, pos, pos, encoding, pattern)
+    devices = check_exchange(exchange, mesh, encoding, pattern, q_BTNH.shape[1])
+    pos_BT, _, natural = _resolve_positions(q_BTNH, k_BTKH, pos, pos, encoding, pattern)
     segments_BT = None if segments is None else normalize_segments(segments, pos_BT.shape)
     order = exchange.order(q_BTNH.shape[1], devices)
 
@@ -211,19 +219,21 @@ def attend_sharded(
     run: Callable[..., tuple[Array, Array]] = jax.shard_map(
         local, mesh=mesh, in_specs=specs, out_specs=tokens, check_vma=False
     )
-    arrays = reordered(((q_BTNH, k_BTKH, v_BTKH), pos_BT, segments_BT), order)
+    arrays = reorder(((q_BTNH, k_BTKH, v_BTKH), pos_BT, segments_BT), order)
     found = run(params or {}, *arrays, jnp.asarray(natural if length is None else length, jnp.int32))
-    return reordered(found, np.argsort(order))
+    return reorder(found, np.argsort(order))
 
 
-def reordered(tree: Any, order: np.ndarray) -> Any:
+def reorder(tree: Any, order: np.ndarray) -> Any:
     """Tokens, on axis 1, in another order; nothing is done, and nothing sent, for the natural one."""
     if np.array_equal(order, np.arange(order.size)):
         return tree
     return jax.tree.map(lambda x: jnp.take(x, order, axis=1), tree)
 
 
-def check(exchange: Exchange, mesh: Mesh | AbstractMesh, encoding: Encoding, pattern: Pattern, tokens: int) -> int:
+def check_exchange(
+    exchange: Exchange, mesh: Mesh | AbstractMesh, encoding: Encoding, pattern: Pattern, tokens: int
+) -> int:
     """How many devices the tokens are cut over."""
     if exchange.axis not in mesh.shape:
         raise ValueError(f"the mesh has the axes {', '.join(mesh.shape)}, and {exchange!r} wants {exchange.axis!r}")

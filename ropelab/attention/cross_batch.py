@@ -3,16 +3,16 @@
     out_i = sum_j exp(s_ij) v_j / sum_j exp(s_ij),   j over one's own tokens j <= i, at their positions,
                                                      and over all tokens of the other contexts, at position 0
 
-In training (`cross_batch`) the others are earlier rows of the batch: contexts of the same document to be found, and of
-other documents to be told from them, through which gradients flow. In inference (`with_memory`) they are the windows of
-the text that were read before. Either way there is one softmax, the others are no further away than the first token of
+In training (`extend_across_batch`) the others are earlier rows of the batch, of the same document (to be found) and of
+other documents (to be told apart), and gradients flow through them. In inference (`extend_with_memory`) they are the
+earlier windows of the text. Either way there is one softmax, the others are no further away than the first token of
 one's own context, and the length of the context, on which some encodings depend, is that of one's own.
 
 This is no Pattern. Counts are functions of position and head and see neither the row of the batch nor where a key comes
 from: of two keys at position 0, one from row b - 1 and one from a row too far back, one is seen. So keys are brought
 together here and handed to `attend` with `Causal()`, under which position 0 is never ahead of a query:
 
-    x = cross_batch(k_BSKH, v_BSKH, others=2, pack=4)
+    x = extend_across_batch(k_BSKH, v_BSKH, others=2, pack=4)
     attend(q_BTNH, x.k_BSKH, x.v_BSKH, encoding=..., q_pos=x.q_pos, k_pos=x.k_pos, segments=x.segments)
 
 Source: Tworkowski et al., arXiv 2307.03170, sections 3.1 and 3.2, and its code, CStanKonrad/long_llama at bfcb8d1:
@@ -28,12 +28,12 @@ import numpy as np
 from jax import Array
 from jax.core import Tracer
 
-__all__ = ["Beside", "cross_batch", "rows_seen", "windows", "with_memory"]
+__all__ = ["ExtendedKeys", "count_visible_rows", "extend_across_batch", "extend_with_memory", "split_windows"]
 
-HIDDEN = -1  # the segment of keys that no query sees; queries and all other keys are in segment 0
+_HIDDEN = -1  # the segment of keys that no query sees; queries and all other keys are in segment 0
 
 
-class Beside(NamedTuple):
+class ExtendedKeys(NamedTuple):
     """One's own keys and, behind them, those of other contexts, as `attend` takes them.
 
     Attributes:
@@ -49,7 +49,7 @@ class Beside(NamedTuple):
     segments: tuple[Array, Array]
 
 
-def rows_seen(rows: int, *, others: int, pack: int | None = None) -> np.ndarray:
+def count_visible_rows(rows: int, *, others: int, pack: int | None = None) -> np.ndarray:
     """m(b), the earlier rows that each row of a batch sees: b - 1, b - 2, ..., b - m(b).
 
         m(b) = min(others, b)                                                   without `pack`
@@ -73,7 +73,7 @@ def rows_seen(rows: int, *, others: int, pack: int | None = None) -> np.ndarray:
     return np.minimum(np.minimum(row % pack * -(-(others + 1) // (pack - 1)), others), row)
 
 
-def cross_batch(
+def extend_across_batch(
     k_BSKH: Array,
     v_BSKH: Array,
     pos: Array | None = None,
@@ -81,29 +81,29 @@ def cross_batch(
     others: int,
     pack: int | None = None,
     present: Array | None = None,
-) -> Beside:
+) -> ExtendedKeys:
     """Each row's keys and values, and those of the rows before it that it sees: at most `1 + others` times as many.
 
     Args:
         pos: [S] or [B, S], not negative; 0, 1, 2, ... if not given.
-        others, pack: as `rows_seen` has them.
+        others, pack: as `count_visible_rows` has them.
         present: bool[B, S], false for padding. Documents that share a row are one context, as in the authors' code.
 
     Raises:
-        ValueError: for shapes that do not fit together, negative positions, or what `rows_seen` refuses.
+        ValueError: for shapes that do not fit together, negative positions, or what `count_visible_rows` refuses.
     """
-    check_shapes(k_BSKH, v_BSKH)
+    _check_shapes(k_BSKH, v_BSKH)
     B, S = k_BSKH.shape[:2]
-    seen_B = rows_seen(B, others=others, pack=pack)
+    seen_B = count_visible_rows(B, others=others, pack=pack)
     back = np.arange(1, seen_B.max(initial=0) + 1)
     from_BC = np.maximum(np.arange(B)[:, None] - back, 0)
-    here_BS = there(present, k_BSKH)
+    here_BS = _broadcast_present(present, k_BSKH)
     seen_BCS = jnp.asarray(back <= seen_B[:, None])[..., None] & here_BS[from_BC]
     far_k, far_v = (jnp.asarray(x)[from_BC].reshape(B, back.size * S, *x.shape[2:]) for x in (k_BSKH, v_BSKH))
-    return beside(k_BSKH, v_BSKH, pos, here_BS, far_k, far_v, seen_BCS.reshape(B, back.size * S))
+    return _extend_keys(k_BSKH, v_BSKH, pos, here_BS, far_k, far_v, seen_BCS.reshape(B, back.size * S))
 
 
-def with_memory(
+def extend_with_memory(
     k_BSKH: Array,
     v_BSKH: Array,
     memory_k_BSKH: Array,
@@ -112,7 +112,7 @@ def with_memory(
     *,
     present: Array | None = None,
     memory_present: Array | None = None,
-) -> Beside:
+) -> ExtendedKeys:
     """The keys and values of a window of text, and those of all windows before it.
 
     Args:
@@ -123,15 +123,15 @@ def with_memory(
     Raises:
         ValueError: for shapes that do not fit together, or negative positions.
     """
-    check_shapes(k_BSKH, v_BSKH)
-    check_shapes(memory_k_BSKH, memory_v_BSKH)
+    _check_shapes(k_BSKH, v_BSKH)
+    _check_shapes(memory_k_BSKH, memory_v_BSKH)
     if k_BSKH.shape[::2] != memory_k_BSKH.shape[::2] or k_BSKH.shape[3] != memory_k_BSKH.shape[3]:
         raise ValueError(f"a memory of {memory_k_BSKH.shape} does not fit keys of {k_BSKH.shape}, both as BSKH")
-    seen = there(memory_present, memory_k_BSKH)
-    return beside(k_BSKH, v_BSKH, pos, there(present, k_BSKH), memory_k_BSKH, memory_v_BSKH, seen)
+    seen = _broadcast_present(memory_present, memory_k_BSKH)
+    return _extend_keys(k_BSKH, v_BSKH, pos, _broadcast_present(present, k_BSKH), memory_k_BSKH, memory_v_BSKH, seen)
 
 
-def windows(length: int, *, window: int, last: int) -> Sequence[slice]:
+def split_windows(length: int, *, window: int, last: int) -> Sequence[slice]:
     """Into which parts a text is cut for inference: windows from its beginning, and its `last` tokens at the end.
 
     Raises:
@@ -144,9 +144,9 @@ def windows(length: int, *, window: int, last: int) -> Sequence[slice]:
     return [slice(start, end) for start, end in zip(starts, [*starts[1:], length], strict=True)]
 
 
-def beside(
+def _extend_keys(
     k_BSKH: Array, v_BSKH: Array, pos: Array | None, here: Array, far_k: Array, far_v: Array, seen: Array
-) -> Beside:
+) -> ExtendedKeys:
     """Own tokens and others, and what of both is seen."""
     B, S = k_BSKH.shape[:2]
     pos = jnp.arange(S, dtype=jnp.int32) if pos is None else pos
@@ -154,17 +154,17 @@ def beside(
         raise ValueError(f"position {np.min(pos)} is before the other contexts, which stand at 0: count from 0 on")
     pos_BS = jnp.broadcast_to(jnp.asarray(pos), (B, S))
     k_pos = jnp.concatenate([pos_BS, jnp.zeros(far_k.shape[:2], pos_BS.dtype)], axis=1)
-    k_seg = jnp.where(jnp.concatenate([here, seen], axis=1), 0, HIDDEN)
+    k_seg = jnp.where(jnp.concatenate([here, seen], axis=1), 0, _HIDDEN)
     k, v = (jnp.concatenate(pair, axis=1) for pair in ((k_BSKH, far_k), (v_BSKH, far_v)))
-    return Beside(k, v, pos_BS, k_pos, (jnp.zeros((B, S), k_seg.dtype), k_seg))
+    return ExtendedKeys(k, v, pos_BS, k_pos, (jnp.zeros((B, S), k_seg.dtype), k_seg))
 
 
-def there(present: Array | None, k_BSKH: Array) -> Array:
+def _broadcast_present(present: Array | None, k_BSKH: Array) -> Array:
     """bool[B, S]: which tokens are no padding."""
     B, S = k_BSKH.shape[:2]
     return jnp.ones((B, S), bool) if present is None else jnp.broadcast_to(jnp.asarray(present, bool), (B, S))
 
 
-def check_shapes(k_BSKH: Array, v_BSKH: Array) -> None:
+def _check_shapes(k_BSKH: Array, v_BSKH: Array) -> None:
     if k_BSKH.ndim != 4 or k_BSKH.shape[:3] != v_BSKH.shape[:3]:
         raise ValueError(f"shapes do not fit: k {k_BSKH.shape}, v {v_BSKH.shape} as BSKH, BSKH")

@@ -26,50 +26,50 @@ import numpy as np
 from jax import Array, lax
 
 from ropelab.attention.formula import Formula, Operands, Pattern, Result, Tokens
-from ropelab.attention.kernels.blockwise import block_shape, blockwise
-from ropelab.attention.kernels.blockwise_gradient import cotangents
+from ropelab.attention.kernels.blockwise import blockwise, choose_block
+from ropelab.attention.kernels.blockwise_gradient import compute_cotangents
 from ropelab.attention.patterns.dilated import Dilated
 from ropelab.attention.patterns.shifted_sparse import Grouped
-from ropelab.attention.subsets import merged
+from ropelab.attention.subsets import merge_results
 from ropelab.encodings.base import Encoding
 from ropelab.spec import Spec, require, spec
 
 
-def passed_on(tree: Any, axis: str) -> Any:
+def _pass_on(tree: Any, axis: str) -> Any:
     """What the device before holds."""
     devices = lax.axis_size(axis)
     return jax.tree.map(lambda x: lax.ppermute(x, axis, [(d, (d + 1) % devices) for d in range(devices)]), tree)
 
 
-def every_shard(formula: Formula, axis: str, operands: Operands) -> Result:
+def _scan_shards(formula: Formula, axis: str, operands: Operands) -> Result:
     """One's own keys first, then those of each other device as they come by."""
 
     def step(carry: tuple, _: None) -> tuple[tuple, None]:
         result, keys, values = carry
-        keys, values = passed_on((keys, values), axis)
+        keys, values = _pass_on((keys, values), axis)
         share = blockwise(formula, operands._replace(keys=keys, values=values))
-        return (merged([result, share]), keys, values), None
+        return (merge_results([result, share]), keys, values), None
 
     carry = (blockwise(formula, operands), operands.keys, operands.values)
     return lax.scan(step, carry, None, length=lax.axis_size(axis) - 1)[0][0]
 
 
 def forward(formula: Formula, axis: str, operands: Operands) -> tuple[Result, tuple[Operands, Result]]:
-    result = every_shard(formula, axis, operands)
+    result = _scan_shards(formula, axis, operands)
     return result, (operands, result)
 
 
-def backward(formula: Formula, axis: str, saved: tuple[Operands, Result], given: Result) -> tuple[Operands]:
+def _backward(formula: Formula, axis: str, saved: tuple[Operands, Result], given: Result) -> tuple[Operands]:
     """Each shard's share under the lse of the whole."""
     operands, result = saved
-    block = block_shape(operands.queries.pos.shape[1], operands.keys.pos.shape[1])
+    block = choose_block(operands.queries.pos.shape[1], operands.keys.pos.shape[1])
 
     def step(carry: tuple, _: None) -> tuple[tuple, None]:
         sums, keys, values, dkeys, dvalues = carry
-        share = cotangents(formula, block, operands._replace(keys=keys, values=values), result, given)
+        share = compute_cotangents(formula, block, operands._replace(keys=keys, values=values), result, given)
         sums = jax.tree.map(jnp.add, sums, (share.params, share.queries.views))
         dkeys, dvalues = jax.tree.map(jnp.add, (dkeys, dvalues), (share.keys.views, share.values))
-        return (sums, *passed_on((keys, values, dkeys, dvalues), axis)), None
+        return (sums, *_pass_on((keys, values, dkeys, dvalues), axis)), None
 
     nothing = jax.tree.map(jnp.zeros_like, (operands.keys.views, operands.values))
     sums = jax.tree.map(jnp.zeros_like, (operands.params, operands.queries.views))
@@ -79,9 +79,9 @@ def backward(formula: Formula, axis: str, saved: tuple[Operands, Result], given:
     return (Operands(dparams, Tokens(dq_views, none, none), Tokens(dk_views, none, none), dvalues, none, none),)
 
 
-differentiable = jax.custom_vjp(every_shard, nondiff_argnums=(0, 1))
-differentiable.defvjp(forward, backward)
-around = cast(Callable[[Formula, str, Operands], Result], differentiable)
+_differentiable = jax.custom_vjp(_scan_shards, nondiff_argnums=(0, 1))
+_differentiable.defvjp(forward, _backward)
+_ring_attention = cast(Callable[[Formula, str, Operands], Result], _differentiable)
 
 
 @spec
@@ -109,7 +109,7 @@ class AllGather(Exchange):
     """Every device gets all keys and values. Any encoding, any pattern."""
 
     def __call__(self, formula: Formula, operands: Operands) -> Result:
-        return blockwise(formula, gathered(operands, self.axis))
+        return blockwise(formula, _gather_keys(operands, self.axis))
 
 
 @spec
@@ -128,15 +128,15 @@ class Ring(Exchange):
     def check(self, encoding: Encoding, pattern: Pattern, tokens: int, devices: int) -> None:
         super().check(encoding, pattern, tokens, devices)
         why = f"{encoding!r} needs all keys of a query at once and a ring brings a shard at a time; take AllGather()"
-        require(not encoding.contextual, self, why)
+        require(not encoding.needs_full_rows, self, why)
         parts = devices if self.layout == "natural" else 2 * devices
         require(tokens % parts == 0, self, f"{tokens} tokens do not divide into {parts} parts, two a device")
 
     def order(self, tokens: int, devices: int) -> np.ndarray:
-        return zigzag(tokens, devices) if self.layout == "zigzag" else np.arange(tokens)
+        return zigzag_order(tokens, devices) if self.layout == "zigzag" else np.arange(tokens)
 
     def __call__(self, formula: Formula, operands: Operands) -> Result:
-        return around(formula, self.axis, operands)
+        return _ring_attention(formula, self.axis, operands)
 
 
 @spec
@@ -151,7 +151,7 @@ class SparseGather(Exchange):
         super().check(encoding, pattern, tokens, devices)
         if not isinstance(pattern, Dilated):
             raise ValueError(f"SparseGather gathers what a Dilated pattern keeps, not {pattern!r}; take Ring()")
-        require(not encoding.contextual, self, f"{encoding!r} needs all keys of a query at once; take AllGather()")
+        require(not encoding.needs_full_rows, self, f"{encoding!r} needs all keys of a query at once; take AllGather()")
         local = tokens // devices
         for w, r in pattern.branches:
             require(local % r == 0, self, f"a shard of {local} tokens is no multiple of the rate {r}")
@@ -171,16 +171,16 @@ class SparseGather(Exchange):
         if group <= local:
             return blockwise(formula, operands)
         devices = lax.axis_size(self.axis)
-        return blockwise(formula, gathered(operands, self.axis, among=min(group // local, devices)))
+        return blockwise(formula, _gather_keys(operands, self.axis, among=min(group // local, devices)))
 
 
-def zigzag(tokens: int, devices: int) -> np.ndarray:
+def zigzag_order(tokens: int, devices: int) -> np.ndarray:
     """Of 2 n parts of the text, device d holds parts d and 2 n - 1 - d."""
     parts = np.arange(tokens).reshape(2 * devices, -1)
     return np.concatenate([np.concatenate([parts[d], parts[2 * devices - 1 - d]]) for d in range(devices)])
 
 
-def gathered(operands: Operands, axis: str, among: int | None = None) -> Operands:
+def _gather_keys(operands: Operands, axis: str, among: int | None = None) -> Operands:
     """The operands with the keys and values of all devices, or of neighbouring groups `among` each."""
     devices = lax.axis_size(axis)
     size = among or devices

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from ropelab.encodings.base import Context, Encoding, Params
-from ropelab.encodings.scoring import few, joined, key_views, product, query_views
+from ropelab.encodings.scoring import compute_scores, encode_keys, encode_queries, is_decode_shape, multiply_qk
 from ropelab.precision import einsum
 from ropelab.spec import Spec, spec
 
@@ -132,8 +132,8 @@ class Tokens(NamedTuple):
     """Encoded queries, or encoded keys, with what travels along with them.
 
     Attributes:
-        views: each [B, N, T, H] for queries, divided by sqrt(H); [B, K, S, H] for keys. Under a framed encoding
-            the queries and keys themselves, to be encoded when they are read.
+        views: each [B, N, T, H] for queries, divided by sqrt(H); [B, K, S, H] for keys. Under an encoding with
+            per-query keys the raw queries and keys, which are encoded when they are read.
         pos: i32[B, T], positions, in any order.
         segments: i32[B, T], the document of each token; tokens see their own document only.
     """
@@ -162,31 +162,31 @@ class Operands(NamedTuple):
     heads: Array
 
 
-def block_scores(
+def score_block(
     formula: Formula,
     operands: Operands,
     queries: Tokens,
     keys: Tokens,
-    frame: Array | None = None,
-    multiply: Callable[[Array, Array], Array] = product,
+    group: Array | None = None,
+    multiply: Callable[[Array, Array], Array] = multiply_qk,
 ) -> Array:
     """s_BNTS, before anything is hidden.
 
     Args:
-        frame: under a framed encoding, the one whose queries get their scores; the others' entries mean nothing.
+        group: under an encoding with per-query keys, the group whose queries are scored; other entries are undefined.
         multiply: what makes s_BNTS of a view of the queries and one of the keys.
     """
     encoding, params = formula.encoding, operands.params
-    ctx = Context(operands.length, formula.num_heads, operands.heads, frame)
+    ctx = Context(operands.length, formula.num_heads, operands.heads, group)
     q_views, k_views = queries.views, keys.views
-    if encoding.framed:
-        q_views = query_views(encoding, params, jnp.swapaxes(q_views[0], 1, 2), queries.pos, ctx)
-        k_views = key_views(encoding, params, jnp.swapaxes(k_views[0], 1, 2), keys.pos, ctx)
-    visible = block_counts(formula, operands, queries, keys) > 0 if encoding.contextual else None
-    return joined(encoding, params, q_views, k_views, queries.pos, keys.pos, ctx, visible, multiply)
+    if encoding.per_query_keys:
+        q_views = encode_queries(encoding, params, jnp.swapaxes(q_views[0], 1, 2), queries.pos, ctx)
+        k_views = encode_keys(encoding, params, jnp.swapaxes(k_views[0], 1, 2), keys.pos, ctx)
+    visible = count_block(formula, operands, queries, keys) > 0 if encoding.needs_full_rows else None
+    return compute_scores(encoding, params, q_views, k_views, queries.pos, keys.pos, ctx, visible, multiply)
 
 
-def block_counts(formula: Formula, operands: Operands, queries: Tokens, keys: Tokens) -> Array:
+def count_block(formula: Formula, operands: Operands, queries: Tokens, keys: Tokens) -> Array:
     """n_BNTS, or n_B1TS where all heads see the same."""
     q_pos, k_pos = queries.pos[:, None, :, None], keys.pos[:, None, None, :]
     n = formula.pattern.counts(q_pos, k_pos, operands.heads[:, None, None], formula.num_heads)
@@ -197,19 +197,19 @@ def block_counts(formula: Formula, operands: Operands, queries: Tokens, keys: To
     return n_BNTS * same_BTS[:, None]
 
 
-def weighted(s_BNTS: Array, n_BNTS: Array) -> Array:
+def add_log_counts(s_BNTS: Array, n_BNTS: Array) -> Array:
     """s + log n, and -inf where n = 0: never a finite number, which growing scores could overtake."""
     if n_BNTS.dtype == jnp.bool_:
         return jnp.where(n_BNTS, s_BNTS, -jnp.inf)
     return jnp.where(n_BNTS > 0, s_BNTS + jnp.log(jnp.maximum(n_BNTS, 1).astype(s_BNTS.dtype)), -jnp.inf)
 
 
-def mean_of_values(p_BNTS: Array, v_BKSH: Array) -> Array:
+def average_values(p_BNTS: Array, v_BKSH: Array) -> Array:
     """sum_j p_ij v_j as [B, N, T, H], accumulated in the dtype of p."""
     B, N, T, S = p_BNTS.shape
     K, H = v_BKSH.shape[1], v_BKSH.shape[3]
     p_BKMS = p_BNTS.astype(v_BKSH.dtype).reshape(B, K, N // K * T, S)
-    if few(p_BKMS.shape[2]):
+    if is_decode_shape(p_BKMS.shape[2]):
         p_BKSM = jnp.swapaxes(p_BKMS, 2, 3)
         out_BKMH = einsum("BKSM,BKSH->BKMH", p_BKSM, v_BKSH, preferred_element_type=p_BNTS.dtype)
     else:

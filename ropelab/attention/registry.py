@@ -18,7 +18,7 @@ FUSED: dict[str, Callable[..., tuple[Array, Array]]] = {
     "cudnn": cudnn,
     "splash": splash,
 }  # by name alone, until they have run on their hardware
-SMALL = 256 * 1024  # scores per head below which one dense square is faster than a loop over blocks
+_MAX_DENSE_SCORES = 256 * 1024  # scores per head below which one dense square is faster than a loop over blocks
 
 
 def parse(kernel: str | Exchange) -> str | Exchange:
@@ -35,19 +35,20 @@ def parse(kernel: str | Exchange) -> str | Exchange:
     raise ValueError(f"unknown kernel {kernel!r}; there are {names} and auto")
 
 
-def choose(kernel: str | Exchange, T: int, S: int, encoding: Encoding | None = None) -> str:
-    """The name of the kernel that will run.
+def choose_kernel(kernel: str | Exchange, T: int, S: int, encoding: Encoding | None = None) -> str:
+    """Return the name of the kernel that will run.
 
-    "auto" is `dense` for small squares: except that it encodes the keys anew for each query of a framed encoding.
+    "auto" means `dense` for few scores and `blockwise` otherwise. Encodings with per-query keys always run `blockwise`,
+    because `dense` encodes all keys again for each query.
     """
     kernel = parse(kernel)
     if kernel == "auto":
-        by_query = encoding is not None and encoding.framed and T > 1
-        return "dense" if T * S <= SMALL and not by_query else "blockwise"
+        by_query = encoding is not None and encoding.per_query_keys and T > 1
+        return "dense" if T * S <= _MAX_DENSE_SCORES and not by_query else "blockwise"
     return str(kernel)
 
 
-def by_fact(name: str, formula: Formula, operands: Operands) -> tuple[Array, Array]:
+def select_kernel(name: str, formula: Formula, operands: Operands) -> tuple[Array, Array]:
     """The portable kernel of this name, or for "auto" the faster one for this call."""
     T, S = operands.queries.pos.shape[1], operands.keys.pos.shape[1]
-    return KERNELS[choose(name, T, S, formula.encoding)](formula, operands)
+    return KERNELS[choose_kernel(name, T, S, formula.encoding)](formula, operands)

@@ -15,46 +15,46 @@ from jax import Array, lax
 
 from ropelab.attention.formula import Operands, Result, Tokens
 
-Picked = slice | np.ndarray
+_Indices = slice | np.ndarray
 
 
-class OfHeads(NamedTuple):
+class HeadResult(NamedTuple):
     """`(out, lse)` of some of the query heads."""
 
     heads: tuple[int, ...]
     result: Result
 
 
-def with_heads(operands: Operands, heads: Sequence[int]) -> Operands:
+def select_heads(operands: Operands, heads: Sequence[int]) -> Operands:
     """Some of the query heads, with the key heads that they read."""
     N, K = operands.queries.views[0].shape[1], operands.values.shape[1]
     wanted = [head // (N // K) for head in heads]
     each = [head for head in dict.fromkeys(wanted) for _ in range(len(wanted) // len(set(wanted)))]
     keys = list(dict.fromkeys(wanted)) if each == wanted else wanted
-    queries = operands.queries._replace(views=tuple(along(view, heads, 1) for view in operands.queries.views))
+    queries = operands.queries._replace(views=tuple(_take_axis(view, heads, 1) for view in operands.queries.views))
     return operands._replace(
         queries=queries,
-        keys=operands.keys._replace(views=tuple(along(view, keys, 1) for view in operands.keys.views)),
-        values=along(operands.values, keys, 1),
-        heads=along(operands.heads, heads, 0),
+        keys=operands.keys._replace(views=tuple(_take_axis(view, keys, 1) for view in operands.keys.views)),
+        values=_take_axis(operands.values, keys, 1),
+        heads=_take_axis(operands.heads, heads, 0),
     )
 
 
-def with_tokens(operands: Operands, queries: Picked = slice(None), keys: Picked = slice(None)) -> Operands:
+def select_tokens(operands: Operands, queries: _Indices = slice(None), keys: _Indices = slice(None)) -> Operands:
     """Some of the queries and some of the keys, by number."""
     return operands._replace(
-        queries=picked(operands.queries, queries),
-        keys=picked(operands.keys, keys),
+        queries=select(operands.queries, queries),
+        keys=select(operands.keys, keys),
         values=operands.values[:, :, keys],
     )
 
 
-def picked(tokens: Tokens, numbers: Picked) -> Tokens:
+def select(tokens: Tokens, numbers: _Indices) -> Tokens:
     segments = None if tokens.segments is None else tokens.segments[:, numbers]
     return Tokens(tuple(view[:, :, numbers] for view in tokens.views), tokens.pos[:, numbers], segments)
 
 
-def along(x: Array, numbers: Sequence[int], axis: int) -> Array:
+def _take_axis(x: Array, numbers: Sequence[int], axis: int) -> Array:
     """Entries of one axis; a plain slice where they are neighbours."""
     first = numbers[0]
     if list(numbers) == list(range(first, first + len(numbers))):
@@ -62,14 +62,14 @@ def along(x: Array, numbers: Sequence[int], axis: int) -> Array:
     return jnp.take(x, np.asarray(numbers), axis=axis)
 
 
-def side_by_side(parts: Sequence[OfHeads]) -> Result:
+def concat_heads(parts: Sequence[HeadResult]) -> Result:
     """All heads in their order, from parts that hold each of them once."""
     order = np.argsort([head for part in parts for head in part.heads])
     out, lse = (jnp.concatenate([part.result[n] for part in parts], axis=1) for n in range(2))
-    return along(out, order.tolist(), 1), along(lse, order.tolist(), 1)
+    return _take_axis(out, order.tolist(), 1), _take_axis(lse, order.tolist(), 1)
 
 
-def spread(result: Result, rate: int, offsets: Sequence[int], T: int) -> Result:
+def scatter(result: Result, rate: int, offsets: Sequence[int], T: int) -> Result:
     """Results of every `rate`-th token, from each head's offset on, among all T: 0 and -inf for the others."""
     out_BNMH, lse_BNM = result
     B, N, M, H = out_BNMH.shape
@@ -78,7 +78,7 @@ def spread(result: Result, rate: int, offsets: Sequence[int], T: int) -> Result:
     return out[:, :, :T], jnp.where(here, lse_BNM[..., None], -jnp.inf).reshape(B, N, M * rate)[:, :, :T]
 
 
-def merged(parts: Sequence[Result], *, weights_learn: bool = True) -> Result:
+def merge_results(parts: Sequence[Result], *, weights_learn: bool = True) -> Result:
     """One result from those over different keys; 0 and -inf where no part sees anything.
 
     Args:
@@ -99,20 +99,20 @@ def merged(parts: Sequence[Result], *, weights_learn: bool = True) -> Result:
     return jnp.asarray(out, dtype), lse
 
 
-def every(rate: int, operands: Operands, offset: int, zero: Array) -> Operands:
+def strided(rate: int, operands: Operands, offset: int, zero: Array) -> Operands:
     """Queries, keys and values number offset, offset + rate, offset + 2 rate, ...
 
     Args:
         zero: added to what is picked, see `zero_after`.
     """
-    kept = with_tokens(operands, slice(offset, None, rate), slice(offset, None, rate))
+    kept = select_tokens(operands, slice(offset, None, rate), slice(offset, None, rate))
     arrays = kept.queries.views, kept.keys.views, kept.values
     q_views, k_views, values = jax.tree.map(lambda x: x + zero.astype(x.dtype), arrays)
     queries, keys = kept.queries._replace(views=q_views), kept.keys._replace(views=k_views)
     return kept._replace(queries=queries, keys=keys, values=values)
 
 
-def zero_after(result: Result) -> Array:
+def sequencing_zero(result: Result) -> Array:
     """0, which XLA cannot know before the result is there.
 
     What it is added to is made then: otherwise the tokens of all branches are picked first and held while one is
@@ -122,7 +122,7 @@ def zero_after(result: Result) -> Array:
     return (result[1].ravel()[0] > jnp.inf).astype(jnp.int32)
 
 
-def padded(result: Result, M: int) -> Result:
+def pad_queries(result: Result, M: int) -> Result:
     """A result with unseeing queries behind it, M altogether."""
     out, lse = result
     missing = M - lse.shape[2]
@@ -133,7 +133,7 @@ def padded(result: Result, M: int) -> Result:
     )
 
 
-def blind(like: Operands, heads: int, T: int) -> Result:
+def empty_result(like: Operands, heads: int, T: int) -> Result:
     """The result of queries that see nothing."""
     B, H = like.values.shape[0], like.values.shape[-1]
     dtype = jnp.promote_types(like.values.dtype, jnp.float32)

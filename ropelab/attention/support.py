@@ -11,19 +11,19 @@ import jax
 import jax.numpy as jnp
 
 from ropelab.attention.formula import Formula, Operands
-from ropelab.attention.kernels.low_rank import FARTHEST, bias_dimensions
+from ropelab.attention.kernels.low_rank import MAX_POSITIONS, count_bias_dimensions
 from ropelab.attention.patterns.causal import Bidirectional, Causal
 from ropelab.attention.patterns.windows import SlidingWindow
 from ropelab.encodings.base import Encoding
-from ropelab.encodings.query_scaling import Sharpened
+from ropelab.encodings.query_scaling import QueryScaled
 
-PLATFORM = {"cudnn": "gpu", "splash": "tpu"}
-INSTEAD = 'kernel="blockwise" takes it'
+_PLATFORM = {"cudnn": "gpu", "splash": "tpu"}
+_FALLBACK_HINT = 'kernel="blockwise" takes it'
 TILE = 128  # splash cuts queries and keys into multiples of this
-WIDEST = {True: 256, False: 128}  # head dimensions of cuDNN, from Hopper on and before
+_MAX_HEAD_DIM = {True: 256, False: 128}  # head dimensions of cuDNN, from Hopper on and before
 
 
-def refusal(
+def find_unsupported(
     name: str,
     formula: Formula,
     operands: Operands,
@@ -43,106 +43,118 @@ def refusal(
     Raises:
         ValueError: for a name of no fused kernel.
     """
-    if name not in PLATFORM:
-        raise ValueError(f"unknown fused kernel {name!r}; there are {', '.join(PLATFORM)}")
-    of_machine = no_machine(name, backend or jax.default_backend())
-    of_call = no_tokens(operands, in_order) or no_scores(formula, operands)
-    reason = of_machine or of_call or (no_cudnn(formula, operands, hopper) if name == "cudnn" else no_splash(operands))
+    if name not in _PLATFORM:
+        raise ValueError(f"unknown fused kernel {name!r}; there are {', '.join(_PLATFORM)}")
+    of_machine = _unsupported_platform(name, backend or jax.default_backend())
+    of_call = _unsupported_layout(operands, in_order) or _unsupported_scores(formula, operands)
+    reason = (
+        of_machine
+        or of_call
+        or (_unsupported_by_cudnn(formula, operands, hopper) if name == "cudnn" else _unsupported_by_splash(operands))
+    )
     return None if reason is None else f"kernel={name!r}: {reason}"
 
 
-def no_machine(name: str, backend: str) -> str | None:
+def _unsupported_platform(name: str, backend: str) -> str | None:
     """What the device or jax lacks."""
-    if backend not in (PLATFORM[name], {"gpu": "cuda"}.get(PLATFORM[name])):
-        return f"it runs on a {PLATFORM[name].upper()}, and jax is on {backend}; {INSTEAD}"
+    if backend not in (_PLATFORM[name], {"gpu": "cuda"}.get(_PLATFORM[name])):
+        return f"it runs on a {_PLATFORM[name].upper()}, and jax is on {backend}; {_FALLBACK_HINT}"
     if name == "cudnn" and "return_residual" not in inspect.signature(jax.nn.dot_product_attention).parameters:
         return (
             f"jax.nn.dot_product_attention of jax {jax.__version__} returns no log-sum-exp; "
-            f"install jax>=0.10.2, or {INSTEAD}"
+            f"install jax>=0.10.2, or {_FALLBACK_HINT}"
         )
     return None
 
 
-def no_tokens(operands: Operands, in_order: bool) -> str | None:
+def _unsupported_layout(operands: Operands, in_order: bool) -> str | None:
     """What is wrong with where the tokens stand."""
     T, S = operands.queries.pos.shape[1], operands.keys.pos.shape[1]
     if operands.queries.segments is not None or operands.keys.segments is not None:
-        return f"documents packed with segments= are not told apart by it; give each a row of its own, or {INSTEAD}"
+        return (
+            f"documents packed with segments= are not told apart by it; give each a row of its own, or {_FALLBACK_HINT}"
+        )
     if not in_order or T != S:
         return (
             f"it counts tokens from 0, and these {T} queries and {S} keys are not known to be the same tokens, each at "
-            f"the position of its number; leave q_pos=, k_pos= and heads= out where they are, or {INSTEAD}"
+            f"the position of its number; leave q_pos=, k_pos= and heads= out where they are, or {_FALLBACK_HINT}"
         )
     return None
 
 
-def no_scores(formula: Formula, operands: Operands) -> str | None:
+def _unsupported_scores(formula: Formula, operands: Operands) -> str | None:
     """What of the encoding or the pattern it cannot express."""
     encoding, pattern, views = formula.encoding, formula.pattern, len(operands.queries.views)
-    if encoding.contextual:
-        return f"a score of {encoding!r} depends on the other keys of its query; {INSTEAD}"
-    if encoding.framed:
-        return f"{encoding!r} encodes keys differently for different queries; {INSTEAD}"
+    if encoding.needs_full_rows:
+        return f"a score of {encoding!r} depends on the other keys of its query; {_FALLBACK_HINT}"
+    if encoding.per_query_keys:
+        return f"{encoding!r} encodes keys differently for different queries; {_FALLBACK_HINT}"
     if views != 1:
-        return f"{encoding!r} chooses among {views} products for each pair; {INSTEAD}"
+        return f"{encoding!r} chooses among {views} products for each pair; {_FALLBACK_HINT}"
     if type(pattern) not in (Causal, Bidirectional, SlidingWindow):
-        return f"of patterns it knows Causal, SlidingWindow and Bidirectional, not {pattern!r}; {INSTEAD}"
-    return no_bias(formula, operands)
+        return f"of patterns it knows Causal, SlidingWindow and Bidirectional, not {pattern!r}; {_FALLBACK_HINT}"
+    return _unsupported_bias(formula, operands)
 
 
-def no_bias(formula: Formula, operands: Operands) -> str | None:
+def _unsupported_bias(formula: Formula, operands: Operands) -> str | None:
     """What is wrong with the bias on its scores, if there is one."""
     encoding, T = formula.encoding, operands.queries.pos.shape[1]
-    plain = without_wrapping(encoding)
+    plain = unwrap(encoding)
     if type(plain).combine is Encoding.combine:
         return None
     if plain.linear_slopes(formula.num_heads) is None:
         if jax.tree.leaves(operands.params):
-            return f"the bias of {encoding!r} is learned, and it would have no gradient; {INSTEAD}"
-        return f"the bias of {encoding!r} is not linear in the distance, and it takes no other; {INSTEAD}"
+            return f"the bias of {encoding!r} is learned, and it would have no gradient; {_FALLBACK_HINT}"
+        return f"the bias of {encoding!r} is not linear in the distance, and it takes no other; {_FALLBACK_HINT}"
     if not formula.pattern.causal:
-        return f"-m |i - j| of {encoding!r} is of low rank only where j <= i, not under {formula.pattern!r}; {INSTEAD}"
+        return (
+            f"-m |i - j| of {encoding!r} has low rank for j <= i only, not under {formula.pattern!r}; " + _FALLBACK_HINT
+        )
     if operands.values.dtype == jnp.float16:
-        return f"the slopes of {encoding!r} times powers of 256 overflow float16; use bfloat16, or {INSTEAD}"
-    if T > FARTHEST:
-        return f"the bias of {encoding!r} is written in digits for {FARTHEST} positions, not {T}; {INSTEAD}"
+        return f"the slopes of {encoding!r} times powers of 256 overflow float16; use bfloat16, or {_FALLBACK_HINT}"
+    if T > MAX_POSITIONS:
+        return f"the bias of {encoding!r} is written in digits for {MAX_POSITIONS} positions, not {T}; {_FALLBACK_HINT}"
     return None
 
 
-def no_cudnn(formula: Formula, operands: Operands, hopper: bool | None) -> str | None:
+def _unsupported_by_cudnn(formula: Formula, operands: Operands, hopper: bool | None) -> str | None:
     """What cuDNN's attention refuses: dtypes and head dimensions."""
     q_BNTH, k_BKSH, v = operands.queries.views[0], operands.keys.views[0], operands.values
     dtypes = [str(x.dtype) for x in (q_BNTH, k_BKSH, v)]
     if len(set(dtypes)) > 1 or dtypes[0] not in ("bfloat16", "float16"):
         given = ", ".join(dict.fromkeys(dtypes))
-        return f"queries, keys and values must all be bfloat16 or all float16, not {given}; cast them, or {INSTEAD}"
-    more = more_dimensions(formula, operands)
-    H, widest = q_BNTH.shape[-1] + more, WIDEST[has_hopper() if hopper is None else hopper]
+        return (
+            f"queries, keys and values must all be bfloat16 or all float16, not {given}; cast them, or {_FALLBACK_HINT}"
+        )
+    more = _count_more_dimensions(formula, operands)
+    H, widest = q_BNTH.shape[-1] + more, _MAX_HEAD_DIM[_is_hopper() if hopper is None else hopper]
     if H % 8 or widest < H or v.shape[-1] > H:
         with_bias = f", {more} of them for the bias," if more else ""
-        return f"head dimension {H}{with_bias} must be a multiple of 8 and at most {widest} on this GPU; {INSTEAD}"
+        return (
+            f"head dimension {H}{with_bias} must be a multiple of 8 and at most {widest} on this GPU; {_FALLBACK_HINT}"
+        )
     return None
 
 
-def no_splash(operands: Operands) -> str | None:
+def _unsupported_by_splash(operands: Operands) -> str | None:
     T = operands.queries.pos.shape[1]
-    return f"{T} tokens are not a multiple of {TILE}; pad the text, or {INSTEAD}" if T % TILE else None
+    return f"{T} tokens are not a multiple of {TILE}; pad the text, or {_FALLBACK_HINT}" if T % TILE else None
 
 
-def more_dimensions(formula: Formula, operands: Operands) -> int:
+def _count_more_dimensions(formula: Formula, operands: Operands) -> int:
     """Head dimensions that the bias takes."""
-    slopes = without_wrapping(formula.encoding).linear_slopes(formula.num_heads)
-    return 0 if slopes is None else bias_dimensions(slopes, operands.keys.pos.shape[1])
+    slopes = unwrap(formula.encoding).linear_slopes(formula.num_heads)
+    return 0 if slopes is None else count_bias_dimensions(slopes, operands.keys.pos.shape[1])
 
 
-def without_wrapping(encoding: Encoding) -> Encoding:
+def unwrap(encoding: Encoding) -> Encoding:
     """The encoding whose `combine` it is: a wrapper that multiplies queries adds nothing to their scores."""
-    while isinstance(encoding, Sharpened) and type(encoding).combine is Sharpened.combine:
-        encoding = encoding.of
+    while isinstance(encoding, QueryScaled) and type(encoding).combine is QueryScaled.combine:
+        encoding = encoding.inner
     return encoding
 
 
-def has_hopper() -> bool:
+def _is_hopper() -> bool:
     """Whether the first GPU is of compute capability 9.0 or more; without one, no."""
     if jax.default_backend() != "gpu":
         return False

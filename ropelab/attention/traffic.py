@@ -15,12 +15,12 @@ from ropelab.attention.exchanges import Exchange, SparseGather
 from ropelab.attention.formula import Pattern
 from ropelab.attention.patterns.dilated import Dilated
 
-BYTES = {"f64": 8, "s64": 8, "f32": 4, "s32": 4, "u32": 4, "bf16": 2, "f16": 2, "pred": 1}
-KINDS = ("all-gather", "collective-permute", "reduce-scatter", "all-reduce", "all-to-all")
+_BYTES = {"f64": 8, "s64": 8, "f32": 4, "s32": 4, "u32": 4, "bf16": 2, "f16": 2, "pred": 1}
+_KINDS = ("all-gather", "collective-permute", "reduce-scatter", "all-reduce", "all-to-all")
 SHAPE = re.compile(r"(\w+)\[([\d,]*)\]")
 
 
-def forward_bytes(
+def estimate_forward_bytes(
     exchange: Exchange,
     pattern: Pattern,
     *,
@@ -41,13 +41,13 @@ def forward_bytes(
     total = 0
     for w, r in pattern.branches:
         others = min(w // local, devices) - 1
-        for mine in pattern.sharing(heads, r).values():
+        for mine in pattern.group_heads_by_offset(heads, r).values():
             kept = len({head // (heads // key_heads) for head in mine})
             total += max(others, 0) * local // r * batch * (2 * kept * head_dim * itemsize + 4)
     return total
 
 
-def received(hlo: str) -> Counter[str]:
+def count_received_bytes(hlo: str) -> Counter[str]:
     """Bytes received by one device in each kind of collective of a compiled program, loops counted in full.
 
     Args:
@@ -58,34 +58,34 @@ def received(hlo: str) -> Counter[str]:
     assert entry is not None
     bodies[entry[1]] = hlo[entry.start() :].split("\n}", 1)[0]
     total: Counter[str] = Counter()
-    visit(entry[1], 1, bodies, total)
+    _add_computation(entry[1], 1, bodies, total)
     return total
 
 
-def visit(name: str, times: int, bodies: dict[str, str], total: Counter[str]) -> None:
+def _add_computation(name: str, times: int, bodies: dict[str, str], total: Counter[str]) -> None:
     """Add what one computation receives, and those that it calls."""
     for line in bodies.get(name, "").splitlines():
-        kind = next((k for k in KINDS if re.search(rf" {k}(-start)?\(", line)), None)
+        kind = next((k for k in _KINDS if re.search(rf" {k}(-start)?\(", line)), None)
         if kind is not None:
-            total[kind] += times * line_bytes(kind, line)
+            total[kind] += times * _count_line_bytes(kind, line)
         trips = re.search(r'"known_trip_count":(\{[^}]*\})', line)
         often = int(json.loads(trips[1])["n"]) if trips else 1
         for called in re.findall(r"(?:body|to_apply|calls)=%?([\w.\-]+)", line):
-            visit(called, times * often, bodies, total)
+            _add_computation(called, times * often, bodies, total)
 
 
-def line_bytes(kind: str, line: str) -> int:
+def _count_line_bytes(kind: str, line: str) -> int:
     """What one collective brings to a device: the result without the part that was there already."""
     result = line.split(" = ", 1)[1].split(f" {kind}", 1)[0]
     shapes = SHAPE.findall(result)
-    size = sum(BYTES[dtype] * math.prod(map(int, filter(None, dims.split(",")))) for dtype, dims in shapes)
+    size = sum(_BYTES[dtype] * math.prod(map(int, filter(None, dims.split(",")))) for dtype, dims in shapes)
     if kind == "collective-permute":
         return size
-    n = group_size(line)
+    n = _parse_group_size(line)
     return {"all-gather": size * (n - 1) // n, "reduce-scatter": size * (n - 1)}.get(kind, 2 * size * (n - 1) // n)
 
 
-def group_size(line: str) -> int:
+def _parse_group_size(line: str) -> int:
     """How many devices take part, in any of the three notations of XLA."""
     if listed := re.search(r"replica_groups=\{\{([\d,]+)\}", line):
         return len(listed[1].split(","))

@@ -22,7 +22,7 @@ Arrays = tuple[Numbers, ...]
 KERNELS: dict[str, Kernel] = {"dense": dense, "blockwise": partial(blockwise, block=(8, 5))}
 
 
-class Placement(NamedTuple):
+class TokenPositions(NamedTuple):
     """Where the tokens of a call stand and which heads they have, in the words of `attend`."""
 
     q_pos: Numbers | None = None
@@ -32,22 +32,22 @@ class Placement(NamedTuple):
     heads: Numbers | None = None
 
 
-def placed(
+def make_positions(
     pos_BT: np.ndarray, segments_BT: np.ndarray | None = None, *, length: int, heads: Numbers = range(N)
-) -> Placement:
+) -> TokenPositions:
     """Self-attention of tokens at these positions, all in one document unless segments are given."""
     pos_BT = np.asarray(pos_BT, np.int32)
     segments_BT = np.zeros_like(pos_BT) if segments_BT is None else np.asarray(segments_BT, np.int32)
-    return Placement(pos_BT, pos_BT, segments_BT, length, np.asarray(heads, np.int32))
+    return TokenPositions(pos_BT, pos_BT, segments_BT, length, np.asarray(heads, np.int32))
 
 
-def call(
+def run_attention(
     encoding: Encoding,
     pattern: Pattern,
     kernel: Kernel,
     params: Params,
     qkv: Arrays,
-    placement: Placement = Placement(),  # noqa: B008
+    placement: TokenPositions = TokenPositions(),  # noqa: B008
     num_heads: int = N,
 ) -> tuple[Array, Array]:
     """`attend`, the placement spelt out, with its static arguments first."""
@@ -56,29 +56,29 @@ def call(
 
 
 # Compiles faster, and as exactly. (Level 0 gives NaN gradients for KERPLE on jax 0.10.2.)
-QUICKLY = select_options({"xla_backend_optimization_level": 1, "xla_cpu_use_fusion_emitters": False})
-quickly = partial(jax.jit, compiler_options=QUICKLY)
-compiled = quickly(call, static_argnums=(0, 1, 2))
+_FAST_COMPILATION = select_options({"xla_backend_optimization_level": 1, "xla_cpu_use_fusion_emitters": False})
+fast_jit = partial(jax.jit, compiler_options=_FAST_COMPILATION)
+run_compiled = fast_jit(run_attention, static_argnums=(0, 1, 2))
 
 
-@partial(quickly, static_argnums=(0, 1, 2))
-def differentiated(
+@partial(fast_jit, static_argnums=(0, 1, 2))
+def run_with_gradients(
     encoding: Encoding,
     pattern: Pattern,
     kernel: Kernel,
     params: Params,
     qkv: Arrays,
-    placement: Placement,
+    placement: TokenPositions,
     cotangents: tuple[Array, Array],
 ) -> tuple[tuple[Array, Array], Params, Arrays]:
     """`((out, lse), dparams, (dq, dk, dv))` for the cotangents of out and of lse."""
-    results, pull = jax.vjp(lambda p, x: call(encoding, pattern, kernel, p, x, placement), params, qkv)
+    results, pull = jax.vjp(lambda p, x: run_attention(encoding, pattern, kernel, p, x, placement), params, qkv)
     return results, *pull(cotangents)
 
 
-def forward(
-    encoding: Encoding, pattern: Pattern, kernel: Kernel, params: Params, qkv: Arrays, placement: Placement
+def run_forward(
+    encoding: Encoding, pattern: Pattern, kernel: Kernel, params: Params, qkv: Arrays, placement: TokenPositions
 ) -> tuple[Array, Array]:
     """`(out, lse)`, by the program that `differentiated` compiled."""
     nothing = np.zeros_like(qkv[0]), np.zeros_like(qkv[0][..., 0])
-    return differentiated(encoding, pattern, kernel, params, qkv, placement, nothing)[0]
+    return run_with_gradients(encoding, pattern, kernel, params, qkv, placement, nothing)[0]

@@ -14,22 +14,22 @@ import numpy as np
 from jax import Array, lax
 
 from ropelab.attention import Pattern
-from ropelab.contract.calls import KERNELS, Arrays, Placement, call, quickly
-from ropelab.contract.kernels import cotangents
-from ropelab.contract.samples import K, N, T, sample, tables
+from ropelab.contract.calls import KERNELS, Arrays, TokenPositions, fast_jit, run_attention
+from ropelab.contract.kernels import sample_cotangents
+from ropelab.contract.samples import K, N, T, sample_params, sample_qkv
 from ropelab.encodings import Encoding, scores
 from ropelab.encodings.base import Params
 
 ARRANGED = "arranged"
-WAYS = (*KERNELS, ARRANGED)
-LENGTH = 8 * T  # of the context that the tokens stand in
+_WAYS = (*KERNELS, ARRANGED)
+_LENGTH = 8 * T  # of the context that the tokens stand in
 
 
-def written_out(encoding: Encoding, params: Params, qkv: Arrays, n_NTS: Array) -> tuple[Array, Array]:
+def _evaluate_formula(encoding: Encoding, params: Params, qkv: Arrays, n_NTS: Array) -> tuple[Array, Array]:
     """`(out_BTNH, lse_BTN)`: softmax of s + log n, the pattern's counts and the encoding's scores and nothing else."""
     q, k, v = qkv
     pos, seen_NTS = jnp.arange(T), n_NTS > 0
-    s_BNTS = scores(encoding, q, k, pos, pos, params=params, length=LENGTH, visible=seen_NTS[None])
+    s_BNTS = scores(encoding, q, k, pos, pos, params=params, length=_LENGTH, visible=seen_NTS[None])
     top = lax.stop_gradient(jnp.max(jnp.where(seen_NTS, s_BNTS, -jnp.inf), axis=-1, keepdims=True))
     top = jnp.where(top > -jnp.inf, top, 0)
     weights = jnp.where(seen_NTS, n_NTS * jnp.exp(jnp.where(seen_NTS, s_BNTS - top, 0)), 0)
@@ -41,33 +41,35 @@ def written_out(encoding: Encoding, params: Params, qkv: Arrays, n_NTS: Array) -
     return out_BTNH, jnp.swapaxes(lse_BNT, 1, 2)
 
 
-def counted(pattern: Pattern) -> np.ndarray:
+def _evaluate_counts(pattern: Pattern) -> np.ndarray:
     """n_NTS of tokens in order."""
     pos, head = jnp.arange(T), jnp.arange(N)[:, None, None]
     return np.broadcast_to(pattern.counts(pos[:, None], pos[None, :], head, N), (N, T, T))
 
 
-def evaluated(way: str, encoding: Encoding, pattern: Pattern, params: Params, qkv: Arrays) -> tuple[Array, Array]:
+def evaluate(way: str, encoding: Encoding, pattern: Pattern, params: Params, qkv: Arrays) -> tuple[Array, Array]:
     """`(out, lse)` by one of `WAYS`."""
     if way == ARRANGED:
-        return call(encoding, pattern, KERNELS["blockwise"], params, qkv, Placement(length=LENGTH))
+        return run_attention(encoding, pattern, KERNELS["blockwise"], params, qkv, TokenPositions(length=_LENGTH))
     pos = np.broadcast_to(np.arange(T, dtype=np.int32), qkv[0].shape[:2])
-    return call(encoding, pattern, KERNELS[way], params, qkv, Placement(pos, pos, length=LENGTH))
+    return run_attention(encoding, pattern, KERNELS[way], params, qkv, TokenPositions(pos, pos, length=_LENGTH))
 
 
-@partial(quickly, static_argnums=(0, 1, 2))
-def with_gradients(way: str, encoding: Encoding, pattern: Pattern, params: Params, qkv: Arrays, given: Arrays) -> Any:
+@partial(fast_jit, static_argnums=(0, 1, 2))
+def _evaluate_with_gradients(
+    way: str, encoding: Encoding, pattern: Pattern, params: Params, qkv: Arrays, given: Arrays
+) -> Any:
     """`((out, lse), dparams, (dq, dk, dv))` for the cotangents given of out and of lse."""
-    return differentiated(lambda p, x: evaluated(way, encoding, pattern, p, x), params, qkv, given)
+    return _differentiate(lambda p, x: evaluate(way, encoding, pattern, p, x), params, qkv, given)
 
 
-@partial(quickly, static_argnums=0)
-def specified(encoding: Encoding, params: Params, qkv: Arrays, given: Arrays, n_NTS: Array) -> Any:
+@partial(fast_jit, static_argnums=0)
+def _evaluate_reference(encoding: Encoding, params: Params, qkv: Arrays, given: Arrays, n_NTS: Array) -> Any:
     """As `with_gradients`, from the formula written out: one program for all patterns."""
-    return differentiated(lambda p, x: written_out(encoding, p, x, n_NTS), params, qkv, given)
+    return _differentiate(lambda p, x: _evaluate_formula(encoding, p, x, n_NTS), params, qkv, given)
 
 
-def differentiated(function: Callable[..., tuple[Array, Array]], params: Params, qkv: Arrays, given: Arrays) -> Any:
+def _differentiate(function: Callable[..., tuple[Array, Array]], params: Params, qkv: Arrays, given: Arrays) -> Any:
     (out, lse), pull = jax.vjp(function, params, qkv)
     dout, dlse = given
     return (out, lse), *pull((dout, jnp.where(lse > -jnp.inf, dlse, 0)))
@@ -79,14 +81,14 @@ def errors(encoding: Encoding, pattern: Pattern, dtype: Any = np.float32) -> dic
     Each array is measured by its largest entry, or by 1 if that is smaller. A pattern that arranges nothing has no
     entry for "arranged".
     """
-    given = jax.tree.map(lambda x: np.asarray(x, dtype), (tables(encoding), sample(), cotangents()))
-    expected = specified(encoding, *given, counted(pattern).astype(dtype))
-    results = {way: with_gradients(way, encoding, pattern, *given) for way in ways_of(pattern)}
-    return {way: largest_difference(result, expected) for way, result in results.items()}
+    given = jax.tree.map(lambda x: np.asarray(x, dtype), (sample_params(encoding), sample_qkv(), sample_cotangents()))
+    expected = _evaluate_reference(encoding, *given, _evaluate_counts(pattern).astype(dtype))
+    results = {way: _evaluate_with_gradients(way, encoding, pattern, *given) for way in _list_ways(pattern)}
+    return {way: _max_difference(result, expected) for way, result in results.items()}
 
 
-def ways_of(pattern: Pattern) -> list[str]:
-    return [way for way in WAYS if way != ARRANGED or type(pattern).attend is not Pattern.attend]
+def _list_ways(pattern: Pattern) -> list[str]:
+    return [way for way in _WAYS if way != ARRANGED or type(pattern).attend is not Pattern.attend]
 
 
 def reads_what_it_counts(encoding: Encoding, pattern: Pattern) -> None:
@@ -95,13 +97,13 @@ def reads_what_it_counts(encoding: Encoding, pattern: Pattern) -> None:
     Raises:
         AssertionError: with the first query that reads something else, and the way to compute it.
     """
-    params, qkv, (dout, dlse) = tables(encoding), sample(), cotangents()
-    seen_KTS = np.any(counted(pattern).reshape(K, N // K, T, T) > 0, axis=1)
-    for way in ways_of(pattern):
+    params, qkv, (dout, dlse) = sample_params(encoding), sample_qkv(), sample_cotangents()
+    seen_KTS = np.any(_evaluate_counts(pattern).reshape(K, N // K, T, T) > 0, axis=1)
+    for way in _list_ways(pattern):
         for t in range(T):
             alone = np.arange(T) == t
             given = dout * alone[:, None, None], dlse * alone[:, None]
-            dq, dk, dv = map(np.asarray, with_gradients(way, encoding, pattern, params, qkv, given)[2])
+            dq, dk, dv = map(np.asarray, _evaluate_with_gradients(way, encoding, pattern, params, qkv, given)[2])
             where = f"query {t}, {encoding}, {pattern}, {way}"
             assert np.array_equal(np.any(dv, axis=(0, 3)).T, seen_KTS[:, t]), (
                 f"reads other keys than it counts: {where}"
@@ -116,17 +118,17 @@ def sees_no_future(encoding: Encoding, pattern: Pattern) -> None:
     Raises:
         AssertionError: with the position from which later tokens were changed, and the way to compute it.
     """
-    params, qkv, given = tables(encoding), sample(), cotangents()
-    for way in ways_of(pattern):
-        whole = with_gradients(way, encoding, pattern, params, qkv, given)[0]
+    params, qkv, given = sample_params(encoding), sample_qkv(), sample_cotangents()
+    for way in _list_ways(pattern):
+        whole = _evaluate_with_gradients(way, encoding, pattern, params, qkv, given)[0]
         for t in (1, T // 2, T - 1):
             changed = tuple(np.concatenate([x[:, :t], 7 - 3 * x[:, t:]], axis=1) for x in qkv)
-            found = with_gradients(way, encoding, pattern, params, changed, given)[0]
+            found = _evaluate_with_gradients(way, encoding, pattern, params, changed, given)[0]
             same = all(np.array_equal(a[:, :t], b[:, :t]) for a, b in zip(found, whole, strict=True))
             assert same, f"queries before {t} depend on tokens from {t} on: {encoding}, {pattern}, {way}"
 
 
-def largest_difference(found: Any, expected: Any) -> float:
+def _max_difference(found: Any, expected: Any) -> float:
     pairs = zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True)
     return max(difference(np.asarray(a, np.float64), np.asarray(b, np.float64)) for a, b in pairs)
 

@@ -9,15 +9,15 @@ import numpy as np
 from jax import Array
 
 from ropelab.attention import Causal, attend
-from ropelab.contract.calls import KERNELS, forward, placed, quickly
-from ropelab.contract.samples import B, T, assert_same, sample, tables, trained_length
+from ropelab.contract.calls import KERNELS, fast_jit, make_positions, run_forward
+from ropelab.contract.samples import B, T, assert_same, find_trained_length, sample_params, sample_qkv
 from ropelab.encodings import Encoding
 from ropelab.encodings.base import Params
 
-Decode = Callable[..., Array]
+_Decode = Callable[..., Array]
 
 
-@partial(quickly, static_argnums=0)
+@partial(fast_jit, static_argnums=0)
 def decode(encoding: Encoding, params: Params, qkv: tuple[Array, ...], pos: Array, t: Array, length: Array) -> Array:
     """Out of query t alone, read from a cache that holds the keys up to t and nothing in its other slots."""
     q, k, v = qkv
@@ -38,21 +38,21 @@ def decode(encoding: Encoding, params: Params, qkv: tuple[Array, ...], pos: Arra
     return out[:, 0]
 
 
-def decoding_equals_the_full_forward(encoding: Encoding, decode: Decode = decode) -> None:
+def decoding_equals_the_full_forward(encoding: Encoding, decode: _Decode = decode) -> None:
     """One query at a time against the cache, told the length that it has by then, gives each row of the full forward.
 
     A scaling that depends on the length has other rows at each. Of those, one layer of attention is exact while the
     text grows past the trained length, because the cache holds keys as they were before any rotation
     (transformers#25104).
     """
-    params, qkv = tables(encoding), sample()
-    stride = 2 * trained_length(encoding) // T
+    params, qkv = sample_params(encoding), sample_qkv()
+    stride = 2 * find_trained_length(encoding) // T
     pos = jnp.arange(T) * stride
     rows = np.broadcast_to(pos, (B, T))
     for t in range(T):
         now, end = (t + 1) * stride, T * stride
         for length, full in {(now, now), (end, end)} if encoding.depends_on_length else {(now, end)}:
-            whole, _ = forward(encoding, Causal(), KERNELS["dense"], params, qkv, placed(rows, length=full))
+            whole, _ = run_forward(encoding, Causal(), KERNELS["dense"], params, qkv, make_positions(rows, length=full))
             step = decode(encoding, params, qkv, pos, jnp.asarray(t), jnp.asarray(length))
             what = f"token {t} decoded with {encoding} at length {length}"
             assert_same(step, np.asarray(whole)[:, t], 1e-5, what)

@@ -9,12 +9,12 @@ from typing import Any, Literal, get_args, get_origin
 import jax.numpy as jnp
 import numpy as np
 
-from ropelab.contract.samples import H, N, Numbers, T, sample, spread, tables
+from ropelab.contract.samples import H, N, Numbers, T, sample_params, sample_positions, sample_qkv
 from ropelab.encodings import PI, Encoding, NoPE, RoPE, scores
-from ropelab.spec import choices, field_types
+from ropelab.spec import list_alternatives, resolve_field_types
 
-REFUSED = 1e6  # in place of NaN, with which a learned table answers for a position that it does not have
-VISIBLE = 1e-3  # of the largest score: a changed field changes some score by more than this
+_REFUSED = 1e6  # in place of NaN, with which a learned table answers for a position that it does not have
+_VISIBLE = 1e-3  # of the largest score: a changed field changes some score by more than this
 
 
 def every_field_changes_the_scores(encoding: Encoding) -> str | None:
@@ -24,35 +24,37 @@ def every_field_changes_the_scores(encoding: Encoding) -> str | None:
     """
     if not dataclasses.fields(encoding):
         return "there are no fields"
-    pos = spread(encoding)
+    pos = sample_positions(encoding)
     for field in dataclasses.fields(encoding):
-        for start in (encoding, *varied_elsewhere(encoding, field.name)):
-            before = scores_at(pos, start)
+        for start in (encoding, *_vary_elsewhere(encoding, field.name)):
+            before = _try_scores(pos, start)
             if before is None:
                 continue
-            tried = (differ(before, s) for e in variants(start, field.name) if (s := scores_at(pos, e)) is not None)
-            seen = list(until_true(tried))
+            tried = (
+                _differ(before, s) for e in _list_variants(start, field.name) if (s := _try_scores(pos, e)) is not None
+            )
+            seen = list(_take_until_true(tried))
             if seen:
                 where = f"{T} tokens at positions up to {pos.max()}"
                 assert seen[-1], (
                     f"{field.name} of {start} changes nothing for {where}; give an example in which it does"
                 )
                 break
-        assert_choices_differ(pos, encoding, field.name)
+        _assert_choices_differ(pos, encoding, field.name)
 
 
-def until_true(values: Iterable[bool]) -> Iterator[bool]:
+def _take_until_true(values: Iterable[bool]) -> Iterator[bool]:
     for value in values:
         yield value
         if value:
             return
 
 
-def assert_choices_differ(pos: np.ndarray, encoding: Encoding, name: str) -> None:
-    options = [o for a in annotations(encoding, name) if get_origin(a) is Literal for o in get_args(a)]
-    made = {o: s for o in options if (s := scores_at(pos, attempt(encoding, **{name: o}))) is not None}
+def _assert_choices_differ(pos: np.ndarray, encoding: Encoding, name: str) -> None:
+    options = [o for a in _list_annotations(encoding, name) if get_origin(a) is Literal for o in get_args(a)]
+    made = {o: s for o in options if (s := _try_scores(pos, _try_replace(encoding, **{name: o}))) is not None}
     for (a, of_a), (b, of_b) in itertools.combinations(made.items(), 2):
-        assert differ(of_a, of_b), f"{name}={a!r} and {name}={b!r} of {encoding} give the same scores"
+        assert _differ(of_a, of_b), f"{name}={a!r} and {name}={b!r} of {encoding} give the same scores"
 
 
 def another_base_is_not_served_from_a_stale_table(encoding: Encoding) -> str | None:
@@ -60,48 +62,50 @@ def another_base_is_not_served_from_a_stale_table(encoding: Encoding) -> str | N
     base = getattr(encoding, "base", None)
     if base is None:
         return "there is no base"
-    pos, changed = spread(encoding), attempt(encoding, base=3 * base)
+    pos, changed = sample_positions(encoding), _try_replace(encoding, base=3 * base)
     assert changed is not None, f"{encoding} refuses base={3 * base}"
-    first, other, again = (accepted(pos, e) for e in (encoding, changed, dataclasses.replace(encoding)))
-    assert differ(first, other), f"the scores of {encoding} are served again for base={3 * base}"
+    first, other, again = (_require_scores(pos, e) for e in (encoding, changed, dataclasses.replace(encoding)))
+    assert _differ(first, other), f"the scores of {encoding} are served again for base={3 * base}"
     assert np.array_equal(first, again), f"the scores of {encoding} change after base={3 * base} was used"
 
 
 def the_same_arguments_give_the_same_scores(encoding: Encoding) -> None:
     """An encoding is pure: nothing that any other encoding or call leaves behind changes its scores."""
-    pos = spread(encoding)
-    first = accepted(pos, encoding)
+    pos = sample_positions(encoding)
+    first = _require_scores(pos, encoding)
     for field in dataclasses.fields(encoding):
-        for other in variants(encoding, field.name)[:1]:
-            scores_at(pos, other)
-    assert np.array_equal(first, accepted(pos, encoding)), f"the scores of {encoding} change after others were used"
+        for other in _list_variants(encoding, field.name)[:1]:
+            _try_scores(pos, other)
+    assert np.array_equal(first, _require_scores(pos, encoding)), (
+        f"the scores of {encoding} change after others were used"
+    )
 
 
-def varied_elsewhere(encoding: Encoding, name: str) -> Iterator[Encoding]:
+def _vary_elsewhere(encoding: Encoding, name: str) -> Iterator[Encoding]:
     """Encodings in which `name` and one other field have new values, from which `name` can be varied again."""
     for partner in dataclasses.fields(encoding):
         if partner.name != name:
-            for a, b in itertools.product(alternatives(encoding, name), alternatives(encoding, partner.name)):
-                joint = attempt(encoding, **{name: a, partner.name: b})
+            for a, b in itertools.product(_list_values(encoding, name), _list_values(encoding, partner.name)):
+                joint = _try_replace(encoding, **{name: a, partner.name: b})
                 if joint is not None:
                     yield joint
 
 
-def variants(encoding: Encoding, name: str) -> list[Encoding]:
+def _list_variants(encoding: Encoding, name: str) -> list[Encoding]:
     """The encoding with each alternative value of one field that it accepts."""
-    made = (attempt(encoding, **{name: value}) for value in alternatives(encoding, name))
+    made = (_try_replace(encoding, **{name: value}) for value in _list_values(encoding, name))
     return [e for e in made if e is not None]
 
 
-def alternatives(encoding: Encoding, name: str) -> list[Any]:
+def _list_values(encoding: Encoding, name: str) -> list[Any]:
     """Other values of a field, from its annotation."""
     value = getattr(encoding, name)
-    found = [v for a in annotations(encoding, name) for v in other_values(value, a)]
+    found = [v for a in _list_annotations(encoding, name) for v in _make_other_values(value, a)]
     assert found, f"the contract cannot vary {name} of {encoding}: teach `other_values` its type"
     return found
 
 
-def other_values(value: Any, annotation: Any) -> list[Any]:
+def _make_other_values(value: Any, annotation: Any) -> list[Any]:
     """Values unlike `value`, of one alternative of its annotation."""
     if get_origin(annotation) is Literal:
         return [o for o in get_args(annotation) if o != value]
@@ -112,20 +116,20 @@ def other_values(value: Any, annotation: Any) -> list[Any]:
     if annotation is bool:
         return [not value]
     if get_origin(annotation) is tuple and value:
-        inner = choices(get_args(annotation)[0])
-        return [(v, *value[1:]) for a in inner for v in other_values(value[0], a)]
+        inner = list_alternatives(get_args(annotation)[0])
+        return [(v, *value[1:]) for a in inner for v in _make_other_values(value[0], a)]
     if isinstance(value, Encoding):
-        inner = [e for f in dataclasses.fields(value) for e in variants(value, f.name)]
+        inner = [e for f in dataclasses.fields(value) for e in _list_variants(value, f.name)]
         others = (RoPE(base=50.0), PI(base=50.0, factor=2.0), NoPE())
         return [*inner, *(e for e in others if isinstance(e, annotation) and e != value)]
     return []
 
 
-def annotations(encoding: Encoding, name: str) -> tuple[Any, ...]:
-    return tuple(a for a in choices(field_types(type(encoding))[name]) if a is not types.NoneType)
+def _list_annotations(encoding: Encoding, name: str) -> tuple[Any, ...]:
+    return tuple(a for a in list_alternatives(resolve_field_types(type(encoding))[name]) if a is not types.NoneType)
 
 
-def attempt(encoding: Encoding, **changes: Any) -> Encoding | None:
+def _try_replace(encoding: Encoding, **changes: Any) -> Encoding | None:
     """The changed encoding, or None if it refuses."""
     try:
         return dataclasses.replace(encoding, **changes)
@@ -133,30 +137,30 @@ def attempt(encoding: Encoding, **changes: Any) -> Encoding | None:
         return None
 
 
-def scores_at(pos: Numbers, encoding: Encoding | None) -> np.ndarray | None:
+def _try_scores(pos: Numbers, encoding: Encoding | None) -> np.ndarray | None:
     """Scores of tokens at these positions and what is added to their inputs, or None if there is no encoding or it
     refuses to give any."""
     if encoding is None:
         return None
-    q, k, _ = sample()
-    params = tables(encoding)
+    q, k, _ = sample_qkv()
+    params = sample_params(encoding)
     places: Numbers = np.stack([pos, np.arange(len(pos), dtype=np.int32)])
     # Each row under its own length. Framed encodings know no other, and compile anew at each call: once for both.
-    rows = [[0, 1]] if encoding.framed else [[0], [1]]
+    rows = [[0, 1]] if encoding.per_query_keys else [[0], [1]]
     try:
         found = [scores(encoding, q[r], k[r], places[r], places[r], params=params) for r in rows]
         added = [encoding.embed(params, jnp.zeros((len(r), len(pos), N * H)), places[r]) for r in rows]
     except ValueError:
         return None
     each = (np.concatenate([np.asarray(x) for x in part]) for part in (found, added))
-    return np.concatenate([np.nan_to_num(x, nan=REFUSED).ravel() for x in each])
+    return np.concatenate([np.nan_to_num(x, nan=_REFUSED).ravel() for x in each])
 
 
-def accepted(pos: np.ndarray, encoding: Encoding) -> np.ndarray:
-    found = scores_at(pos, encoding)
+def _require_scores(pos: np.ndarray, encoding: Encoding) -> np.ndarray:
+    found = _try_scores(pos, encoding)
     assert found is not None, f"{encoding} can be made, and refuses to give scores"
     return found
 
 
-def differ(a: np.ndarray, b: np.ndarray) -> bool:
-    return a.shape != b.shape or float(np.abs(a - b).max()) > VISIBLE * float(np.abs(b).max())
+def _differ(a: np.ndarray, b: np.ndarray) -> bool:
+    return a.shape != b.shape or float(np.abs(a - b).max()) > _VISIBLE * float(np.abs(b).max())

@@ -12,16 +12,16 @@ import numpy as np
 from ropelab.attention import Causal, SlidingWindow
 from ropelab.encodings import Encoding
 from ropelab.encodings.base import Params
-from ropelab.spec import parts
+from ropelab.spec import iterate_specs
 
 Numbers = Any  # numpy where jax is expected, because its indexing compiles nothing
-NAMED_LENGTHS = ("original_length", "window", "chunk", "interval")  # fields up to which an encoding may do nothing
+_NAMED_LENGTHS = ("original_length", "window", "chunk", "interval")  # fields up to which an encoding may do nothing
 
 B, T, N, K, H = 2, 21, 4, 2, 16
 PATTERNS = (Causal(), SlidingWindow(window=9))  # an encoding is tried on two; every pattern on encodings of each kind
 
 
-def sample(length: int = T) -> tuple[Numbers, Numbers, Numbers]:
+def sample_qkv(length: int = T) -> tuple[Numbers, Numbers, Numbers]:
     """Queries, keys and values of one self-attention."""
     rng = np.random.default_rng(length)
     q = 2 * rng.standard_normal((B, length, N, H))
@@ -29,7 +29,7 @@ def sample(length: int = T) -> tuple[Numbers, Numbers, Numbers]:
     return q.astype(np.float32), k.astype(np.float32), v.astype(np.float32)
 
 
-def tables(encoding: Encoding) -> Params:
+def sample_params(encoding: Encoding) -> Params:
     """The encoding's learned tables, moved away from a start that may be all zeros."""
     made = encoding.init(jax.random.key(0), num_heads=N, head_dim=H)
     leaves, structure = jax.tree.flatten(made)
@@ -37,18 +37,18 @@ def tables(encoding: Encoding) -> Params:
     return jax.tree.unflatten(structure, [leaf + 0.3 * rng.standard_normal(leaf.shape, np.float32) for leaf in leaves])
 
 
-def trained_length(encoding: Encoding) -> int:
+def find_trained_length(encoding: Encoding) -> int:
     """The length from which the encoding's scaling acts, if it or a part of it names one."""
-    named = [getattr(part, name, None) for part in parts(encoding) for name in NAMED_LENGTHS]
+    named = [getattr(part, name, None) for part in iterate_specs(encoding) for name in _NAMED_LENGTHS]
     named.append(encoding.position_limit)
     return max([T, *(length for length in named if isinstance(length, int))])
 
 
-def spread(encoding: Encoding) -> Numbers:
+def sample_positions(encoding: Encoding) -> Numbers:
     """i32[T]: positions with uneven gaps, in no order, up to four trained lengths."""
     rng = np.random.default_rng(2)
-    chosen = rng.choice(4 * trained_length(encoding) - 1, T - 1, replace=False)
-    return rng.permutation(np.append(chosen, 4 * trained_length(encoding) - 1)).astype(np.int32)
+    chosen = rng.choice(4 * find_trained_length(encoding) - 1, T - 1, replace=False)
+    return rng.permutation(np.append(chosen, 4 * find_trained_length(encoding) - 1)).astype(np.int32)
 
 
 def assert_same(actual: Numbers, expected: Numbers, tolerance: float, what: str) -> None:

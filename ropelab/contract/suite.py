@@ -16,22 +16,22 @@ import jax.numpy as jnp
 import numpy as np
 
 from ropelab.contract import composition, decoding, fields, kernels, learning, positions, values
-from ropelab.contract.samples import B, H, N, T, sample
-from ropelab.contract.samples import tables as tables_of
+from ropelab.contract.samples import B, H, N, T, sample_qkv
+from ropelab.contract.samples import sample_params as tables_of
 from ropelab.encodings import Encoding
-from ropelab.encodings.scoring import at_layer, context
-from ropelab.spec import parts
+from ropelab.encodings.scoring import make_context, select_encoding
+from ropelab.spec import iterate_specs
 
-HOOKS = "its_hooks_can_be_called"
+_HOOKS = "its_hooks_can_be_called"
 Property = Callable[[Encoding], str | None]  # returns nothing, or the reason why it has nothing to say
 
 
-def named(*properties: Property) -> dict[str, Property]:
+def _index_by_name(*properties: Property) -> dict[str, Property]:
     """The properties by name, in the order given."""
     return {holds.__name__: holds for holds in properties}
 
 
-PROPERTIES: dict[str, Property] = named(
+PROPERTIES: dict[str, Property] = _index_by_name(
     values.the_print_is_the_spec,
     values.equals_are_one_value,
     values.equal_instances_trace_once,
@@ -99,24 +99,24 @@ def broken_hook(encoding: Encoding) -> Verdict | None:
 
     Every property would fail on it alike, so this one stands for all.
     """
-    (q, k, _), pos = sample(), np.broadcast_to(np.arange(T, dtype=np.int32), (B, T))
-    kind, params = at_layer(encoding, tables_of(encoding), 0)
+    (q, k, _), pos = sample_qkv(), np.broadcast_to(np.arange(T, dtype=np.int32), (B, T))
+    kind, params = select_encoding(encoding, tables_of(encoding), 0)
     try:
-        ctx = context(T, N)
-        ctx = ctx._replace(frame=kind.frame_of(jnp.asarray(pos))[0, 0]) if kind.framed else ctx
+        ctx = make_context(T, N)
+        ctx = ctx._replace(group=kind.query_group(jnp.asarray(pos))[0, 0]) if kind.per_query_keys else ctx
         views = {}
         for hook, x in (("encode_q", q), ("encode_k", k)):
             views[hook] = getattr(kind, hook)(params, jnp.asarray(x), jnp.asarray(pos), ctx)
             if not isinstance(views[hook], tuple):
                 given = type(views[hook]).__name__
-                return Verdict(HOOKS, "FAIL", f"{hook} must return a tuple of arrays, (q,) for one view, not {given}")
-        if not kind.contextual:
+                return Verdict(_HOOKS, "FAIL", f"{hook} must return a tuple of arrays, (q,) for one view, not {given}")
+        if not kind.needs_full_rows:
             scores = tuple(jnp.zeros((B, N, T, T)) for _ in views["encode_q"])
             shape = jnp.shape(kind.combine(params, scores, jnp.asarray(pos), jnp.asarray(pos), ctx))
             if shape != (B, N, T, T):
-                return Verdict(HOOKS, "FAIL", f"combine must return scores of {(B, N, T, T)} as it gets, not {shape}")
+                return Verdict(_HOOKS, "FAIL", f"combine must return scores of {(B, N, T, T)} as it gets, not {shape}")
     except Exception as error:
-        return Verdict(HOOKS, "FAIL", raised(error, encoding))
+        return Verdict(_HOOKS, "FAIL", _describe_exception(error, encoding))
     return None
 
 
@@ -125,16 +125,16 @@ def verdict(encoding: Encoding, name: str) -> Verdict:
     try:
         reason = PROPERTIES[name](encoding)
     except AssertionError as error:
-        return Verdict(name, "FAIL", str(error) or raised(error, encoding))
+        return Verdict(name, "FAIL", str(error) or _describe_exception(error, encoding))
     except Exception as error:
-        return Verdict(name, "FAIL", raised(error, encoding))
+        return Verdict(name, "FAIL", _describe_exception(error, encoding))
     return Verdict(name, "n/a", reason) if reason else Verdict(name, "pass", "")
 
 
-def raised(error: Exception, encoding: Encoding) -> str:
+def _describe_exception(error: Exception, encoding: Encoding) -> str:
     """An exception in a line, with the last place in the encoding's own file that it came through, or where it rose."""
     frames = traceback.extract_tb(error.__traceback__)
-    own = {inspect.getfile(type(part)) for part in parts(encoding)}
+    own = {inspect.getfile(type(part)) for part in iterate_specs(encoding)}
     place = next((frame for frame in reversed(frames) if frame.filename in own), frames[-1])
     words = " ".join(str(error).split())
     return f"{type(error).__name__} at {place.filename}:{place.lineno}{': ' + words if words else ''}"

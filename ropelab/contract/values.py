@@ -8,15 +8,15 @@ import numpy as np
 
 from ropelab import encodings, spec
 from ropelab.attention import Causal
-from ropelab.contract.calls import KERNELS, Placement, call, quickly
-from ropelab.contract.samples import N, assert_same, sample, spread, tables, trained_length
+from ropelab.contract.calls import KERNELS, TokenPositions, fast_jit, run_attention
+from ropelab.contract.samples import N, assert_same, find_trained_length, sample_params, sample_positions, sample_qkv
 from ropelab.encodings import Encoding
-from ropelab.encodings.scoring import at_layer, context
+from ropelab.encodings.scoring import make_context, select_encoding
 
 
 def the_print_is_the_spec(encoding: Encoding) -> None:
     """`parse(repr(e)) == e`, so that flags, configurations, records and checkpoints can name it."""
-    text, named = repr(encoding), [type(part) for part in spec.parts(encoding)]
+    text, named = repr(encoding), [type(part) for part in spec.iterate_specs(encoding)]
     catalogue = [type(e) for e in encodings.ALL]
     read = spec.parse(text, {cls.__name__: cls for cls in (*catalogue, *named)}, kind="encoding")
     assert read == encoding, f"{text} reads as {read}"
@@ -55,16 +55,16 @@ def equal_instances_trace_once(encoding: Encoding) -> None:
 def a_growing_length_compiles_nothing(encoding: Encoding) -> None:
     """One trace serves every length: a cache that grows must not recompile with each token."""
     traces = []
-    q, k, v = sample()
+    q, k, v = sample_qkv()
 
-    @quickly
+    @fast_jit
     def step(pos: jax.Array, length: jax.Array) -> jax.Array:
         traces.append(length)
-        placement = Placement(pos, pos, None, length)
-        return call(encoding, Causal(), KERNELS["dense"], tables(encoding), (q, k, v), placement)[0]
+        placement = TokenPositions(pos, pos, None, length)
+        return run_attention(encoding, Causal(), KERNELS["dense"], sample_params(encoding), (q, k, v), placement)[0]
 
     try:
-        for length in (len(q[0]), trained_length(encoding), 4 * trained_length(encoding)):
+        for length in (len(q[0]), find_trained_length(encoding), 4 * find_trained_length(encoding)):
             step(jnp.arange(len(q[0])), jnp.asarray(length))
     except jax.errors.ConcretizationTypeError as error:
         raise AssertionError(f"{encoding} wants to know the length while tracing: {error}") from error
@@ -73,10 +73,10 @@ def a_growing_length_compiles_nothing(encoding: Encoding) -> None:
 
 def the_dependence_on_the_length_is_declared(encoding: Encoding) -> None:
     """`depends_on_length` is true exactly where the same positions score differently in a longer context."""
-    q, k, _ = sample()
-    pos, most = jnp.arange(len(q[0])), trained_length(encoding)
+    q, k, _ = sample_qkv()
+    pos, most = jnp.arange(len(q[0])), find_trained_length(encoding)
     short, long = (
-        np.asarray(encodings.scores(encoding, q, k, pos, pos, params=tables(encoding), length=length))
+        np.asarray(encodings.scores(encoding, q, k, pos, pos, params=sample_params(encoding), length=length))
         for length in (most, 8 * most)
     )
     if encoding.depends_on_length:
@@ -87,10 +87,10 @@ def the_dependence_on_the_length_is_declared(encoding: Encoding) -> None:
 
 def known_and_traced_lengths_agree(encoding: Encoding) -> None:
     """A length known when compiling and one that is traced give the same scores, to what float32 frequencies allow."""
-    q, k, _ = sample()
-    pos, params, length = spread(encoding), tables(encoding), int(spread(encoding).max()) + 1
+    q, k, _ = sample_qkv()
+    pos, params, length = sample_positions(encoding), sample_params(encoding), int(sample_positions(encoding).max()) + 1
 
-    @quickly
+    @fast_jit
     def traced(length: jax.Array) -> jax.Array:
         return encodings.scores(encoding, q, k, pos, pos, params=params, length=length)
 
@@ -103,10 +103,10 @@ def encoding_bfloat16_rounds_once(encoding: Encoding) -> None:
 
     Positions beyond 256 in bfloat16 fall together, and sines in bfloat16 lose half of the score's digits.
     """
-    q, k, _ = sample()
-    pos = jnp.broadcast_to(spread(encoding) + 4096, q.shape[:2])
-    ctx, (encoding, params) = context(int(pos.max()) + 1, N), at_layer(encoding, tables(encoding), 0)
-    ctx = ctx._replace(frame=int(encoding.frame_of(pos).max())) if encoding.framed else ctx
+    q, k, _ = sample_qkv()
+    pos = jnp.broadcast_to(sample_positions(encoding) + 4096, q.shape[:2])
+    ctx, (encoding, params) = make_context(int(pos.max()) + 1, N), select_encoding(encoding, sample_params(encoding), 0)
+    ctx = ctx._replace(group=int(encoding.query_group(pos).max())) if encoding.per_query_keys else ctx
     for x, encode in ((q, encoding.encode_q), (k, encoding.encode_k)):
         rounded = jnp.asarray(x, jnp.bfloat16)
         views = (encode(params, x, pos, ctx) for x in (rounded, rounded.astype(jnp.float32)))

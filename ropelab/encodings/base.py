@@ -13,8 +13,9 @@ Shape letters, used in every name of the project and in every einsum string:
     F feed-forward      G query heads per key/value head       R rotated pairs
 """
 
+import types
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -33,13 +34,13 @@ class Context(NamedTuple):
         length: tokens in context now. May be traced, so that a growing cache never recompiles.
         num_heads: query heads of the whole model.
         heads: i32[N], the global numbers of the query heads present here; a shard holds some of them.
-        frame: number of the frame that all queries of the call share; None outside framed encodings.
+        group: number of the group that all queries of the call share; None outside encodings with per-query keys.
     """
 
     length: int | Array
     num_heads: int
     heads: Array
-    frame: int | Array | None = None
+    group: int | Array | None = None
 
 
 @spec
@@ -56,6 +57,26 @@ class Encoding(Spec):
     5. Every field matters: changing it changes the scores or is refused.
     6. `relative` encodings give the same scores when all positions are shifted; others say that they do not.
     """
+
+    renamed: ClassVar[Mapping[str, str]] = types.MappingProxyType(
+        {
+            "framed": "per_query_keys",
+            "frame_of": "query_group",
+            "contextual": "needs_full_rows",
+            "in_context": "combine_rows",
+            "kinds": "unique_encodings",
+            "kind_of": "encoding_index",
+            "of": "inner",
+            "sharpness": "query_scale",
+            "init_sharpness": "init_query_scale",
+            "length_seen": "effective_length",
+            "known_base": "require_base",
+            "known_step": "resolve_step",
+            "turned": "rotated_dims",
+            "fewest_turned": "min_rotated_dims",
+            "slower": "far_frequencies",
+        }
+    )
 
     @property
     def depends_on_length(self) -> bool:
@@ -83,28 +104,28 @@ class Encoding(Spec):
         return True
 
     @property
-    def contextual(self) -> bool:
+    def needs_full_rows(self) -> bool:
         """Whether a score depends on the other keys of its query too, so that `in_context` needs whole rows of keys."""
         return False
 
     @property
-    def framed(self) -> bool:
+    def per_query_keys(self) -> bool:
         """Whether keys are encoded differently for different queries.
 
         Queries are then grouped by `frame_of`, and the keys are encoded for each group as it reads them, with
-        `ctx.frame` the group's number.
+        `ctx.group` the group's number.
         """
         return False
 
-    def frame_of(self, q_pos_BT: Array) -> Array:
-        """i32[B, T]: the frame of each query, a function of its position alone."""
+    def query_group(self, q_pos_BT: Array) -> Array:
+        """i32[B, T]: the group of each query, a function of its position alone."""
         return jnp.zeros_like(q_pos_BT)
 
-    def kinds(self) -> "tuple[Encoding, ...]":
+    def unique_encodings(self) -> "tuple[Encoding, ...]":
         """The different encodings that a model with this one runs: itself, unless it is a schedule over layers."""
         return (self,)
 
-    def kind_of(self, layer: int) -> int:
+    def encoding_index(self, layer: int) -> int:
         """Which of `kinds` a layer runs."""
         del layer
         return 0
@@ -149,7 +170,7 @@ class Encoding(Spec):
         del num_heads
         return None
 
-    def in_context(
+    def combine_rows(
         self,
         params: Params,
         views: tuple[Array, ...],
@@ -177,7 +198,7 @@ class Encoding(Spec):
         del head_dim
 
 
-def init_kinds(kinds: tuple[Encoding, ...], key: Array, *, num_heads: int, head_dim: int) -> Params:
+def init_encodings(kinds: tuple[Encoding, ...], key: Array, *, num_heads: int, head_dim: int) -> Params:
     """The tables of a schedule over layers: those of each of its kinds, under "0", "1", ..."""
     keys = jax.random.split(key, len(kinds))
     return {
@@ -186,11 +207,11 @@ def init_kinds(kinds: tuple[Encoding, ...], key: Array, *, num_heads: int, head_
     }
 
 
-def offsets(q_pos_BT: Array, k_pos_BS: Array) -> Array:
+def compute_distances(q_pos_BT: Array, k_pos_BS: Array) -> Array:
     """i - j as i32[B, 1, T, S]: positive for keys before the query."""
     return (jnp.asarray(q_pos_BT)[:, :, None] - jnp.asarray(k_pos_BS)[:, None, :])[:, None]
 
 
-def by_head(values_N: Array, ctx_heads: Array, dtype: jnp.dtype) -> Array:
+def select_heads(values_N: Array, ctx_heads: Array, dtype: jnp.dtype) -> Array:
     """One number for each head present, as [N, 1, 1]."""
     return jnp.asarray(values_N)[ctx_heads].astype(dtype)[:, None, None]

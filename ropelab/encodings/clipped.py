@@ -34,12 +34,12 @@ class ClippedRoPE(Rotary):
 
     def check(self, head_dim: int) -> None:
         super().check(head_dim)
-        pairs = self.turned(head_dim) // 2
+        pairs = self.rotated_dims(head_dim) // 2
         require(self.clipped <= pairs, self, f"clipped={self.clipped} exceeds the {pairs} pairs of head_dim={head_dim}")
 
     def frequencies(self, head_dim: int, length: int | Array) -> tuple[np.ndarray, float]:
         del length
-        return clipped_frequencies(self.turned(head_dim), base=self.known_base(), clipped=self.clipped), 1.0
+        return clipped_frequencies(self.rotated_dims(head_dim), base=self.require_base(), clipped=self.clipped), 1.0
 
 
 EXAMPLES = (ClippedRoPE(base=1e2, clipped=6),)

@@ -32,14 +32,14 @@ class CoPE(Encoding):
         at_least(2, self, "max_position")
 
     @property
-    def contextual(self) -> bool:
+    def needs_full_rows(self) -> bool:
         return True
 
     def init(self, key: Array, *, num_heads: int, head_dim: int) -> Params:
         del num_heads
         return {"table": 0.02 * jax.random.normal(key, (self.max_position, head_dim), jnp.float32)}
 
-    def in_context(
+    def combine_rows(
         self,
         params: Params,
         views: tuple[Array, ...],
@@ -51,7 +51,7 @@ class CoPE(Encoding):
     ) -> Array:
         (s_BNTS,) = views
         gates_BNTS = jnp.where(visible, jax.nn.sigmoid(s_BNTS), 0.0)
-        p_BNTS = jnp.minimum(following(gates_BNTS, k_pos_BS), self.max_position - 1)
+        p_BNTS = jnp.minimum(_sum_following_gates(gates_BNTS, k_pos_BS), self.max_position - 1)
         low_BNTS = jnp.floor(p_BNTS)
         share_BNTS = p_BNTS - low_BNTS
         table_PH = params["table"].astype(s_BNTS.dtype)
@@ -60,7 +60,7 @@ class CoPE(Encoding):
         return s_BNTS + low * (1 - share_BNTS) + high * share_BNTS
 
 
-def following(gates_BNTS: Array, k_pos_BS: Array) -> Array:
+def _sum_following_gates(gates_BNTS: Array, k_pos_BS: Array) -> Array:
     """For each key, the sum over itself and the keys of higher positions, in whatever order the keys are stored."""
     order_BS = jnp.argsort(k_pos_BS, axis=-1, descending=True)
     back_BS = jnp.argsort(order_BS, axis=-1)

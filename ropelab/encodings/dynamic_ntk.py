@@ -13,7 +13,7 @@ from typing import ClassVar
 import numpy as np
 from jax import Array
 
-from ropelab.encodings.length_dependent import Growing, times_longer
+from ropelab.encodings.length_dependent import LengthDependent, scale_factor
 from ropelab.encodings.ntk import ntk_frequencies
 from ropelab.encodings.rotary import Frequencies, float64, plain_frequencies
 from ropelab.spec import at_least, spec
@@ -26,17 +26,17 @@ def dynamic_ntk_frequencies(
 ) -> Frequencies:
     """Radians per token, float64[head_dim / 2]."""
     with float64():
-        alpha = factor * times_longer(length, original_length) - (factor - 1)
+        alpha = factor * scale_factor(length, original_length) - (factor - 1)
         if isinstance(alpha, float):
             return ntk_frequencies(head_dim, base=base, alpha=alpha)
         return plain_frequencies(head_dim, base=base) * alpha ** (-np.arange(0, head_dim, 2) / (head_dim - 2))
 
 
 @spec
-class DynamicNTK(Growing):
+class DynamicNTK(LengthDependent):
     """RoPE up to `original_length` tokens, NTK with a growing alpha beyond."""
 
-    fewest_turned: ClassVar[int] = 4  # the exponent d/(d-2)
+    min_rotated_dims: ClassVar[int] = 4  # the exponent d/(d-2)
 
     factor: float
 
@@ -46,8 +46,8 @@ class DynamicNTK(Growing):
 
     def frequencies(self, head_dim: int, length: int | Array) -> tuple[Frequencies, float]:
         inv_freq = dynamic_ntk_frequencies(
-            self.turned(head_dim),
-            base=self.known_base(),
+            self.rotated_dims(head_dim),
+            base=self.require_base(),
             factor=self.factor,
             original_length=self.original_length,
             length=length,

@@ -7,7 +7,7 @@ Source: jquesnelle/yarn 995db5b, `LlamaDynamicScaledRotaryEmbedding` without its
 
 from jax import Array
 
-from ropelab.encodings.length_dependent import Growing, times_longer
+from ropelab.encodings.length_dependent import LengthDependent, scale_factor
 from ropelab.encodings.rotary import Frequencies, float64, plain_frequencies
 from ropelab.spec import spec
 
@@ -17,16 +17,16 @@ __all__ = ["DynamicPI", "dynamic_pi_frequencies"]
 def dynamic_pi_frequencies(head_dim: int, *, base: float, original_length: int, length: int | Array) -> Frequencies:
     """Radians per token, float64[head_dim / 2]."""
     with float64():
-        return plain_frequencies(head_dim, base=base) / times_longer(length, original_length)
+        return plain_frequencies(head_dim, base=base) / scale_factor(length, original_length)
 
 
 @spec
-class DynamicPI(Growing):
+class DynamicPI(LengthDependent):
     """RoPE up to `original_length` tokens, position interpolation by length / original_length beyond."""
 
     def frequencies(self, head_dim: int, length: int | Array) -> tuple[Frequencies, float]:
         inv_freq = dynamic_pi_frequencies(
-            self.turned(head_dim), base=self.known_base(), original_length=self.original_length, length=length
+            self.rotated_dims(head_dim), base=self.require_base(), original_length=self.original_length, length=length
         )
         return inv_freq, 1.0
 

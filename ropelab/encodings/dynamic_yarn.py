@@ -11,9 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from ropelab.encodings.length_dependent import Growing, times_longer
+from ropelab.encodings.length_dependent import LengthDependent, scale_factor
 from ropelab.encodings.rotary import Frequencies, float64, plain_frequencies
-from ropelab.encodings.yarn import Ramp, ramp_kept, yarn_attention_factor
+from ropelab.encodings.yarn import Ramp, compute_ramp, yarn_attention_factor
 from ropelab.spec import require, spec
 
 __all__ = ["DynamicYaRN", "dynamic_yarn_frequencies"]
@@ -31,7 +31,7 @@ def dynamic_yarn_frequencies(
     ramp: Ramp = "index",
 ) -> Frequencies:
     """Radians per token, float64[head_dim / 2]."""
-    kept = ramp_kept(
+    kept = compute_ramp(
         head_dim,
         base=base,
         original_length=original_length,
@@ -42,11 +42,11 @@ def dynamic_yarn_frequencies(
     )
     theta = plain_frequencies(head_dim, base=base)
     with float64():
-        return theta * (1.0 - kept) / times_longer(length, original_length) + theta * kept
+        return theta * (1.0 - kept) / scale_factor(length, original_length) + theta * kept
 
 
 @spec
-class DynamicYaRN(Growing):
+class DynamicYaRN(LengthDependent):
     """YaRN by length / original_length; the ramp's fields are those of `YaRN`."""
 
     beta_fast: float = 32.0
@@ -62,8 +62,8 @@ class DynamicYaRN(Growing):
 
     def frequencies(self, head_dim: int, length: int | Array) -> tuple[Frequencies, float | Array]:
         inv_freq = dynamic_yarn_frequencies(
-            self.turned(head_dim),
-            base=self.known_base(),
+            self.rotated_dims(head_dim),
+            base=self.require_base(),
             original_length=self.original_length,
             length=length,
             beta_fast=self.beta_fast,
@@ -71,7 +71,7 @@ class DynamicYaRN(Growing):
             truncate=self.truncate,
             ramp=self.ramp,
         )
-        longer = times_longer(length, self.original_length)
+        longer = scale_factor(length, self.original_length)
         if isinstance(inv_freq, np.ndarray):
             return inv_freq, yarn_attention_factor(float(longer))
         with float64():

@@ -12,13 +12,13 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from ropelab.encodings.base import Context, Encoding, Params, offsets
+from ropelab.encodings.base import Context, Encoding, Params, compute_distances
 from ropelab.precision import einsum
 from ropelab.spec import at_least, require, spec
 
 __all__ = ["FIRE"]
 
-EPS = 1e-6  # the denominator's, as the authors have it
+_EPS = 1e-6  # the denominator's, as the authors have it
 
 
 @spec
@@ -70,7 +70,7 @@ class FIRE(Encoding):
     ) -> Array:
         (s_BNTS,) = views
         wide = {name: p.astype(s_BNTS.dtype) for name, p in params.items()}
-        distance_BTS = jnp.maximum(offsets(q_pos_BT, k_pos_BS)[:, 0], 0).astype(s_BNTS.dtype)
+        distance_BTS = jnp.maximum(compute_distances(q_pos_BT, k_pos_BS)[:, 0], 0).astype(s_BNTS.dtype)
         longest_BT1 = jnp.maximum(
             jnp.asarray(q_pos_BT)[..., None].astype(s_BNTS.dtype), jnp.abs(self.threshold * wide["multiplier"])
         )
@@ -78,7 +78,7 @@ class FIRE(Encoding):
         def psi(x: Array) -> Array:
             return jnp.log(jnp.abs(wide["c"] * x) + 1)
 
-        relative_BTS = psi(distance_BTS) / (psi(longest_BT1) + EPS)
+        relative_BTS = psi(distance_BTS) / (psi(longest_BT1) + _EPS)
         hidden_BTSX = jax.nn.relu(relative_BTS[..., None] * wide["in"] + wide["in_bias"])
         bias_BNTS = einsum("BTSX,XN->BNTS", hidden_BTSX, wide["out"][:, ctx.heads])
         return s_BNTS + bias_BNTS + wide["out_bias"][ctx.heads][:, None, None]

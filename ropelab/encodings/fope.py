@@ -16,7 +16,7 @@ from jax import Array
 
 from ropelab.encodings.base import Context, Params
 from ropelab.encodings.hope import hope_frequencies
-from ropelab.encodings.rotary import Rotary, angles, join_pairs, split_pairs
+from ropelab.encodings.rotary import Rotary, compute_angles, join_pairs, split_pairs
 from ropelab.precision import matmul
 from ropelab.spec import at_least, require, spec
 
@@ -46,7 +46,7 @@ class FoPE(Rotary):
 
     def frequencies(self, head_dim: int, length: int | Array) -> tuple[np.ndarray, float]:
         del length
-        dim, base = self.turned(head_dim), self.known_base()
+        dim, base = self.rotated_dims(head_dim), self.require_base()
         return hope_frequencies(dim, base=base, original_length=self.original_length), 1.0
 
     def init(self, key: Array, *, num_heads: int, head_dim: int) -> Params:
@@ -58,15 +58,15 @@ class FoPE(Rotary):
         return {n: jnp.eye(kept) + deviation * jax.random.normal(k, (kept, kept), jnp.float32) for n, k in keys.items()}
 
     def encode_q(self, params: Params, q_BTNH: Array, pos_BT: Array, ctx: Context) -> tuple[Array, ...]:
-        return (self.mixed(params, q_BTNH, pos_BT),)
+        return (self.mix(params, q_BTNH, pos_BT),)
 
     def encode_k(self, params: Params, k_BSKH: Array, pos_BS: Array, ctx: Context) -> tuple[Array, ...]:
-        return (self.mixed(params, k_BSKH, pos_BS),)
+        return (self.mix(params, k_BSKH, pos_BS),)
 
-    def mixed(self, params: Params, x_BTNH: Array, pos_BT: Array) -> Array:
+    def mix(self, params: Params, x_BTNH: Array, pos_BT: Array) -> Array:
         inv_freq, _ = self.frequencies(x_BTNH.shape[-1], 1)
         turning = inv_freq[inv_freq > 0]
-        angle_BTR = angles(jnp.asarray(pos_BT), turning)
+        angle_BTR = compute_angles(jnp.asarray(pos_BT), turning)
         still = len(inv_freq) - len(turning)
         parts = (matmul(jnp.cos(angle_BTR), params["cos"]), matmul(jnp.sin(angle_BTR), params["sin"]))
         cos, sin = (

@@ -34,7 +34,9 @@ class HoPE(Rotary):
     def frequencies(self, head_dim: int, length: int | Array) -> tuple[np.ndarray, float]:
         del length
         return (
-            hope_frequencies(self.turned(head_dim), base=self.known_base(), original_length=self.original_length),
+            hope_frequencies(
+                self.rotated_dims(head_dim), base=self.require_base(), original_length=self.original_length
+            ),
             1.0,
         )
 

@@ -13,12 +13,12 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from ropelab.encodings.base import Context, Encoding, Params, by_head, offsets
+from ropelab.encodings.base import Context, Encoding, Params, compute_distances, select_heads
 from ropelab.spec import spec
 
 __all__ = ["KERPLE"]
 
-LEAST = 0.01
+_LEAST = 0.01
 
 
 @spec
@@ -37,16 +37,16 @@ class KERPLE(Encoding):
         one, two = jax.random.split(key)
         r1, r2 = (2.0, 1.0) if self.kind == "log" else (1.0, 2.0)
         return {
-            "r1": jax.random.uniform(one, (num_heads,), jnp.float32, LEAST, r1),
-            "r2": jax.random.uniform(two, (num_heads,), jnp.float32, LEAST, r2),
+            "r1": jax.random.uniform(one, (num_heads,), jnp.float32, _LEAST, r1),
+            "r2": jax.random.uniform(two, (num_heads,), jnp.float32, _LEAST, r2),
         }
 
     def combine(
         self, params: Params, views: tuple[Array, ...], q_pos_BT: Array, k_pos_BS: Array, ctx: Context
     ) -> Array:
         (s_BNTS,) = views
-        r1_N11, r2_N11 = (by_head(jnp.maximum(params[r], LEAST), ctx.heads, s_BNTS.dtype) for r in ("r1", "r2"))
-        distance_B1TS = jnp.abs(offsets(q_pos_BT, k_pos_BS)).astype(s_BNTS.dtype)
+        r1_N11, r2_N11 = (select_heads(jnp.maximum(params[r], _LEAST), ctx.heads, s_BNTS.dtype) for r in ("r1", "r2"))
+        distance_B1TS = jnp.abs(compute_distances(q_pos_BT, k_pos_BS)).astype(s_BNTS.dtype)
         if self.kind == "log":
             return s_BNTS - r1_N11 * jnp.log1p(r2_N11 * distance_B1TS)
         here = distance_B1TS == 0  # 0^r2 is 0, but its gradient by r2 is 0 * ln 0

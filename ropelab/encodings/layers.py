@@ -11,7 +11,7 @@ from typing import ClassVar, Self
 
 from jax import Array
 
-from ropelab.encodings.base import Encoding, Params, init_kinds
+from ropelab.encodings.base import Encoding, Params, init_encodings
 from ropelab.encodings.nope import NoPE
 from ropelab.encodings.rope import RoPE
 from ropelab.spec import require, spec
@@ -34,45 +34,45 @@ class Layers(Encoding):
     def __post_init__(self) -> None:
         super().__post_init__()
         require(len(self.schedule) > 0, self, "the schedule is empty; give one encoding or more")
-        nested = [e for e in self.schedule if e.kinds() != (e,)]
+        nested = [e for e in self.schedule if e.unique_encodings() != (e,)]
         require(not nested, self, "a schedule within a schedule; write its layers out")
         added = [e for e in self.schedule if e.adds_to_input]
         require(not added, self, f"{', '.join(map(repr, added))} is added to the input, not to a layer")
 
-    def kinds(self) -> tuple[Encoding, ...]:
+    def unique_encodings(self) -> tuple[Encoding, ...]:
         return tuple(dict.fromkeys(self.schedule))
 
-    def kind_of(self, layer: int) -> int:
-        return self.kinds().index(self.schedule[layer % len(self.schedule)])
+    def encoding_index(self, layer: int) -> int:
+        return self.unique_encodings().index(self.schedule[layer % len(self.schedule)])
 
     @property
     def depends_on_length(self) -> bool:
-        return any(kind.depends_on_length for kind in self.kinds())
+        return any(kind.depends_on_length for kind in self.unique_encodings())
 
     @property
     def relative(self) -> bool:
-        return all(kind.relative for kind in self.kinds())
+        return all(kind.relative for kind in self.unique_encodings())
 
     @property
     def fractional_positions(self) -> bool:
-        return all(kind.fractional_positions for kind in self.kinds())
+        return all(kind.fractional_positions for kind in self.unique_encodings())
 
     @property
-    def framed(self) -> bool:
-        return any(kind.framed for kind in self.kinds())
+    def per_query_keys(self) -> bool:
+        return any(kind.per_query_keys for kind in self.unique_encodings())
 
     @property
-    def contextual(self) -> bool:
-        return any(kind.contextual for kind in self.kinds())
+    def needs_full_rows(self) -> bool:
+        return any(kind.needs_full_rows for kind in self.unique_encodings())
 
     def init(self, key: Array, *, num_heads: int, head_dim: int) -> Params:
-        return init_kinds(self.kinds(), key, num_heads=num_heads, head_dim=head_dim)
+        return init_encodings(self.unique_encodings(), key, num_heads=num_heads, head_dim=head_dim)
 
     def inherit(self, other: Encoding) -> Self:
         return dataclasses.replace(self, schedule=tuple(e.inherit(other) for e in self.schedule))
 
     def check(self, head_dim: int) -> None:
-        for kind in self.kinds():
+        for kind in self.unique_encodings():
             kind.check(head_dim)
 
 

@@ -15,7 +15,7 @@ from ropelab.spec import at_least, require, spec
 
 __all__ = ["LearnedAbsolute"]
 
-MOST = 2**31 - 1
+_MOST = 2**31 - 1
 
 
 @spec
@@ -28,7 +28,9 @@ class LearnedAbsolute(Encoding):
     def __post_init__(self) -> None:
         super().__post_init__()
         at_least(1, self, "max_length")
-        require(self.max_length <= MOST, self, f"max_length={self.max_length} is beyond {MOST}: positions have 32 bits")
+        require(
+            self.max_length <= _MOST, self, f"max_length={self.max_length} is beyond {_MOST}: positions have 32 bits"
+        )
         require(self.width is None or self.width >= 1, self, f"width={self.width} must be positive")
 
     @property

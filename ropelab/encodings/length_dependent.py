@@ -23,7 +23,7 @@ from ropelab.spec import at_least, require, spec
 
 
 @spec
-class Growing(Rotary):
+class LengthDependent(Rotary):
     """Fields of the length-dependent encodings.
 
     Attributes:
@@ -39,7 +39,7 @@ class Growing(Rotary):
     def __post_init__(self) -> None:
         super().__post_init__()
         at_least(1, self, "original_length")
-        require(self.step is None or self.framed, self, f'step={self.step} acts with per="query" only')
+        require(self.step is None or self.per_query_keys, self, f'step={self.step} acts with per="query" only')
         require(self.step is None or self.step >= 1, self, f"step={self.step} must be at least 1")
 
     @property
@@ -47,28 +47,28 @@ class Growing(Rotary):
         return self.per == "sequence"
 
     @property
-    def framed(self) -> bool:
+    def per_query_keys(self) -> bool:
         return self.per == "query"
 
     @property
     def relative(self) -> bool:
-        return not self.framed
+        return not self.per_query_keys
 
-    def frame_of(self, q_pos_BT: Array) -> Array:
+    def query_group(self, q_pos_BT: Array) -> Array:
         beyond_BT = jnp.maximum(jnp.asarray(q_pos_BT) + 1 - self.original_length, 0)
-        return -(-beyond_BT // self.known_step())
+        return -(-beyond_BT // self.resolve_step())
 
-    def length_seen(self, ctx: Context) -> int | Array:
-        if not self.framed:
+    def effective_length(self, ctx: Context) -> int | Array:
+        if not self.per_query_keys:
             return ctx.length
-        assert ctx.frame is not None
-        return self.original_length + self.known_step() * ctx.frame
+        assert ctx.group is not None
+        return self.original_length + self.resolve_step() * ctx.group
 
-    def known_step(self) -> int:
+    def resolve_step(self) -> int:
         return self.step or math.ceil(self.original_length / 32)
 
 
-def times_longer(length: int | Array, original_length: int) -> float | Array:
+def scale_factor(length: int | Array, original_length: int) -> float | Array:
     """max(length, L) / L in float64."""
     if isinstance(length, int | np.integer):
         return max(int(length), original_length) / original_length

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from ropelab.encodings.base import Context, Params
-from ropelab.encodings.query_scaling import Sharpened
+from ropelab.encodings.query_scaling import QueryScaled
 from ropelab.encodings.rope import RoPE
 from ropelab.spec import at_least, spec
 
@@ -19,8 +19,8 @@ __all__ = ["LogN"]
 
 
 @spec
-class LogN(Sharpened):
-    """`of` with queries multiplied by max(1, ln(i + 1) / ln(original_length))."""
+class LogN(QueryScaled):
+    """`inner` with queries multiplied by max(1, ln(i + 1) / ln(original_length))."""
 
     original_length: int
 
@@ -28,9 +28,9 @@ class LogN(Sharpened):
         super().__post_init__()
         at_least(2, self, "original_length")
 
-    def sharpness(self, params: Params, pos_BT: Array, ctx: Context) -> Array:
+    def query_scale(self, params: Params, pos_BT: Array, ctx: Context) -> Array:
         del params, ctx
         return jnp.maximum(jnp.log(pos_BT.astype(jnp.float32) + 1) / math.log(self.original_length), 1.0)[..., None]
 
 
-EXAMPLES = (LogN(of=RoPE(base=1e4), original_length=16),)
+EXAMPLES = (LogN(inner=RoPE(base=1e4), original_length=16),)

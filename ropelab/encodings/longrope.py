@@ -16,7 +16,7 @@ import numpy as np
 from jax import Array
 
 from ropelab.encodings.base import Context
-from ropelab.encodings.length_dependent import Growing
+from ropelab.encodings.length_dependent import LengthDependent
 from ropelab.encodings.rotary import Frequencies, float64, plain_frequencies
 from ropelab.spec import at_least, require, spec
 
@@ -42,7 +42,7 @@ def longrope_attention_factor(factor: float, original_length: int) -> float:
 
 
 @spec
-class LongRoPE(Growing):
+class LongRoPE(LengthDependent):
     """Searched divisors, short and long.
 
     Attributes:
@@ -82,21 +82,21 @@ class LongRoPE(Growing):
         given = self.attention_factor
         return longrope_attention_factor(self.factor, self.original_length) if given is None else given
 
-    def frame_of(self, q_pos_BT: Array) -> Array:
+    def query_group(self, q_pos_BT: Array) -> Array:
         return (jnp.asarray(q_pos_BT) >= self.original_length).astype(jnp.int32)
 
-    def length_seen(self, ctx: Context) -> int | Array:
-        if not self.framed:
+    def effective_length(self, ctx: Context) -> int | Array:
+        if not self.per_query_keys:
             return ctx.length
-        assert ctx.frame is not None
-        return self.original_length + ctx.frame
+        assert ctx.group is not None
+        return self.original_length + ctx.group
 
     def check(self, head_dim: int) -> None:
         super().check(head_dim)
         self.frequencies(head_dim, 1)
 
     def frequencies(self, head_dim: int, length: int | Array) -> tuple[Frequencies, float]:
-        dim, base = self.turned(head_dim), self.known_base()
+        dim, base = self.rotated_dims(head_dim), self.require_base()
         short, long = (longrope_frequencies(dim, base=base, divisors=d) for d in (self.short_factor, self.long_factor))
         if self.select != "length":
             return (short if self.select == "short" else long), self.amplitude
@@ -106,8 +106,8 @@ class LongRoPE(Growing):
             return jnp.where(length > self.original_length, long, short), self.amplitude
 
 
-SHORT, LONG = (1.0, 1.0, 1.0, 1.1, 1.2, 1.3, 1.4, 1.5), (1.0, 1.2, 1.5, 2.0, 3.0, 4.0, 4.5, 5.0)
+_SHORT, _LONG = (1.0, 1.0, 1.0, 1.1, 1.2, 1.3, 1.4, 1.5), (1.0, 1.2, 1.5, 2.0, 3.0, 4.0, 4.5, 5.0)
 EXAMPLES = tuple(
-    LongRoPE(base=1e4, factor=4, original_length=24, short_factor=SHORT, long_factor=LONG, per=per)
+    LongRoPE(base=1e4, factor=4, original_length=24, short_factor=_SHORT, long_factor=_LONG, per=per)
     for per in ("sequence", "query")
 )

@@ -43,7 +43,7 @@ def ntk_frequencies(head_dim: int, *, base: float, alpha: float) -> np.ndarray:
 class NTK(Rotary):
     """The slowest pair `alpha` times slower, the fastest as it was."""
 
-    fewest_turned: ClassVar[int] = 4  # the exponent d/(d-2)
+    min_rotated_dims: ClassVar[int] = 4  # the exponent d/(d-2)
 
     alpha: float
 
@@ -53,7 +53,7 @@ class NTK(Rotary):
 
     def frequencies(self, head_dim: int, length: int | Array) -> tuple[np.ndarray, float]:
         del length
-        return ntk_frequencies(self.turned(head_dim), base=self.known_base(), alpha=self.alpha), 1.0
+        return ntk_frequencies(self.rotated_dims(head_dim), base=self.require_base(), alpha=self.alpha), 1.0
 
 
 EXAMPLES = (NTK(base=1e4, alpha=2),)

@@ -34,8 +34,8 @@ class NTKByParts(Rotary):
     def frequencies(self, head_dim: int, length: int | Array) -> tuple[np.ndarray, float]:
         del length
         inv_freq = yarn_frequencies(
-            self.turned(head_dim),
-            base=self.known_base(),
+            self.rotated_dims(head_dim),
+            base=self.require_base(),
             factor=self.factor,
             original_length=self.original_length,
             beta_fast=self.beta,

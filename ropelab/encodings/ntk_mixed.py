@@ -39,7 +39,9 @@ class NTKMixed(Rotary):
 
     def frequencies(self, head_dim: int, length: int | Array) -> tuple[np.ndarray, float]:
         del length
-        return ntk_mixed_frequencies(self.turned(head_dim), base=self.known_base(), factor=self.factor, b=self.b), 1.0
+        return ntk_mixed_frequencies(
+            self.rotated_dims(head_dim), base=self.require_base(), factor=self.factor, b=self.b
+        ), 1.0
 
 
 EXAMPLES = (NTKMixed(base=1e4, factor=2),)

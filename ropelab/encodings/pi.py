@@ -32,7 +32,7 @@ class PI(Rotary):
 
     def frequencies(self, head_dim: int, length: int | Array) -> tuple[np.ndarray, float]:
         del length
-        return pi_frequencies(self.turned(head_dim), base=self.known_base(), factor=self.factor), 1.0
+        return pi_frequencies(self.rotated_dims(head_dim), base=self.require_base(), factor=self.factor), 1.0
 
 
 EXAMPLES = (PI(base=1e4, factor=2),)

@@ -14,7 +14,7 @@ import numpy as np
 from jax import Array
 
 from ropelab.encodings.base import Context, Encoding, Params
-from ropelab.encodings.rotary import Rotary, angles
+from ropelab.encodings.rotary import Rotary, compute_angles
 from ropelab.spec import require, spec
 
 __all__ = ["PoPE"]
@@ -43,17 +43,17 @@ class PoPE(Encoding):
         return {"phase": jnp.zeros((head_dim,), jnp.float32)}
 
     def encode_q(self, params: Params, q_BTNH: Array, pos_BT: Array, ctx: Context) -> tuple[Array, ...]:
-        return (self.polar(q_BTNH, self.phases(q_BTNH.shape[-1], pos_BT)),)
+        return (self.to_polar(q_BTNH, self.phases(q_BTNH.shape[-1], pos_BT)),)
 
     def encode_k(self, params: Params, k_BSKH: Array, pos_BS: Array, ctx: Context) -> tuple[Array, ...]:
         delta_H = jnp.clip(params["phase"].astype(jnp.float32), -2 * np.pi, 0.0)
-        return (self.polar(k_BSKH, self.phases(k_BSKH.shape[-1], pos_BS) + delta_H),)
+        return (self.to_polar(k_BSKH, self.phases(k_BSKH.shape[-1], pos_BS) + delta_H),)
 
     def phases(self, head_dim: int, pos_BT: Array) -> Array:
         assert self.base is not None
-        return angles(jnp.asarray(pos_BT), self.base ** (-np.arange(head_dim) / head_dim))
+        return compute_angles(jnp.asarray(pos_BT), self.base ** (-np.arange(head_dim) / head_dim))
 
-    def polar(self, x_BTNH: Array, angle_BTH: Array) -> Array:
+    def to_polar(self, x_BTNH: Array, angle_BTH: Array) -> Array:
         wide = x_BTNH.astype(jnp.promote_types(x_BTNH.dtype, jnp.float32))
         magnitude, angle = jax.nn.softplus(wide), angle_BTH[:, :, None, :]
         return jnp.concatenate([magnitude * jnp.cos(angle), magnitude * jnp.sin(angle)], axis=-1).astype(x_BTNH.dtype)

@@ -13,7 +13,7 @@ from jax.core import Tracer
 
 from ropelab.encodings.base import Encoding
 
-INT32 = np.iinfo(np.int32)
+_INT32 = np.iinfo(np.int32)
 
 
 def normalize_positions(positions: Any, shape: tuple[int, ...], encoding: Encoding, name: str = "positions") -> Array:
@@ -94,5 +94,5 @@ def _check_values(positions: np.ndarray, encoding: Encoding, name: str) -> None:
 
 def _check_range(values: np.ndarray, name: str) -> None:
     low, high = (values.min(), values.max()) if values.size else (0, 0)
-    if low < INT32.min or high > INT32.max:
-        raise ValueError(f"{name} run from {low} to {high}; they must fit into 32 bits, {INT32.min} to {INT32.max}")
+    if low < _INT32.min or high > _INT32.max:
+        raise ValueError(f"{name} run from {low} to {high}; they must fit into 32 bits, {_INT32.min} to {_INT32.max}")

@@ -35,7 +35,7 @@ class ProportionalRoPE(Rotary):
     def frequencies(self, head_dim: int, length: int | Array) -> tuple[np.ndarray, float]:
         del length
         return (
-            proportional_frequencies(self.turned(head_dim), base=self.known_base(), fraction=self.fraction),
+            proportional_frequencies(self.rotated_dims(head_dim), base=self.require_base(), fraction=self.fraction),
             1.0,
         )
 

@@ -1,7 +1,7 @@
 """Encodings that wrap another one and multiply its queries before the dot product.
 
-Around a schedule over layers, the wrapper applies to each of its encodings: `LogN(of=Layers((RoPE(), NoPE())))` runs
-`LogN(of=RoPE())` and `LogN(of=NoPE())`.
+Around a schedule over layers, the wrapper applies to each of its encodings: `LogN(inner=Layers((RoPE(), NoPE())))` runs
+`LogN(inner=RoPE())` and `LogN(inner=NoPE())`.
 """
 
 import dataclasses
@@ -11,37 +11,37 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from ropelab.encodings.base import Context, Encoding, Params, init_kinds
-from ropelab.spec import parts, require, spec
+from ropelab.encodings.base import Context, Encoding, Params, init_encodings
+from ropelab.spec import iterate_specs, require, spec
 
 
 @spec
-class Sharpened(Encoding):
-    """All that `of` does, with queries multiplied by `sharpness`; biases are left as they are."""
+class QueryScaled(Encoding):
+    """All that `inner` does, with queries multiplied by `sharpness`; biases are left as they are."""
 
-    of: Encoding
+    inner: Encoding
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        twice = type(self).init_sharpness is not Sharpened.init_sharpness and any(
-            type(part) is type(self) for part in parts(self.of)
+        twice = type(self).init_query_scale is not QueryScaled.init_query_scale and any(
+            type(part) is type(self) for part in iterate_specs(self.inner)
         )
         require(not twice, self, "has a learned table, which one inside of it would share; wrap once")
 
-    def sharpness(self, params: Params, pos_BT: Array, ctx: Context) -> Array:
+    def query_scale(self, params: Params, pos_BT: Array, ctx: Context) -> Array:
         """The factor on each query, float32 [B, T, N or 1]."""
         raise NotImplementedError
 
-    def kinds(self) -> tuple[Encoding, ...]:
-        inner = self.of.kinds()
-        return (self,) if inner == (self.of,) else tuple(dataclasses.replace(self, of=kind) for kind in inner)
+    def unique_encodings(self) -> tuple[Encoding, ...]:
+        inner = self.inner.unique_encodings()
+        return (self,) if inner == (self.inner,) else tuple(dataclasses.replace(self, inner=kind) for kind in inner)
 
-    def kind_of(self, layer: int) -> int:
-        return self.of.kind_of(layer)
+    def encoding_index(self, layer: int) -> int:
+        return self.inner.encoding_index(layer)
 
     @property
     def depends_on_length(self) -> bool:
-        return self.of.depends_on_length
+        return self.inner.depends_on_length
 
     @property
     def relative(self) -> bool:
@@ -49,64 +49,64 @@ class Sharpened(Encoding):
 
     @property
     def fractional_positions(self) -> bool:
-        return self.of.fractional_positions
+        return self.inner.fractional_positions
 
     @property
     def position_limit(self) -> int | None:
-        return self.of.position_limit
+        return self.inner.position_limit
 
     @property
     def per_layer(self) -> bool:
-        return self.of.per_layer
+        return self.inner.per_layer
 
     @property
-    def contextual(self) -> bool:
-        return self.of.contextual
+    def needs_full_rows(self) -> bool:
+        return self.inner.needs_full_rows
 
     @property
-    def framed(self) -> bool:
-        return self.of.framed
+    def per_query_keys(self) -> bool:
+        return self.inner.per_query_keys
 
-    def frame_of(self, q_pos_BT: Array) -> Array:
-        return self.of.frame_of(q_pos_BT)
+    def query_group(self, q_pos_BT: Array) -> Array:
+        return self.inner.query_group(q_pos_BT)
 
     def init(self, key: Array, *, num_heads: int, head_dim: int) -> Params:
-        if self.kinds() != (self,):
-            return init_kinds(self.kinds(), key, num_heads=num_heads, head_dim=head_dim)
+        if self.unique_encodings() != (self,):
+            return init_encodings(self.unique_encodings(), key, num_heads=num_heads, head_dim=head_dim)
         return {
-            **self.of.init(key, num_heads=num_heads, head_dim=head_dim),
-            **self.init_sharpness(num_heads),
+            **self.inner.init(key, num_heads=num_heads, head_dim=head_dim),
+            **self.init_query_scale(num_heads),
         }
 
-    def init_sharpness(self, num_heads: int) -> Params:
+    def init_query_scale(self, num_heads: int) -> Params:
         """The learned tables of `sharpness` itself, `{}` if there are none."""
         del num_heads
         return {}
 
     @property
     def adds_to_input(self) -> bool:
-        return self.of.adds_to_input
+        return self.inner.adds_to_input
 
     def linear_slopes(self, num_heads: int) -> np.ndarray | None:
-        return self.of.linear_slopes(num_heads)
+        return self.inner.linear_slopes(num_heads)
 
     def embed(self, params: Params, x_BTD: Array, pos_BT: Array) -> Array:
-        return self.of.embed(params, x_BTD, pos_BT)
+        return self.inner.embed(params, x_BTD, pos_BT)
 
     def encode_q(self, params: Params, q_BTNH: Array, pos_BT: Array, ctx: Context) -> tuple[Array, ...]:
         wide = q_BTNH.astype(jnp.promote_types(q_BTNH.dtype, jnp.float32))
-        sharp = wide * self.sharpness(params, jnp.asarray(pos_BT), ctx)[..., None]
-        return tuple(view.astype(q_BTNH.dtype) for view in self.of.encode_q(params, sharp, pos_BT, ctx))
+        sharp = wide * self.query_scale(params, jnp.asarray(pos_BT), ctx)[..., None]
+        return tuple(view.astype(q_BTNH.dtype) for view in self.inner.encode_q(params, sharp, pos_BT, ctx))
 
     def encode_k(self, params: Params, k_BSKH: Array, pos_BS: Array, ctx: Context) -> tuple[Array, ...]:
-        return self.of.encode_k(params, k_BSKH, pos_BS, ctx)
+        return self.inner.encode_k(params, k_BSKH, pos_BS, ctx)
 
     def combine(
         self, params: Params, views: tuple[Array, ...], q_pos_BT: Array, k_pos_BS: Array, ctx: Context
     ) -> Array:
-        return self.of.combine(params, views, q_pos_BT, k_pos_BS, ctx)
+        return self.inner.combine(params, views, q_pos_BT, k_pos_BS, ctx)
 
-    def in_context(
+    def combine_rows(
         self,
         params: Params,
         views: tuple[Array, ...],
@@ -116,10 +116,10 @@ class Sharpened(Encoding):
         k_pos_BS: Array,
         ctx: Context,
     ) -> Array:
-        return self.of.in_context(params, views, q_BNTH, visible, q_pos_BT, k_pos_BS, ctx)
+        return self.inner.combine_rows(params, views, q_BNTH, visible, q_pos_BT, k_pos_BS, ctx)
 
     def inherit(self, other: Encoding) -> Self:
-        return dataclasses.replace(self, of=self.of.inherit(other))
+        return dataclasses.replace(self, inner=self.inner.inherit(other))
 
     def check(self, head_dim: int) -> None:
-        self.of.check(head_dim)
+        self.inner.check(head_dim)

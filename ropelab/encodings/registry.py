@@ -65,7 +65,7 @@ from ropelab.encodings.learned import *
 from ropelab.encodings.layers import *
 
 
-def classes(module: types.ModuleType) -> dict[str, type[Encoding]]:
+def find_classes(module: types.ModuleType) -> dict[str, type[Encoding]]:
     """The encodings that a module defines, by name.
 
     Raises:
@@ -81,7 +81,7 @@ def classes(module: types.ModuleType) -> dict[str, type[Encoding]]:
     return own
 
 
-def examples(module: types.ModuleType, named: str) -> tuple[Encoding, ...]:
+def collect_examples(module: types.ModuleType, named: str) -> tuple[Encoding, ...]:
     """What the module-level `EXAMPLES` holds, and each other final encoding of the module, made from its defaults.
 
     Args:
@@ -90,16 +90,16 @@ def examples(module: types.ModuleType, named: str) -> tuple[Encoding, ...]:
     Raises:
         ValueError: also for a class that is in no example and has no defaults, rather than leave it out.
     """
-    own, given = classes(module), tuple(getattr(module, "EXAMPLES", ()))
+    own, given = find_classes(module), tuple(getattr(module, "EXAMPLES", ()))
     for value in given:
         if not isinstance(value, Encoding):
             raise ValueError(f"EXAMPLES of {named} holds {value!r}, which is no encoding")
-    shown = {type(part) for value in given for part in spec.parts(value)}
+    shown = {type(part) for value in given for part in spec.iterate_specs(value)}
     final = [cls for cls in own.values() if not any(issubclass(c, cls) for c in own.values() if c is not cls)]
     missing = [cls for cls in final if cls not in shown]
     if not (given or missing):
         raise ValueError(f"{named} defines no encoding: no class in it is derived from ropelab.encodings.Encoding")
-    return (*given, *(spec.call(cls, {}, f"{named}, without EXAMPLES") for cls in missing))
+    return (*given, *(spec.construct(cls, {}, f"{named}, without EXAMPLES") for cls in missing))
 
 
 CLASSES: dict[str, type[Encoding]] = {
@@ -113,7 +113,9 @@ _MODULES = [sys.modules[name] for name in dict.fromkeys(cls.__module__ for cls i
 if not TYPE_CHECKING:  # what `from ropelab.encodings.registry import *` takes: the encodings and their pure functions
     __all__ = [name for module in _MODULES for name in module.__all__]
 
-ALL: tuple[Encoding, ...] = tuple(example for module in _MODULES for example in examples(module, module.__name__))
+ALL: tuple[Encoding, ...] = tuple(
+    example for module in _MODULES for example in collect_examples(module, module.__name__)
+)
 
 
 def parse(text: str, inherited: Mapping[str, Any] | None = None) -> Encoding:

@@ -5,16 +5,16 @@
     s_ij = q_i R(M(i, j)) k_j / sqrt(H)
 
 Source: Su Jianlin, kexue.fm/archives/9708 and bojone/rerope (2023), which also multiplies queries by
-max(1, ln(i + 1) / ln L): say `LogN(of=ReRoPE(window=...), original_length=L)` for it.
+max(1, ln(i + 1) / ln L): say `LogN(inner=ReRoPE(window=...), original_length=L)` for it.
 """
 
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from ropelab.encodings.base import Context, Params, offsets
+from ropelab.encodings.base import Context, Params, compute_distances
 from ropelab.encodings.rope import RoPE
-from ropelab.encodings.rotary import angles, rotate
+from ropelab.encodings.rotary import compute_angles, rotate
 from ropelab.spec import at_least, require, spec
 
 __all__ = ["LeakyReRoPE", "ReRoPE"]
@@ -30,16 +30,16 @@ class ReRoPE(RoPE):
         super().__post_init__()
         at_least(1, self, "window")
 
-    def slower(self, inv_freq: np.ndarray) -> np.ndarray:
+    def far_frequencies(self, inv_freq: np.ndarray) -> np.ndarray:
         """Frequencies of distances beyond the window."""
         return np.zeros_like(inv_freq)
 
     def far_angles(self, head_dim: int, pos_BT: Array, *, start: int) -> Array:
         """Angles of the second view: positions at slower frequencies, and `start` tokens at the difference."""
         inv_freq, _ = self.frequencies(head_dim, 1)
-        slower = self.slower(inv_freq)
+        slower = self.far_frequencies(inv_freq)
         ahead_R = start * (inv_freq - slower) % (2 * np.pi)
-        return angles(jnp.asarray(pos_BT), slower) + ahead_R.astype(np.float32)
+        return compute_angles(jnp.asarray(pos_BT), slower) + ahead_R.astype(np.float32)
 
     def encode_q(self, params: Params, q_BTNH: Array, pos_BT: Array, ctx: Context) -> tuple[Array, ...]:
         del params
@@ -56,7 +56,7 @@ class ReRoPE(RoPE):
     ) -> Array:
         del params, ctx
         near_BNTS, far_BNTS = views
-        return jnp.where(offsets(q_pos_BT, k_pos_BS) < self.window, near_BNTS, far_BNTS)
+        return jnp.where(compute_distances(q_pos_BT, k_pos_BS) < self.window, near_BNTS, far_BNTS)
 
 
 @spec
@@ -69,7 +69,7 @@ class LeakyReRoPE(ReRoPE):
         super().__post_init__()
         require(self.k >= 1, self, f"k={self.k} must be at least 1")
 
-    def slower(self, inv_freq: np.ndarray) -> np.ndarray:
+    def far_frequencies(self, inv_freq: np.ndarray) -> np.ndarray:
         return inv_freq / self.k
 
 

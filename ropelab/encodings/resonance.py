@@ -3,7 +3,7 @@
     lambda_i = round(2 pi / inv_freq_i),  inv_freq'_i = 2 pi / lambda_i
 
 applied after any scaling. Source: Wang et al., arXiv 2403.00071; sheryc/resonance_rope, whose YaRN variant has
-beta_fast = 2 by default: say `ResonanceRoPE(of=YaRN(..., beta_fast=2.0))` for it.
+beta_fast = 2 by default: say `ResonanceRoPE(inner=YaRN(..., beta_fast=2.0))` for it.
 """
 
 import dataclasses
@@ -31,48 +31,48 @@ def resonance_frequencies(inv_freq: Frequencies) -> Frequencies:
 
 @spec
 class ResonanceRoPE(Rotary):
-    """The frequencies of another rotary encoding, `of`, with wavelengths rounded; base and layout are those of `of`."""
+    """The rotary encoding `inner` with wavelengths rounded to whole tokens; base and layout are those of `inner`."""
 
-    of: Rotary
+    inner: Rotary
 
     def __post_init__(self) -> None:
         super().__post_init__()
         own = [name for name in ("base", "pairing", "rotary_dim") if getattr(self, name) is not None]
-        require(not own, self, f"{', '.join(own)}: give it to of={type(self.of).__name__}(...)")
-        turns_plainly = type(self.of).angles is Rotary.angles and type(self.of).turn is Rotary.turn
-        require(turns_plainly, self, f"of={self.of!r} is more than frequencies; wrap a plain rotary encoding")
+        require(not own, self, f"{', '.join(own)}: give it to inner={type(self.inner).__name__}(...)")
+        turns_plainly = type(self.inner).angles is Rotary.angles and type(self.inner).turn is Rotary.turn
+        require(turns_plainly, self, f"inner={self.inner!r} is more than frequencies; wrap a plain rotary encoding")
 
     @property
     def depends_on_length(self) -> bool:
-        return self.of.depends_on_length
+        return self.inner.depends_on_length
 
     @property
     def relative(self) -> bool:
-        return self.of.relative
+        return self.inner.relative
 
     @property
-    def framed(self) -> bool:
-        return self.of.framed
+    def per_query_keys(self) -> bool:
+        return self.inner.per_query_keys
 
-    def frame_of(self, q_pos_BT: Array) -> Array:
-        return self.of.frame_of(q_pos_BT)
+    def query_group(self, q_pos_BT: Array) -> Array:
+        return self.inner.query_group(q_pos_BT)
 
-    def length_seen(self, ctx: Context) -> int | Array:
-        return self.of.length_seen(ctx)
+    def effective_length(self, ctx: Context) -> int | Array:
+        return self.inner.effective_length(ctx)
 
     @property
     def layout(self) -> Pairing:
-        return self.of.layout
+        return self.inner.layout
 
     def inherit(self, other: Encoding) -> Self:
-        return dataclasses.replace(self, of=self.of.inherit(other))
+        return dataclasses.replace(self, inner=self.inner.inherit(other))
 
     def check(self, head_dim: int) -> None:
-        self.of.check(head_dim)
+        self.inner.check(head_dim)
 
     def frequencies(self, head_dim: int, length: int | Array) -> tuple[Frequencies, float | Array]:
-        inv_freq, amplitude = self.of.frequencies(head_dim, length)
+        inv_freq, amplitude = self.inner.frequencies(head_dim, length)
         return resonance_frequencies(inv_freq), amplitude
 
 
-EXAMPLES = (ResonanceRoPE(of=PI(base=1e2, factor=2)),)
+EXAMPLES = (ResonanceRoPE(inner=PI(base=1e2, factor=2)),)

@@ -26,7 +26,7 @@ class RoPE(Rotary):
 
     def frequencies(self, head_dim: int, length: int | Array) -> tuple[np.ndarray, float]:
         del length
-        return rope_frequencies(self.turned(head_dim), base=self.known_base()), 1.0
+        return rope_frequencies(self.rotated_dims(head_dim), base=self.require_base()), 1.0
 
 
 EXAMPLES = (RoPE(base=1e4),)

@@ -47,7 +47,7 @@ class Rotary(Encoding):
         rotary_dim: how many dimensions of a head are turned, the first ones; all by default.
     """
 
-    fewest_turned: ClassVar[int] = 2
+    min_rotated_dims: ClassVar[int] = 2
 
     base: float | None = None
     pairing: Pairing | None = None
@@ -61,7 +61,7 @@ class Rotary(Encoding):
 
     @property
     def fractional_positions(self) -> bool:
-        return not self.framed
+        return not self.per_query_keys
 
     def frequencies(self, head_dim: int, length: int | Array) -> tuple[Frequencies, float | Array]:
         """`(inv_freq, amplitude)`: radians per token of each pair, and the factor on q' and on k'.
@@ -79,18 +79,18 @@ class Rotary(Encoding):
         return dataclasses.replace(self, **{n: getattr(other, n) for n in names if getattr(self, n) is None})
 
     def check(self, head_dim: int) -> None:
-        self.turned(head_dim)
-        self.known_base()
+        self.rotated_dims(head_dim)
+        self.require_base()
 
-    def turned(self, head_dim: int) -> int:
+    def rotated_dims(self, head_dim: int) -> int:
         """The number of dimensions that are turned."""
         require(head_dim % 2 == 0, self, f"head_dim={head_dim} must be even")
         dim = head_dim if self.rotary_dim is None else self.rotary_dim
         require(dim <= head_dim, self, f"rotary_dim={dim} exceeds head_dim={head_dim}")
-        require(dim >= self.fewest_turned, self, f"{dim} rotated dimensions are fewer than {self.fewest_turned}")
+        require(dim >= self.min_rotated_dims, self, f"{dim} rotated dimensions are fewer than {self.min_rotated_dims}")
         return dim
 
-    def known_base(self) -> float:
+    def require_base(self) -> float:
         require(self.base is not None, self, "base is not known; give base=, or swap it into a loaded model")
         assert self.base is not None
         return self.base
@@ -110,11 +110,11 @@ class Rotary(Encoding):
     def angles(self, head_dim: int, pos_BT: Array, ctx: Context) -> tuple[Array, float | Array]:
         """`(angle_BTR, amplitude)`, both float32 where they are arrays."""
         with float64():
-            inv_freq, amplitude = self.frequencies(head_dim, self.length_seen(ctx))
+            inv_freq, amplitude = self.frequencies(head_dim, self.effective_length(ctx))
             amplitude = amplitude.astype(jnp.float32) if isinstance(amplitude, Array) else amplitude
-        return angles(pos_BT, inv_freq), amplitude
+        return compute_angles(pos_BT, inv_freq), amplitude
 
-    def length_seen(self, ctx: Context) -> int | Array:
+    def effective_length(self, ctx: Context) -> int | Array:
         """The length whose frequencies serve the queries of a call."""
         return ctx.length
 
@@ -128,7 +128,7 @@ def plain_frequencies(dim: int, *, base: float) -> np.ndarray:
     return base ** (-np.arange(0, dim, 2, dtype=np.float64) / dim)
 
 
-def angles(pos_BT: Array, inv_freq: Frequencies) -> Array:
+def compute_angles(pos_BT: Array, inv_freq: Frequencies) -> Array:
     """pos * inv_freq modulo 2 pi, in float32: f32[B, T, R], within 3e-5 rad at position 10^6.
 
     A plain float32 product is off by up to 0.06 rad there. So angles are counted in turns, with each frequency split
@@ -138,19 +138,19 @@ def angles(pos_BT: Array, inv_freq: Frequencies) -> Array:
     if not jnp.issubdtype(pos_BT.dtype, jnp.integer):
         whole_BT = jnp.floor(pos_BT)
         part_BTR = (pos_BT - whole_BT)[..., None].astype(jnp.float32) * jnp.asarray(inv_freq, jnp.float32)
-        return angles(whole_BT.astype(jnp.int32), inv_freq) + part_BTR
+        return compute_angles(whole_BT.astype(jnp.int32), inv_freq) + part_BTR
     leading_R, rest_R = split_turns(inv_freq)
     high_BT, low_BT = pos_BT >> 12 << 12, pos_BT & 0xFFF
-    turns_BTR = sum(fraction(part[..., None].astype(jnp.float32) * leading_R) for part in (high_BT, low_BT))
-    turns_BTR = turns_BTR + fraction(pos_BT[..., None].astype(jnp.float32) * rest_R)
-    return (2 * np.pi) * fraction(turns_BTR)
+    turns_BTR = sum(_wrap_turns(part[..., None].astype(jnp.float32) * leading_R) for part in (high_BT, low_BT))
+    turns_BTR = turns_BTR + _wrap_turns(pos_BT[..., None].astype(jnp.float32) * rest_R)
+    return (2 * np.pi) * _wrap_turns(turns_BTR)
 
 
 def split_turns(inv_freq: Frequencies) -> tuple[Array, Array]:
     """Turns per token as a sum of 12 leading bits and the rest, both float32."""
     if isinstance(inv_freq, np.ndarray):
         turns = inv_freq.astype(np.float64) / (2 * np.pi)
-        leading = leading_bits(turns)
+        leading = _round_to_12_bits(turns)
         return jnp.asarray(leading, jnp.float32), jnp.asarray(turns - leading, jnp.float32)
     with float64():
         turns = inv_freq.astype(jnp.float64) / (2 * np.pi)
@@ -158,13 +158,13 @@ def split_turns(inv_freq: Frequencies) -> tuple[Array, Array]:
         return leading.astype(jnp.float32), (turns - leading).astype(jnp.float32)
 
 
-def leading_bits(x: np.ndarray | float) -> np.ndarray:
+def _round_to_12_bits(x: np.ndarray | float) -> np.ndarray:
     """The 12 leading bits of float64 numbers."""
     mantissa, exponent = np.frexp(x)
     return np.ldexp(np.round(np.ldexp(mantissa, 12)), exponent - 12)
 
 
-def fraction(turns: Array) -> Array:
+def _wrap_turns(turns: Array) -> Array:
     """Turns without the whole ones, in [-1/2, 1/2]."""
     return turns - jnp.round(turns)
 
@@ -172,7 +172,7 @@ def fraction(turns: Array) -> Array:
 def rotate(x_BTNH: Array, angle_BTR: Array, amplitude: float | Array, pairing: Pairing) -> Array:
     """Turn the first 2R dimensions by the angles, in float32, and return them in the dtype of x."""
     dtype = jnp.promote_types(x_BTNH.dtype, jnp.float32)
-    cos, sin = (amplitude * wave[:, :, None, :] for wave in cos_sin(angle_BTR.astype(dtype)))
+    cos, sin = (amplitude * wave[:, :, None, :] for wave in _compute_cos_sin(angle_BTR.astype(dtype)))
     turned = 2 * angle_BTR.shape[-1]
     first, second = split_pairs(x_BTNH[..., :turned].astype(dtype), pairing)
     pair = (first * cos - second * sin, second * cos + first * sin)
@@ -180,7 +180,7 @@ def rotate(x_BTNH: Array, angle_BTR: Array, amplitude: float | Array, pairing: P
     return out if turned == x_BTNH.shape[-1] else jnp.concatenate([out, x_BTNH[..., turned:]], axis=-1)
 
 
-def cos_sin(angle_BTR: Array) -> tuple[Array, Array]:
+def _compute_cos_sin(angle_BTR: Array) -> tuple[Array, Array]:
     """Cosine and sine, once for all heads and layers.
 
     XLA would fuse them into each rotation and compute them anew for each head: 15 instead of 1.3 ms for 8448 keys of

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from ropelab.encodings.base import Context, Encoding, Params, offsets
-from ropelab.encodings.rotary import angles
+from ropelab.encodings.base import Context, Encoding, Params, compute_distances
+from ropelab.encodings.rotary import compute_angles
 from ropelab.spec import require, spec
 
 __all__ = ["Sandwich", "sandwich_frequencies"]
@@ -42,7 +42,9 @@ class Sandwich(Encoding):
         del params
         (s_BNTS,) = views
         B, _, T, S = s_BNTS.shape
-        distance = offsets(q_pos_BT, k_pos_BS).reshape(B, T * S)
-        shape_B1TS = jnp.sum(jnp.cos(angles(distance, sandwich_frequencies(self.dim))), axis=-1).reshape(B, 1, T, S)
+        distance = compute_distances(q_pos_BT, k_pos_BS).reshape(B, T * S)
+        shape_B1TS = jnp.sum(jnp.cos(compute_angles(distance, sandwich_frequencies(self.dim))), axis=-1).reshape(
+            B, 1, T, S
+        )
         divisor_N11 = 8.0 * (ctx.heads + 1)[:, None, None] / ctx.num_heads
         return s_BNTS + ((shape_B1TS - self.dim / 2) / divisor_N11).astype(s_BNTS.dtype)

@@ -18,17 +18,17 @@ T = TypeVar("T")
 Views = tuple[Array, ...]
 
 
-def context(length: int | Array, num_heads: int, heads: Array | None = None) -> Context:
+def make_context(length: int | Array, num_heads: int, heads: Array | None = None) -> Context:
     """The context of a model that holds all its heads, or of the shard that holds `heads`."""
     return Context(length, num_heads, jnp.arange(num_heads, dtype=jnp.int32) if heads is None else heads)
 
 
-def at_layer(encoding: Encoding, params: Params, layer: int) -> tuple[Encoding, Params]:
+def select_encoding(encoding: Encoding, params: Params, layer: int) -> tuple[Encoding, Params]:
     """The encoding that a layer runs, and its tables."""
-    kinds = encoding.kinds()
+    kinds = encoding.unique_encodings()
     if kinds == (encoding,):
         return encoding, params
-    kind = encoding.kind_of(layer)
+    kind = encoding.encoding_index(layer)
     return kinds[kind], params.get(str(kind), {})
 
 
@@ -58,48 +58,48 @@ def check_params(encoding: Encoding, params: Params, num_heads: int, head_dim: i
         )
 
 
-def query_views(encoding: Encoding, params: Params, q_BTNH: Array, pos_BT: Array, ctx: Context) -> Views:
+def encode_queries(encoding: Encoding, params: Params, q_BTNH: Array, pos_BT: Array, ctx: Context) -> Views:
     """Each view of the queries, head-major [B, N, T, H] and divided by sqrt(H).
 
     Of contextual encodings the queries themselves come last.
     """
     scale = 1 / math.sqrt(q_BTNH.shape[-1])
     views = tuple(jnp.swapaxes(q * scale, 1, 2) for q in encoding.encode_q(params, q_BTNH, pos_BT, ctx))
-    return (*views, jnp.swapaxes(q_BTNH, 1, 2)) if encoding.contextual else views
+    return (*views, jnp.swapaxes(q_BTNH, 1, 2)) if encoding.needs_full_rows else views
 
 
-def key_views(encoding: Encoding, params: Params, k_BSKH: Array, pos_BS: Array, ctx: Context) -> Views:
+def encode_keys(encoding: Encoding, params: Params, k_BSKH: Array, pos_BS: Array, ctx: Context) -> Views:
     """Each view of the keys, head-major [B, K, S, H]."""
     return tuple(jnp.swapaxes(k, 1, 2) for k in encoding.encode_k(params, k_BSKH, pos_BS, ctx))
 
 
-def query_side(encoding: Encoding, params: Params, q_BTNH: Array, pos_BT: Array, ctx: Context) -> Views:
-    """What a kernel is handed of the queries: their views, or under a framed encoding themselves, head-major."""
-    if encoding.framed:
+def prepare_queries(encoding: Encoding, params: Params, q_BTNH: Array, pos_BT: Array, ctx: Context) -> Views:
+    """Return the queries as a kernel takes them, head-major: their views, or raw if keys are encoded per query."""
+    if encoding.per_query_keys:
         return (jnp.swapaxes(q_BTNH, 1, 2),)
-    return query_views(encoding, params, q_BTNH, pos_BT, ctx)
+    return encode_queries(encoding, params, q_BTNH, pos_BT, ctx)
 
 
-def key_side(encoding: Encoding, params: Params, k_BSKH: Array, pos_BS: Array, ctx: Context) -> Views:
+def prepare_keys(encoding: Encoding, params: Params, k_BSKH: Array, pos_BS: Array, ctx: Context) -> Views:
     """As `query_side`, of the keys."""
-    if encoding.framed:
+    if encoding.per_query_keys:
         return (jnp.swapaxes(k_BSKH, 1, 2),)
-    return key_views(encoding, params, k_BSKH, pos_BS, ctx)
+    return encode_keys(encoding, params, k_BSKH, pos_BS, ctx)
 
 
-def product(q_BNTH: Array, k_BKSH: Array) -> Array:
+def multiply_qk(q_BNTH: Array, k_BKSH: Array) -> Array:
     """q . k as s_BNTS, in float32 or wider; query head n sees key head n // G."""
     B, N, T, H = q_BNTH.shape
     K, S = k_BKSH.shape[1], k_BKSH.shape[2]
     dtype = jnp.promote_types(q_BNTH.dtype, jnp.float32)
     rows_BKMH = q_BNTH.reshape(B, K, N // K * T, H)
-    if few(rows_BKMH.shape[2]):
+    if is_decode_shape(rows_BKMH.shape[2]):
         s_BKSM = einsum("BKMH,BKSH->BKSM", rows_BKMH, k_BKSH, preferred_element_type=dtype)
         return jnp.swapaxes(s_BKSM, 2, 3).reshape(B, N, T, S)
     return einsum("BKMH,BKSH->BKMS", rows_BKMH, k_BKSH, preferred_element_type=dtype).reshape(B, N, T, S)
 
 
-def few(rows: int) -> bool:
+def is_decode_shape(rows: int) -> bool:
     """Whether so few queries share their keys, as in decoding, that scores had better lie key by key.
 
     XLA's CPU products read the cache faster that way: with three rows, 8448 slots and 30 layers 51 ms instead of 63.
@@ -107,7 +107,7 @@ def few(rows: int) -> bool:
     return rows <= 8
 
 
-def joined(
+def compute_scores(
     encoding: Encoding,
     params: Params,
     queries: Views,
@@ -116,16 +116,16 @@ def joined(
     k_pos_BS: Array,
     ctx: Context,
     visible: Array | None = None,
-    multiply: Callable[[Array, Array], Array] = product,
+    multiply: Callable[[Array, Array], Array] = multiply_qk,
 ) -> Array:
     """s_BNTS of views that are encoded; contextual encodings need to know which pairs are visible."""
-    if not encoding.contextual:
+    if not encoding.needs_full_rows:
         products = tuple(multiply(q, k) for q, k in zip(queries, keys, strict=True))
         return encoding.combine(params, products, q_pos_BT, k_pos_BS, ctx)
     q_BNTH = queries[-1]
     products = tuple(multiply(q, k) for q, k in zip(queries[:-1], keys, strict=True))
     assert visible is not None
-    return encoding.in_context(params, products, q_BNTH, visible, q_pos_BT, k_pos_BS, ctx)
+    return encoding.combine_rows(params, products, q_BNTH, visible, q_pos_BT, k_pos_BS, ctx)
 
 
 def scores(
@@ -153,38 +153,38 @@ def scores(
     Raises:
         ValueError: for positions that `normalize_positions` refuses, or heads that the encoding cannot serve.
     """
-    encoding, tables = at_layer(require_type(encoding, Encoding), params or {}, layer)
+    encoding, tables = select_encoding(require_type(encoding, Encoding), params or {}, layer)
     encoding.check(q_BTNH.shape[-1])
     check_params(encoding, tables, q_BTNH.shape[2], q_BTNH.shape[-1])
     q_BTNH, k_BSKH = jnp.asarray(q_BTNH), jnp.asarray(k_BSKH)
     q_pos_BT = normalize_positions(q_pos, q_BTNH.shape[:2], encoding, "q_pos")
     k_pos_BS = normalize_positions(k_pos, k_BSKH.shape[:2], encoding, "k_pos")
-    ctx = context(context_length(q_pos_BT, k_pos_BS) if length is None else length, q_BTNH.shape[2])
+    ctx = make_context(context_length(q_pos_BT, k_pos_BS) if length is None else length, q_BTNH.shape[2])
 
     def square(queries: Views, keys: Views) -> Array:
         (q, q_pos), (k, k_pos) = queries, keys
-        here = ctx._replace(frame=encoding.frame_of(q_pos)[0, 0]) if encoding.framed else ctx
-        q_views = query_views(encoding, tables, q, q_pos, here)
-        k_views = key_views(encoding, tables, k, k_pos, here)
+        here = ctx._replace(group=encoding.query_group(q_pos)[0, 0]) if encoding.per_query_keys else ctx
+        q_views = encode_queries(encoding, tables, q, q_pos, here)
+        k_views = encode_keys(encoding, tables, k, k_pos, here)
         past = (k_pos[:, None, :] <= q_pos[:, :, None])[:, None]
         seen = past if visible is None else visible
-        return joined(encoding, tables, q_views, k_views, q_pos, k_pos, here, seen)
+        return compute_scores(encoding, tables, q_views, k_views, q_pos, k_pos, here, seen)
 
-    if not encoding.framed:
+    if not encoding.per_query_keys:
         return square((q_BTNH, q_pos_BT), (k_BSKH, k_pos_BS))
-    all_queries = one_program(partial(query_by_query, lambda q, k: square(q, k)[0, :, 0]))
+    all_queries = jit_for_float64(partial(map_queries, lambda q, k: square(q, k)[0, :, 0]))
     return jnp.swapaxes(all_queries((q_BTNH, q_pos_BT), (k_BSKH, k_pos_BS)), 1, 2)
 
 
-def one_program(function: Callable[..., Any]) -> Callable[..., Any]:
-    """For framed encodings, whose kernels loop: the function as one program even where nothing around it is compiled.
+def jit_for_float64(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a function that loops over key groups, also if nothing around it is compiled.
 
-    jax 0.7 hands the float64 frequencies of a loop that runs by itself over as float32, and fails.
+    Outside of `jit`, jax 0.7 passes the float64 frequencies of a loop as float32 and fails.
     """
     return jax.jit(function)
 
 
-def query_by_query(function: Callable[[Any, Any], Any], queries: Any, keys: Any) -> Any:
+def map_queries(function: Callable[[Any, Any], Any], queries: Any, keys: Any) -> Any:
     """Each query [B, T, ...] by itself against the keys [B, S, ...] of its row: the results as [B, T, ...].
 
     `function` gets one query [1, 1, ...] and one row of keys [1, S, ...].

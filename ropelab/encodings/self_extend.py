@@ -11,9 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from ropelab.encodings.base import Context, Params, offsets
+from ropelab.encodings.base import Context, Params, compute_distances
 from ropelab.encodings.rope import RoPE
-from ropelab.encodings.rotary import angles, rotate
+from ropelab.encodings.rotary import compute_angles, rotate
 from ropelab.spec import at_least, spec
 
 __all__ = ["SelfExtend"]
@@ -42,7 +42,7 @@ class SelfExtend(RoPE):
         del params
         inv_freq, _ = self.frequencies(q_BTNH.shape[-1], 1)
         seam_R = (self.window - self.window / self.group) * inv_freq % (2 * np.pi)
-        grouped = angles(jnp.asarray(pos_BT) // self.group, inv_freq) + seam_R.astype(np.float32)
+        grouped = compute_angles(jnp.asarray(pos_BT) // self.group, inv_freq) + seam_R.astype(np.float32)
         return self.turn(q_BTNH, pos_BT, ctx), rotate(q_BTNH, grouped, 1.0, self.layout)
 
     def encode_k(self, params: Params, k_BSKH: Array, pos_BS: Array, ctx: Context) -> tuple[Array, ...]:
@@ -54,7 +54,7 @@ class SelfExtend(RoPE):
     ) -> Array:
         del params, ctx
         near_BNTS, far_BNTS = views
-        return jnp.where(offsets(q_pos_BT, k_pos_BS) < self.window, near_BNTS, far_BNTS)
+        return jnp.where(compute_distances(q_pos_BT, k_pos_BS) < self.window, near_BNTS, far_BNTS)
 
 
 EXAMPLES = (SelfExtend(base=1e4, group=3, window=8),)

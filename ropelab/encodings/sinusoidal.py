@@ -20,15 +20,15 @@ import numpy as np
 from jax import Array
 
 from ropelab.encodings.base import Encoding, Params
-from ropelab.encodings.rotary import angles
+from ropelab.encodings.rotary import compute_angles
 from ropelab.spec import require, spec
 
 __all__ = ["Sinusoidal", "sinusoidal_frequencies"]
 
-Layout = Literal["interleaved", "concatenated", "tensor2tensor"]
+_Layout = Literal["interleaved", "concatenated", "tensor2tensor"]
 
 
-def sinusoidal_frequencies(width: int, *, layout: Layout, base: float = 10000.0) -> np.ndarray:
+def sinusoidal_frequencies(width: int, *, layout: _Layout, base: float = 10000.0) -> np.ndarray:
     """w_i, float64[width / 2]."""
     half = width // 2
     return base ** (-np.arange(half) / max(half - (layout == "tensor2tensor"), 1))
@@ -38,7 +38,7 @@ def sinusoidal_frequencies(width: int, *, layout: Layout, base: float = 10000.0)
 class Sinusoidal(Encoding):
     """Sines and cosines of the position, times an amplitude, added to the input."""
 
-    layout: Layout
+    layout: _Layout
     base: float = 10000.0
     amplitude: float = 1.0
 
@@ -59,7 +59,7 @@ class Sinusoidal(Encoding):
         del params
         width = x_BTD.shape[-1]
         require(width % 2 == 0, self, f"the model's width {width} must be even")
-        angle_BTR = angles(pos_BT, sinusoidal_frequencies(width, layout=self.layout, base=self.base))
+        angle_BTR = compute_angles(pos_BT, sinusoidal_frequencies(width, layout=self.layout, base=self.base))
         pair = (jnp.sin(angle_BTR), jnp.cos(angle_BTR))
         if self.layout == "interleaved":
             table_BTD = jnp.stack(pair, axis=-1).reshape(x_BTD.shape)

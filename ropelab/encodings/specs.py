@@ -2,7 +2,8 @@
 
 import warnings
 
-from ropelab.spec import Spec, at_least, parse, parts, require, spec
+from ropelab.spec import Spec, at_least, parse, require, spec
+from ropelab.spec import iterate_specs as parts
 
 __all__ = ["Spec", "at_least", "parse", "parts", "require", "spec"]
 

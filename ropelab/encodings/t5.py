@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from ropelab.encodings.base import Context, Encoding, Params, offsets
+from ropelab.encodings.base import Context, Encoding, Params, compute_distances
 from ropelab.spec import at_least, require, spec
 
 __all__ = ["T5Bias", "t5_boundaries"]
@@ -60,7 +60,7 @@ class T5Bias(Encoding):
     ) -> Array:
         (s_BNTS,) = views
         first = t5_boundaries(buckets=self.buckets, max_distance=self.max_distance)
-        distance_BTS = jnp.maximum(offsets(q_pos_BT, k_pos_BS)[:, 0], 0)
+        distance_BTS = jnp.maximum(compute_distances(q_pos_BT, k_pos_BS)[:, 0], 0)
         bucket_BTS = jnp.searchsorted(jnp.asarray(first, jnp.int32), distance_BTS, side="right") - 1
         bias_BTSN = params["table"][:, ctx.heads][bucket_BTS]
         return s_BNTS + jnp.moveaxis(bias_BTSN, -1, 1).astype(s_BNTS.dtype)

@@ -12,15 +12,15 @@ from jax import Array
 
 from ropelab.encodings.base import Context, Params
 from ropelab.encodings.nope import NoPE
-from ropelab.encodings.query_scaling import Sharpened
+from ropelab.encodings.query_scaling import QueryScaled
 from ropelab.spec import at_least, require, spec
 
 __all__ = ["Temperature"]
 
 
 @spec
-class Temperature(Sharpened):
-    """`of` with queries multiplied by 1 + scale ln(1 + floor((i + first) / interval)).
+class Temperature(QueryScaled):
+    """`inner` with queries multiplied by 1 + scale ln(1 + floor((i + first) / interval)).
 
     Attributes:
         scale: Llama-4's `attn_scale`, Ministral's `llama_4_scaling_beta`.
@@ -38,10 +38,10 @@ class Temperature(Sharpened):
         require(self.scale > 0, self, f"scale={self.scale} must be positive")
         require(self.first in (0, 1), self, f"first={self.first} must be 0 or 1")
 
-    def sharpness(self, params: Params, pos_BT: Array, ctx: Context) -> Array:
+    def query_scale(self, params: Params, pos_BT: Array, ctx: Context) -> Array:
         del params, ctx
         steps_BT1 = ((pos_BT + self.first) // self.interval)[..., None]
         return 1 + self.scale * jnp.log1p(steps_BT1.astype(jnp.float32))
 
 
-EXAMPLES = (Temperature(of=NoPE(), interval=8),)
+EXAMPLES = (Temperature(inner=NoPE(), interval=8),)

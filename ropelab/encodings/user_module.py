@@ -2,7 +2,7 @@
 
 The file is imported, and so runs: only for a text that a user has written on a command line, in a configuration or in a
 call, never for what a checkpoint or a record says. Wrappers of the catalogue work with its classes:
-`my_encoding.py:LogN(of=Mine(a=1), original_length=8192)`.
+`my_encoding.py:LogN(inner=Mine(a=1), original_length=8192)`.
 """
 
 import hashlib
@@ -20,10 +20,10 @@ from ropelab import spec as specs
 from ropelab.encodings import registry
 from ropelab.encodings.base import Encoding
 
-LOADED: set[str] = set()  # names of the modules that were imported here, each with the hash of its text
+_LOADED: set[str] = set()  # names of the modules that were imported here, each with the hash of its text
 
 
-def parse_from(text: str, inherited: Mapping[str, Any] | None = None) -> Encoding:
+def parse_with_import(text: str, inherited: Mapping[str, Any] | None = None) -> Encoding:
     """The encoding that a text names, of the catalogue or of the file before the colon.
 
     Args:
@@ -32,16 +32,16 @@ def parse_from(text: str, inherited: Mapping[str, Any] | None = None) -> Encodin
     Raises:
         ValueError: as `catalogue.parse`, and for a file that is not there or cannot be imported.
     """
-    path, spec = divided(text)
+    path, spec = split_path(text)
     if not path:
         return registry.parse(text, inherited)
-    known = registry.classes(load(path))
+    known = registry.find_classes(load_module(path))
     if not spec:
         raise ValueError(f"{path} is a file; say which encoding of it, {path}:Name(field=value): {', '.join(known)}")
     return specs.parse(spec, registry.CLASSES | known, kind="encoding", inherited=inherited)
 
 
-def divided(text: str) -> tuple[str, str]:
+def split_path(text: str) -> tuple[str, str]:
     """The file of a text and the spec, each empty if it is not there."""
     path, colon, spec = text.strip().partition(".py:")
     if colon or path.endswith(".py"):
@@ -55,10 +55,10 @@ def examples(path: str) -> tuple[Encoding, ...]:
     Raises:
         ValueError: as `load` and `members.examples`.
     """
-    return registry.examples(load(path), path)
+    return registry.collect_examples(load_module(path), path)
 
 
-def load(path: str) -> types.ModuleType:
+def load_module(path: str) -> types.ModuleType:
     """The module of a file, imported once for each text that the file has had.
 
     Raises:
@@ -70,15 +70,15 @@ def load(path: str) -> types.ModuleType:
     except OSError as error:
         raise ValueError(f"no encoding can be read from {path}: {error.strerror}") from None
     name = f"{place.stem}_{hashlib.sha256(source).hexdigest()[:12]}"
-    if name not in LOADED:
-        spec = importlib.util.spec_from_file_location(name, place, loader=Source(name, str(place), source))
+    if name not in _LOADED:
+        spec = importlib.util.spec_from_file_location(name, place, loader=_HashedSourceLoader(name, str(place), source))
         assert spec is not None
-        imported(importlib.util.module_from_spec(spec), spec.loader, path)
-        LOADED.add(name)
+        _execute(importlib.util.module_from_spec(spec), spec.loader, path)
+        _LOADED.add(name)
     return sys.modules[name]
 
 
-class Source(SourceFileLoader):
+class _HashedSourceLoader(SourceFileLoader):
     """Runs the bytes that were hashed: a file saved twice within a second would get stale bytecode otherwise."""
 
     def __init__(self, name: str, path: str, source: bytes):
@@ -89,7 +89,7 @@ class Source(SourceFileLoader):
         return self.source_to_code(self.source, self.get_filename(fullname))
 
 
-def imported(module: types.ModuleType, loader: importlib.abc.Loader | None, path: str) -> None:
+def _execute(module: types.ModuleType, loader: importlib.abc.Loader | None, path: str) -> None:
     """Run a module; it is known by name meanwhile, because dataclasses look up their annotations there."""
     assert loader is not None
     sys.modules[module.__name__] = module
@@ -102,6 +102,6 @@ def imported(module: types.ModuleType, loader: importlib.abc.Loader | None, path
         raise ValueError(f"{path} cannot be imported: {type(error).__name__} at line {line}: {error}") from error
 
 
-def written_in(encoding: Encoding) -> list[str]:
+def source_modules(encoding: Encoding) -> list[str]:
     """The modules outside of ropelab that an encoding is made of, by names that change with their text."""
-    return sorted({type(part).__module__ for part in specs.parts(encoding)} & LOADED)
+    return sorted({type(part).__module__ for part in specs.iterate_specs(encoding)} & _LOADED)

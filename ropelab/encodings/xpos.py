@@ -20,7 +20,7 @@ from ropelab.spec import at_least, require, spec
 
 __all__ = ["XPos", "xpos_decay"]
 
-FARTHEST_AHEAD = 48.0  # zeta_0^-48 is 10^26: finite in float32 and bfloat16, with room for the product
+_FARTHEST_AHEAD = 48.0  # zeta_0^-48 is 10^26: finite in float32 and bfloat16, with room for the product
 
 
 def xpos_decay(head_dim: int, *, gamma: float) -> np.ndarray:
@@ -46,33 +46,33 @@ class XPos(Rotary):
         at_least(1, self, "scale_base")
 
     @property
-    def framed(self) -> bool:
+    def per_query_keys(self) -> bool:
         return True
 
-    def frame_of(self, q_pos_BT: Array) -> Array:
+    def query_group(self, q_pos_BT: Array) -> Array:
         return jnp.asarray(q_pos_BT) // self.scale_base
 
     def frequencies(self, head_dim: int, length: int | Array) -> tuple[np.ndarray, float]:
         del length
-        return plain_frequencies(self.turned(head_dim), base=self.known_base()), 1.0
+        return plain_frequencies(self.rotated_dims(head_dim), base=self.require_base()), 1.0
 
     def encode_q(self, params: Params, q_BTNH: Array, pos_BT: Array, ctx: Context) -> tuple[Array, ...]:
         del params
-        return (self.decayed(q_BTNH, pos_BT, 1.0, ctx),)
+        return (self.apply_decay(q_BTNH, pos_BT, 1.0, ctx),)
 
     def encode_k(self, params: Params, k_BSKH: Array, pos_BS: Array, ctx: Context) -> tuple[Array, ...]:
         del params
-        return (self.decayed(k_BSKH, pos_BS, -1.0, ctx),)
+        return (self.apply_decay(k_BSKH, pos_BS, -1.0, ctx),)
 
-    def decayed(self, x_BTNH: Array, pos_BT: Array, sign: float, ctx: Context) -> Array:
+    def apply_decay(self, x_BTNH: Array, pos_BT: Array, sign: float, ctx: Context) -> Array:
         """R(p) x times zeta^(sign (p - centre) / scale_base), the centre being the middle of the frame."""
         wide = x_BTNH.astype(jnp.promote_types(x_BTNH.dtype, jnp.float32))
         turned = self.turn(wide, pos_BT, ctx)
-        assert ctx.frame is not None
-        origin = ctx.frame * self.scale_base
+        assert ctx.group is not None
+        origin = ctx.group * self.scale_base
         steps_BT = (jnp.asarray(pos_BT) - origin).astype(jnp.float32) / self.scale_base - 0.5
-        exponent_BT = jnp.maximum(sign * steps_BT, -FARTHEST_AHEAD)
-        log_zeta_R = np.log(xpos_decay(self.turned(x_BTNH.shape[-1]), gamma=self.gamma)).astype(np.float32)
+        exponent_BT = jnp.maximum(sign * steps_BT, -_FARTHEST_AHEAD)
+        log_zeta_R = np.log(xpos_decay(self.rotated_dims(x_BTNH.shape[-1]), gamma=self.gamma)).astype(np.float32)
         factor_BTR = jnp.exp(exponent_BT[..., None] * log_zeta_R)
         both_BTH = join_pairs((factor_BTR, factor_BTR), self.layout)
         rest = x_BTNH.shape[-1] - both_BTH.shape[-1]

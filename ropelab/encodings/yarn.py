@@ -36,7 +36,7 @@ def yarn_frequencies(
     ramp: Ramp = "index",
 ) -> np.ndarray:
     """Radians per token, float64[head_dim / 2]."""
-    kept = ramp_kept(
+    kept = compute_ramp(
         head_dim,
         base=base,
         original_length=original_length,
@@ -49,7 +49,7 @@ def yarn_frequencies(
     return theta / factor * (1.0 - kept) + theta * kept
 
 
-def ramp_kept(
+def compute_ramp(
     head_dim: int,
     *,
     base: float,
@@ -63,7 +63,7 @@ def ramp_kept(
     if ramp == "wavelength":
         turns = original_length * plain_frequencies(head_dim, base=base) / (2 * math.pi)
         return np.clip((turns - beta_slow) / (beta_fast - beta_slow), 0.0, 1.0)
-    low, high = ramp_bounds(
+    low, high = find_ramp_bounds(
         head_dim,
         base=base,
         original_length=original_length,
@@ -74,7 +74,7 @@ def ramp_kept(
     return 1.0 - np.clip((np.arange(head_dim // 2) - low) / (high - low), 0.0, 1.0)
 
 
-def ramp_bounds(
+def find_ramp_bounds(
     head_dim: int, *, base: float, original_length: int, beta_fast: float, beta_slow: float, truncate: bool
 ) -> tuple[float, float]:
     """The pair indices at which the ramp of the released code begins and ends."""
@@ -156,8 +156,8 @@ class YaRN(Rotary):
     def frequencies(self, head_dim: int, length: int | Array) -> tuple[np.ndarray, float]:
         del length
         inv_freq = yarn_frequencies(
-            self.turned(head_dim),
-            base=self.known_base(),
+            self.rotated_dims(head_dim),
+            base=self.require_base(),
             factor=self.factor,
             original_length=self.original_length,
             beta_fast=self.beta_fast,

@@ -22,10 +22,10 @@ import numpy as np
 from jax import Array, lax
 
 from ropelab.attention.exchanges import Exchange
-from ropelab.attention.formula import Formula, Operands, Tokens, block_counts, block_scores, weighted
-from ropelab.attention.kernels.blocking import cut_operands, over_frames
+from ropelab.attention.formula import Formula, Operands, Tokens, add_log_counts, count_block, score_block
+from ropelab.attention.kernels.blocking import cut_operands, loop_over_groups
 from ropelab.attention.kernels.blockwise import ROW_SCORES
-from ropelab.encodings.scoring import context, key_side, query_side
+from ropelab.encodings.scoring import make_context, prepare_keys, prepare_queries
 from ropelab.models.chunks import by_tokens
 from ropelab.models.compiled import placed
 from ropelab.models.config import Wiring
@@ -137,7 +137,7 @@ def capture_layers(
         tables, sinks = LayerTables(number, own, shared), layer.get("sink_logits")
         q, k, v = by_tokens(partial(config.family.projections, config, layer), x_BTD)
         tap = partial(capture_encoding, wiring, side, tables, where, sinks)
-        branches = [partial(tap, kind) for kind in range(len(wiring.encoding.kinds()))]
+        branches = [partial(tap, kind) for kind in range(len(wiring.encoding.unique_encodings()))]
         one = len(branches) == 1
         kept = branches[0](q, k) if one else lax.switch(kinds_of_layers(wiring)[number], branches, q, k)
         mixed = mix(wiring, tables, q, (k, v), where, where, sinks)
@@ -159,10 +159,10 @@ def capture_encoding(
     k_BTKH: Array,
 ) -> tuple[Any, ...]:
     """One layer's sums under one of the model's encodings."""
-    encoding, params = wiring.encoding.kinds()[kind], tables.of(kind)
-    ctx = context(where.length, wiring.config.heads)
-    queries = Tokens(query_side(encoding, params, q_BTNH, where.pos, ctx), where.pos, None)
-    keys = Tokens(key_side(encoding, params, k_BTKH, where.pos, ctx), where.pos, None)
+    encoding, params = wiring.encoding.unique_encodings()[kind], tables.of(kind)
+    ctx = make_context(where.length, wiring.config.heads)
+    queries = Tokens(prepare_queries(encoding, params, q_BTNH, where.pos, ctx), where.pos, None)
+    keys = Tokens(prepare_keys(encoding, params, k_BTKH, where.pos, ctx), where.pos, None)
     nothing = jnp.zeros((*keys.views[0].shape[:3], 0))
     operands = Operands(params, queries, keys, nothing, ctx.length, ctx.heads)
     return capture_blocks(Formula(encoding, wiring.pattern, ctx.num_heads), operands, side, sink_logits_N)
@@ -174,7 +174,7 @@ def capture_blocks(
     """Every block at or below the diagonal through every tap, a row of blocks after another."""
     (B, T), N = operands.queries.pos.shape, operands.heads.shape[0]
     rows, columns = side.block, side.block
-    if formula.encoding.contextual:
+    if formula.encoding.needs_full_rows:
         rows, columns = min(rows, max(1, ROW_SCORES // T)), T
     cut = cut_operands(operands, rows, columns)
     weighs = any(tap.weighs for tap in side.taps)
@@ -182,7 +182,7 @@ def capture_blocks(
     def scores_at(c: Array, queries: Tokens) -> tuple[Array, Array]:
         keys = jax.tree.map(lambda x: x[c], cut.keys)
         s_BNTS = compute_block_scores(formula, cut, queries, keys)
-        return s_BNTS, weighted(s_BNTS, block_counts(formula, cut, queries, keys))
+        return s_BNTS, add_log_counts(s_BNTS, count_block(formula, cut, queries, keys))
 
     def row(kept: tuple[Any, ...], xs: tuple[Array, Tokens]) -> tuple[tuple[Any, ...], None]:
         r, queries = xs
@@ -221,13 +221,13 @@ def block_weights(hidden_BNTS: Array, lse_BNT: Array) -> Array:
 
 def compute_block_scores(formula: Formula, operands: Operands, queries: Tokens, keys: Tokens) -> Array:
     """s_BNTS of one block, under a framed encoding each query's in its own frame."""
-    if not formula.encoding.framed:
-        return block_scores(formula, operands, queries, keys).astype(jnp.float32)
+    if not formula.encoding.per_query_keys:
+        return score_block(formula, operands, queries, keys).astype(jnp.float32)
     B, N, T, _ = queries.views[0].shape
 
     def step(kept: Array, frame: Array, here_B1T: Array) -> Array:
-        s_BNTS = block_scores(formula, operands, queries, keys, frame).astype(jnp.float32)
+        s_BNTS = score_block(formula, operands, queries, keys, frame).astype(jnp.float32)
         return jnp.where(here_B1T[..., None], s_BNTS, kept)
 
     nothing = jnp.zeros((B, N, T, keys.pos.shape[1]), jnp.float32)
-    return over_frames(formula.encoding.frame_of(queries.pos), nothing, step)
+    return loop_over_groups(formula.encoding.query_group(queries.pos), nothing, step)

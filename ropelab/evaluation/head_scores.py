@@ -22,7 +22,7 @@ from jax import Array, lax
 
 from ropelab.encodings.base import Encoding, Params
 from ropelab.encodings.rotary import Rotary
-from ropelab.encodings.scoring import at_layer, scores
+from ropelab.encodings.scoring import scores, select_encoding
 from ropelab.models.chunks import by_tokens
 from ropelab.models.compiled import placed
 from ropelab.models.config import Wiring
@@ -75,7 +75,7 @@ def head_scores(
         raise ValueError(f"the text has {T} tokens; queries with keys={keys} before them need {keys + 1} at least")
     model.check_positions(max(T, window))
     encoding = model.wiring.encoding
-    if any(kind.contextual for kind in encoding.kinds()):
+    if any(kind.needs_full_rows for kind in encoding.unique_encodings()):
         raise ValueError(f"{encoding!r} scores a pair by what lies between; a query cannot be moved away alone")
     rng = np.random.default_rng(seed)
     asked_BQ = rng.integers(keys, T, (B, queries))
@@ -90,7 +90,7 @@ def head_scores(
 
 def score_layer(model: Model, layer: int, q_QNH: Array, k_QSKH: Array, window: int) -> tuple[np.ndarray, ...]:
     """`(normal, counted, sensitivity)`, each f64[N], of one layer."""
-    kind, _ = at_layer(model.wiring.encoding, {}, layer)
+    kind, _ = select_encoding(model.wiring.encoding, {}, layer)
     params = layer_params(model, layer)
     curves_QNWS = np.asarray(scores_by_distance(kind, params, q_QNH, k_QSKH, window), np.float64)
     norms_QNS = pair_norms(kind, np.asarray(q_QNH, np.float64), np.asarray(k_QSKH, np.float64), window)
@@ -101,7 +101,7 @@ def layer_params(model: Model, layer: int) -> Params:
     """The learned tables of the encoding of one layer."""
     stacked, shared = divided(model.wiring, model.params)
     own = jax.tree.map(lambda leaf: leaf[layer], stacked)
-    return LayerTables(layer, own, shared).of(model.wiring.encoding.kind_of(layer))
+    return LayerTables(layer, own, shared).of(model.wiring.encoding.encoding_index(layer))
 
 
 def scores_by_distance(encoding: Encoding, params: Params, q_QNH: Array, k_QSKH: Array, window: int) -> Array:

@@ -4,8 +4,8 @@ import jax
 import numpy as np
 import psutil
 
-from ropelab.attention.kernels.blockwise import block_shape
-from ropelab.attention.registry import choose
+from ropelab.attention.kernels.blockwise import choose_block
+from ropelab.attention.registry import choose_kernel
 from ropelab.models.chunks import CPU_CHUNK
 from ropelab.models.config import Wiring
 from ropelab.models.head import TOKENS, WORDS
@@ -18,8 +18,8 @@ def scoring_bytes(wiring: Wiring, length: int, part: int, dtype: str) -> int:
     part = min(part, length)
     cache = 2 * 2 * c.layers * length * c.key_heads * c.head_dim * narrow  # old and new
     stream = part * (4 * c.width + 4 * c.heads * c.head_dim) * wide
-    dense = choose(wiring.kernel, part, length, wiring.encoding) == "dense"
-    rows, columns = (part, length) if dense else block_shape(part, length)
+    dense = choose_kernel(wiring.kernel, part, length, wiring.encoding) == "dense"
+    rows, columns = (part, length) if dense else choose_block(part, length)
     scores = 3 * c.heads * rows * columns * wide
     logits = 3 * min(TOKENS, part) * min(WORDS, c.vocabulary) * wide
     feed_forward = 3 * min(CPU_CHUNK, part) * c.feed_forward * wide

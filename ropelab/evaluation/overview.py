@@ -118,9 +118,9 @@ def rotary_wavelengths(encodings: Mapping[str, Encoding], head_dim: int, length:
 def split_by_encoding(encodings: Mapping[str, Encoding]) -> dict[str, Encoding]:
     """A schedule over layers as the encodings that its layers run, each by itself."""
     return {
-        name if len(encoding.kinds()) == 1 else f"{name}: {kind!r}": kind
+        name if len(encoding.unique_encodings()) == 1 else f"{name}: {kind!r}": kind
         for name, encoding in encodings.items()
-        for kind in encoding.kinds()
+        for kind in encoding.unique_encodings()
     }
 
 

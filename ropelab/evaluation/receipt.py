@@ -16,10 +16,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from ropelab.attention.formula import Pattern
-from ropelab.attention.registry import choose
+from ropelab.attention.registry import choose_kernel
 from ropelab.encodings.base import Context, Encoding
 from ropelab.encodings.rotary import Rotary, join_pairs, split_pairs
-from ropelab.encodings.scoring import context
+from ropelab.encodings.scoring import make_context
 from ropelab.models.config import Wiring
 from ropelab.models.decoding import encodes_once
 from ropelab.models.finite import check_finite
@@ -99,7 +99,7 @@ def receipt(model: Model, original: Model, probe_1T: np.ndarray, *, name: str, l
         head_dim=wiring.config.head_dim,
         trained_length=wiring.config.trained_length,
         length=stated,
-        cache=ENCODED_ONCE if all(map(encodes_once, wiring.encoding.kinds())) else ENCODED_WHEN_READ,
+        cache=ENCODED_ONCE if all(map(encodes_once, wiring.encoding.unique_encodings())) else ENCODED_WHEN_READ,
         probe_tokens=probe_1T.shape[1],
         **describe_frequencies(model, stated),
         **prove_applied(model, original, probe_1T),
@@ -108,17 +108,17 @@ def receipt(model: Model, original: Model, probe_1T: np.ndarray, *, name: str, l
 
 def describe_kernel(wiring: Wiring, length: int) -> str:
     """What evaluates a whole text of this length: the kernel, and the calls that the pattern makes of it."""
-    name = choose(wiring.kernel, length, length, wiring.encoding.kinds()[0])
+    name = choose_kernel(wiring.kernel, length, length, wiring.encoding.unique_encodings()[0])
     arranges = type(wiring.pattern).attend is not Pattern.attend and wiring.kernel != "dense"
     return f"{name}, {wiring.pattern.arrangement(wiring.config.heads)}" if arranges else name
 
 
 def describe_layers(wiring: Wiring) -> str:
     """Which layers run which encoding."""
-    kinds, count = wiring.encoding.kinds(), wiring.config.layers
+    kinds, count = wiring.encoding.unique_encodings(), wiring.config.layers
     if len(kinds) == 1:
         return f"all {count}"
-    run = [wiring.encoding.kind_of(layer) for layer in range(count)]
+    run = [wiring.encoding.encoding_index(layer) for layer in range(count)]
     numbers = (", ".join(str(layer) for layer in range(count) if run[layer] == n) for n in range(len(kinds)))
     return "; ".join(f"{kind!r} in {which}" for kind, which in zip(kinds, numbers, strict=True) if which)
 
@@ -130,7 +130,7 @@ def describe_frequencies(model: Model, length: int) -> dict[str, Any]:
         NothingAppliedError: if a layer turns them by other angles than its encoding states.
     """
     config, kinds = model.config, model.wiring.encoding
-    first = {kinds.kind_of(layer): layer for layer in reversed(range(config.layers))}
+    first = {kinds.encoding_index(layer): layer for layer in reversed(range(config.layers))}
     found = (find_rotating_part(model, layer, length) for layer in sorted(first.values()))
     encoding = next((part for part in found if part is not None), None)
     if encoding is None:
@@ -156,16 +156,16 @@ def find_rotating_part(model: Model, layer: int, length: int) -> Rotary | None:
         NothingAppliedError: if they are turned by other angles than its frequencies.
     """
     wiring = model.wiring
-    number = wiring.encoding.kind_of(layer)
-    kind = wiring.encoding.kinds()[number]
+    number = wiring.encoding.encoding_index(layer)
+    kind = wiring.encoding.unique_encodings()[number]
     part = rotary_part(kind)
     if part is None:
         return None
     stacked, shared = divided(wiring, model.params)
     tables = LayerTables(layer, jax.tree.map(lambda t: t[layer], stacked), shared).of(number)
-    ctx = context(length, wiring.config.heads)
-    if kind.framed:
-        ctx = ctx._replace(frame=kind.frame_of(jnp.zeros((1, 1), jnp.int32))[0, 0])
+    ctx = make_context(length, wiring.config.heads)
+    if kind.per_query_keys:
+        ctx = ctx._replace(group=kind.query_group(jnp.zeros((1, 1), jnp.int32))[0, 0])
     angles = measure_query_angles(kind, tables, part, wiring.config.head_dim, ctx)
     if angles is None:
         return part
@@ -173,7 +173,7 @@ def find_rotating_part(model: Model, layer: int, length: int) -> Rotary | None:
         return None
     if type(part).encode_q is not Rotary.encode_q:
         return part  # more than a rotation: it acts, and its angles are its own
-    inv_freq = np.asarray(part.frequencies(wiring.config.head_dim, part.length_seen(ctx))[0], np.float64)
+    inv_freq = np.asarray(part.frequencies(wiring.config.head_dim, part.effective_length(ctx))[0], np.float64)
     wrong = np.flatnonzero(np.abs(np.angle(np.exp(1j * (angles - inv_freq)))) > ANGLE_TOLERANCE)
     if wrong.size:
         n = wrong[0]
@@ -189,7 +189,7 @@ def measure_query_angles(kind: Encoding, tables: Any, part: Rotary, head_dim: in
 
     None for an encoding whose views are no turned head dimensions.
     """
-    turned = part.turned(head_dim)
+    turned = part.rotated_dims(head_dim)
     R = turned // 2
     first = join_pairs((jnp.eye(R), jnp.zeros((R, R))), part.layout)
     q_RTNH = jnp.zeros((R, 2, ctx.num_heads, head_dim)).at[..., :turned].set(first[:, None, None, :])
@@ -231,9 +231,9 @@ def prove_applied(model: Model, original: Model, probe_1T: np.ndarray) -> dict[s
 
 def iterate_parts(encoding: Encoding) -> Iterator[Encoding]:
     """The encodings that one is made of: itself, what it wraps, and the kinds of a schedule."""
-    for kind in encoding.kinds():
+    for kind in encoding.unique_encodings():
         yield kind
-        inner = getattr(kind, "of", None)
+        inner = getattr(kind, "inner", None)
         if isinstance(inner, Encoding):
             yield from iterate_parts(inner)
 

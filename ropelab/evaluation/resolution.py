@@ -91,7 +91,7 @@ def expected_scores(
     check_has_scores(encoding)
     if params is None:
         params = encoding.init(jax.random.key(0), num_heads=num_heads, head_dim=head_dim)
-    asked = np.arange(length) if encoding.contextual else n  # contextual scores count the keys in between
+    asked = np.arange(length) if encoding.needs_full_rows else n  # contextual scores count the keys in between
     s_BNTS = scores(
         encoding,
         jnp.ones((1, 1, num_heads, head_dim), jnp.float32),
@@ -103,7 +103,7 @@ def expected_scores(
         layer=layer,
     )
     each_Nn = np.asarray(s_BNTS[0, :, 0], np.float64)
-    return ScoresByDistance(n.astype(np.int64), each_Nn[:, n] if encoding.contextual else each_Nn)
+    return ScoresByDistance(n.astype(np.int64), each_Nn[:, n] if encoding.needs_full_rows else each_Nn)
 
 
 def check_has_scores(encoding: Encoding) -> None:

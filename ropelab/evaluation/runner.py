@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ropelab.encodings.user_module import written_in
+from ropelab.encodings.user_module import source_modules
 from ropelab.evaluation.answers import TokenizerLike, prompt_start
 from ropelab.evaluation.evals.base import Case, EvalContext, Evaluation, recorded
 from ropelab.evaluation.protocol import versions
@@ -143,7 +143,7 @@ def file_of(piece: Job, setting: RunSettings, folder: Path) -> Path:
     """Where a unit is kept."""
     wiring = piece.arm.model.wiring
     facts = [piece.arm.name, repr(wiring.encoding), repr(wiring.pattern), str(wiring.kernel)]
-    facts += [*written_in(wiring.encoding), setting.weights, setting.text_sha256, setting.text_T.size, setting.seed]
+    facts += [*source_modules(wiring.encoding), setting.weights, setting.text_sha256, setting.text_T.size, setting.seed]
     facts += [setting.dtype, piece.name, repr(piece.evaluation), piece.evaluation.reads(), list(piece.unit), versions()]
     facts += ["BOS"] if setting.begins else []
     return folder / f"{hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:20]}.json"

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ropelab.encodings.user_module import written_in
+from ropelab.encodings.user_module import source_modules
 from ropelab.evaluation.perplexity import Score, document_nll, make_bands, score_band
 from ropelab.evaluation.protocol import Protocol
 from ropelab.evaluation.variants import Variant, group_lengths
@@ -64,7 +64,7 @@ def file_of(one: Pass, protocol: Protocol, folder: Path) -> Path:
     wiring = one.arm.model.wiring
     chop = one.arm.window if one.arm.window and one.arm.window < one.length else None
     facts = [repr(wiring.encoding), repr(wiring.pattern), str(wiring.kernel), chop, one.length, one.window]
-    facts += written_in(wiring.encoding)
+    facts += source_modules(wiring.encoding)
     digest = hashlib.sha256(json.dumps([protocol.settings(), *facts]).encode()).hexdigest()[:20]
     return folder / f"{digest}.npz"
 

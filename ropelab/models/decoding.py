@@ -15,7 +15,7 @@ from jax import Array, lax
 from ropelab.attention.api import attend_encoded
 from ropelab.attention.formula import Tokens
 from ropelab.encodings.base import Context, Encoding, Params
-from ropelab.encodings.scoring import Views, context, key_views, query_side
+from ropelab.encodings.scoring import Views, encode_keys, make_context, prepare_queries
 from ropelab.models import head
 from ropelab.models.config import Wiring
 from ropelab.models.stack import Cache
@@ -46,7 +46,7 @@ class Memory(NamedTuple):
 
 def encodes_once(encoding: Encoding) -> bool:
     """Whether a key looks the same to every query, so that it may be cached encoded."""
-    return not encoding.framed and not encoding.depends_on_length
+    return not encoding.per_query_keys and not encoding.depends_on_length
 
 
 def unstacked(wiring: Wiring, params: Tree) -> tuple[tuple[Tree, Tree], ...]:
@@ -63,11 +63,11 @@ def unstacked(wiring: Wiring, params: Tree) -> tuple[tuple[Tree, Tree], ...]:
 
 def memory_of(wiring: Wiring, params: Tree, cache: Cache) -> Memory:
     """The cache that a prompt was read into, layer by layer."""
-    kinds, (stacked, shared) = wiring.encoding.kinds(), divided(wiring, params)
-    ctx = context(cache.filled, wiring.config.heads)
+    kinds, (stacked, shared) = wiring.encoding.unique_encodings(), divided(wiring, params)
+    ctx = make_context(cache.filled, wiring.config.heads)
     layers = []
     for n in range(wiring.config.layers):
-        kind = wiring.encoding.kind_of(n)
+        kind = wiring.encoding.encoding_index(n)
         tables = LayerTables(n, jax.tree.map(lambda t, n=n: t[n], stacked), shared).of(kind)
         keys = kept_views(kinds[kind], tables, cache.keys[n], cache.pos, ctx)
         layers.append(jax.tree.map(rows, Kept(keys, jnp.swapaxes(cache.values[n], 1, 2))))
@@ -77,7 +77,7 @@ def memory_of(wiring: Wiring, params: Tree, cache: Cache) -> Memory:
 def kept_views(encoding: Encoding, tables: Params, k_BSKH: Array, pos_BS: Array, ctx: Context) -> Views:
     """Keys as they are cached."""
     if encodes_once(encoding):
-        return key_views(encoding, tables, k_BSKH, pos_BS, ctx)
+        return encode_keys(encoding, tables, k_BSKH, pos_BS, ctx)
     return (jnp.swapaxes(k_BSKH, 1, 2),)
 
 
@@ -94,15 +94,15 @@ def step(
     pos_BS = write(memory.pos, pos_BT, memory.filled, axis=1)
     segments_BT = jnp.zeros_like(pos_BT)
     segments_BS = write(memory.segments, segments_BT, memory.filled, axis=1)
-    ctx = context(jnp.max(pos_BT) + 1, config.heads)
+    ctx = make_context(jnp.max(pos_BT) + 1, config.heads)
     x_BTD, shared, kept = embedded(wiring, params, tokens_BT, pos_BT), divided(wiring, params)[1], []
     for n, (weights, own) in enumerate(layers):
-        encoding, kind = wiring.encoding, wiring.encoding.kind_of(n)
-        encoding, tables = encoding.kinds()[kind], LayerTables(n, own, shared).of(kind)
+        encoding, kind = wiring.encoding, wiring.encoding.encoding_index(n)
+        encoding, tables = encoding.unique_encodings()[kind], LayerTables(n, own, shared).of(kind)
         q, k, v = family.projections(config, weights, x_BTD)
         new = (kept_views(encoding, tables, k, pos_BT, ctx), jnp.swapaxes(v, 1, 2))
         mine = jax.tree.map(lambda old, x: write(old, rows(x), memory.filled, axis=1), tuple(memory.layers[n]), new)
-        queries = Tokens(query_side(encoding, tables, q, pos_BT, ctx), pos_BT, segments_BT)
+        queries = Tokens(prepare_queries(encoding, tables, q, pos_BT, ctx), pos_BT, segments_BT)
         views, values = jax.tree.map(lambda x: x.reshape(len(pos_BS), -1, *x.shape[1:]), mine)
         keys = Tokens(read_views(encoding, tables, views, pos_BS, ctx), pos_BS, segments_BS)
         sinks = weights.get("sink_logits")
@@ -122,9 +122,9 @@ def rows(x_BKSH: Array) -> Array:
 
 def read_views(encoding: Encoding, tables: Params, cached: Views, pos_BS: Array, ctx: Context) -> Views:
     """What the kernel reads: the cached views, or cached keys encoded under the length of this step."""
-    if encodes_once(encoding) or encoding.framed:
+    if encodes_once(encoding) or encoding.per_query_keys:
         return cached
-    return key_views(encoding, tables, jnp.swapaxes(cached[0], 1, 2), pos_BS, ctx)
+    return encode_keys(encoding, tables, jnp.swapaxes(cached[0], 1, 2), pos_BS, ctx)
 
 
 def write(kept: Array, new: Array, at: Array, *, axis: int) -> Array:

@@ -12,7 +12,7 @@ import numpy as np
 from jax import Array
 from jax.sharding import PartitionSpec as P
 
-from ropelab.attention.api import check, reordered
+from ropelab.attention.api import check_exchange, reorder
 from ropelab.attention.exchanges import Exchange
 from ropelab.models.config import Wiring
 from ropelab.models.stack import Placed, hidden_states
@@ -31,7 +31,9 @@ def whole_text(wiring: Wiring, params: dict[str, Any], tokens_BT: Array, placed:
     if mesh is None or mesh.empty:
         raise ValueError(f"{exchange!r} works on a mesh and none is set: wrap the call in `with jax.set_mesh(mesh):`")
     T = tokens_BT.shape[1]
-    devices = max(check(exchange, mesh, kind, wiring.pattern, T) for kind in wiring.encoding.kinds())
+    devices = max(
+        check_exchange(exchange, mesh, kind, wiring.pattern, T) for kind in wiring.encoding.unique_encodings()
+    )
     order = exchange.order(T, devices)
 
     def local(params: Any, tokens: Array, pos: Array, segments: Array | None, length: Array) -> Array:
@@ -40,6 +42,6 @@ def whole_text(wiring: Wiring, params: dict[str, Any], tokens_BT: Array, placed:
     tokens, here = P(None, exchange.axis), {exchange.axis}
     specs = (P(), tokens, tokens, tokens, P())
     run: Callable[..., Array] = jax.shard_map(local, in_specs=specs, out_specs=tokens, axis_names=here, check_vma=False)
-    arrays = reordered((tokens_BT, placed.pos, placed.segments), order)
+    arrays = reorder((tokens_BT, placed.pos, placed.segments), order)
     x_BTD = run(params, *arrays, jnp.asarray(placed.length, jnp.int32))
-    return reordered(x_BTD, np.argsort(order))
+    return reorder(x_BTD, np.argsort(order))

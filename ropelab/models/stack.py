@@ -142,7 +142,7 @@ def mix(
             q_BTNH,
             k_BSKH,
             v_BSKH,
-            encoding=wiring.encoding.kinds()[kind],
+            encoding=wiring.encoding.unique_encodings()[kind],
             pattern=wiring.pattern,
             params=tables.of(kind),
             q_pos=None if in_order else queries.pos,
@@ -154,7 +154,7 @@ def mix(
         )
         return out_BTNH
 
-    branches = [partial(run, kind) for kind in range(len(wiring.encoding.kinds()))]
+    branches = [partial(run, kind) for kind in range(len(wiring.encoding.unique_encodings()))]
     if len(branches) == 1:
         return branches[0](q_BTNH, *kv)
     return lax.switch(kinds_of_layers(wiring)[tables.number], branches, q_BTNH, *kv)

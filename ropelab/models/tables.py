@@ -24,7 +24,7 @@ def initialise_tables(key: Array, encoding: Encoding, config: Config) -> Tree:
         return kind.init(key, num_heads=config.heads, head_dim=config.head_dim)
 
     tables = {}
-    for n, kind in enumerate(encoding.kinds()):
+    for n, kind in enumerate(encoding.unique_encodings()):
         own = jax.random.fold_in(key, n)
         layers = jax.random.split(own, config.layers)
         tables[str(n)] = jax.vmap(lambda k, kind=kind: made(k, kind))(layers) if kind.per_layer else made(own, kind)
@@ -56,7 +56,7 @@ class LayerTables(NamedTuple):
 
 def divided(wiring: Wiring, params: Tree) -> tuple[Tree, Tree]:
     """`(stacked, shared)`: the tables with a leading axis L, and those that all layers have in common."""
-    kinds, tables = wiring.encoding.kinds(), params.get("encoding", {})
+    kinds, tables = wiring.encoding.unique_encodings(), params.get("encoding", {})
     stacked = {n: t for n, t in tables.items() if kinds[int(n)].per_layer}
     return stacked, {n: t for n, t in tables.items() if n not in stacked}
 
@@ -64,11 +64,11 @@ def divided(wiring: Wiring, params: Tree) -> tuple[Tree, Tree]:
 def embedded(wiring: Wiring, params: Tree, tokens_BT: Array, pos_BT: Array) -> Array:
     """x_BTD: the tokens as the first layer sees them."""
     x_BTD = params["embedding"][tokens_BT]
-    kinds = wiring.encoding.kinds()
+    kinds = wiring.encoding.unique_encodings()
     tables = params.get("encoding", {}).get("0", {}) if len(kinds) == 1 else {}
     return kinds[0].embed(tables, x_BTD, pos_BT) if len(kinds) == 1 else x_BTD
 
 
 def kinds_of_layers(wiring: Wiring) -> Array:
     """i32[L]: which kind each layer runs."""
-    return jnp.asarray([wiring.encoding.kind_of(layer) for layer in range(wiring.config.layers)], jnp.int32)
+    return jnp.asarray([wiring.encoding.encoding_index(layer) for layer in range(wiring.config.layers)], jnp.int32)

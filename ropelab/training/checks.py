@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.numpy as jnp
 
-from ropelab.attention.api import check as check_exchange
+from ropelab.attention.api import check_exchange as check_exchange
 from ropelab.attention.exchanges import Exchange
 from ropelab.attention.formula import Pattern
 from ropelab.attention.patterns.shifted_sparse import Grouped, ShiftedSparse
@@ -126,7 +126,7 @@ def check_kernel(setup: "Setup", stage: Stage) -> None:
     """Raise `ValueError` for tokens cut over devices without a way to bring them together, or one that does not fit."""
     kernel, over = setup.plan.kernel(), setup.mesh.shape["sequence"]
     if isinstance(kernel, Exchange):
-        for kind in setup.encoding(stage).kinds():
+        for kind in setup.encoding(stage).unique_encodings():
             for length, pattern in measured(setup, stage):
                 check_exchange(kernel, setup.mesh, kind, pattern, length)
     elif over > 1:

@@ -195,7 +195,7 @@ def parse(text: str) -> Plan:
 
 def phases(text: str) -> tuple[Phase, ...]:
     """Phases, separated by semicolons: `Phase(start=950, length=8192, batch=4); Phase(start=980, encoding=...)`."""
-    found = tuple(specs.parse(one, KNOWN, kind="part of a phase") for one in specs.split(text, ";"))
+    found = tuple(specs.parse(one, KNOWN, kind="part of a phase") for one in specs.split_list(text, ";"))
     for one in found:
         if not isinstance(one, Phase):
             raise ValueError(f"{one!r} is no phase; write Phase(start=950, length=8192), separated by semicolons")

@@ -9,10 +9,17 @@ import pytest
 
 from ropelab.attention import Causal, Pattern, SlidingWindow, attend
 from ropelab.attention.registry import KERNELS as NAMED
-from ropelab.attention.registry import choose
-from ropelab.contract.calls import KERNELS, Placement, compiled, differentiated, forward, placed
-from ropelab.contract.kernels import cotangents
-from ropelab.contract.samples import B, H, K, N, T, assert_same, sample
+from ropelab.attention.registry import choose_kernel
+from ropelab.contract.calls import (
+    KERNELS,
+    TokenPositions,
+    make_positions,
+    run_compiled,
+    run_forward,
+    run_with_gradients,
+)
+from ropelab.contract.kernels import sample_cotangents
+from ropelab.contract.samples import B, H, K, N, T, assert_same, sample_qkv
 from ropelab.encodings import ALiBi, NoPE, RoPE, YaRN, scores
 from ropelab.spec import spec
 from tests.encodings import frozen
@@ -40,7 +47,7 @@ def test_frozen_attention(case, kernel):
 
 
 def test_lse_is_that_of_the_scores():
-    q, k, v = sample()
+    q, k, v = sample_qkv()
     s_BNTS = np.asarray(scores(ROPE, q, k, jnp.arange(T), jnp.arange(T)))
     expected = np.log(np.sum(np.exp(s_BNTS) * np.tri(T), axis=-1)).swapaxes(1, 2)
     assert_same(attend(q, k, v, encoding=ROPE)[1], expected, 1e-5, "lse")
@@ -50,8 +57,10 @@ def test_lse_is_that_of_the_scores():
 def test_a_query_that_sees_nothing_gets_zero_and_no_weight(name):
     """Zero and -inf, and gradients that are finite: the merge of partial results weighs such a row by nothing."""
     q_pos, k_pos = np.arange(T) * 2, np.arange(T) + T
-    where = Placement(q_pos, k_pos)
-    (out, lse), _, gradients = differentiated(ROPE, Causal(), KERNELS[name], {}, sample(), where, cotangents())
+    where = TokenPositions(q_pos, k_pos)
+    (out, lse), _, gradients = run_with_gradients(
+        ROPE, Causal(), KERNELS[name], {}, sample_qkv(), where, sample_cotangents()
+    )
     blind = q_pos < k_pos[0]
     assert (np.asarray(out)[:, blind] == 0).all()
     assert (np.asarray(lse)[:, blind] == -np.inf).all()
@@ -64,13 +73,13 @@ def test_a_query_that_sees_nothing_gets_zero_and_no_weight(name):
 @pytest.mark.parametrize("name", KERNELS)
 def test_a_key_seen_three_times_is_three_keys(name):
     """In numerator and denominator, forward and backward: the softmax of a key that two branches see."""
-    q, k, v = sample()
+    q, k, v = sample_qkv()
     pos = np.arange(T)
     repeated = np.repeat(pos, np.where(pos % 3 == 0, 3, 1))
-    places, copies = Placement(pos, pos), Placement(pos, repeated)
-    found = differentiated(ROPE, Thrice(), KERNELS[name], {}, (q, k, v), places, cotangents())
+    places, copies = TokenPositions(pos, pos), TokenPositions(pos, repeated)
+    found = run_with_gradients(ROPE, Thrice(), KERNELS[name], {}, (q, k, v), places, sample_cotangents())
     copied = q, k[:, repeated], v[:, repeated]
-    expected = differentiated(ROPE, Causal(), KERNELS["dense"], {}, copied, copies, cotangents())
+    expected = run_with_gradients(ROPE, Causal(), KERNELS["dense"], {}, copied, copies, sample_cotangents())
     for what, a, b in zip(("out", "lse"), found[0], expected[0], strict=True):
         assert_same(a, b, 1e-5, what)
     first = np.searchsorted(repeated, pos)
@@ -82,11 +91,11 @@ def test_a_key_seen_three_times_is_three_keys(name):
 @pytest.mark.parametrize("name", KERNELS)
 def test_parts_merge_by_their_lse(name):
     """Two halves of the keys, each attended alone, weighted by exp(lse): the merge of ring attention and LongNet."""
-    q, k, v = sample()
+    q, k, v = sample_qkv()
     pos, half = np.arange(T), T // 2 + 2
-    whole, total = compiled(ALiBi(), Causal(), KERNELS[name], {}, (q, k, v), Placement(pos, pos))
+    whole, total = run_compiled(ALiBi(), Causal(), KERNELS[name], {}, (q, k, v), TokenPositions(pos, pos))
     parts = [
-        compiled(ALiBi(), Causal(), KERNELS[name], {}, (q, k[:, part], v[:, part]), Placement(pos, pos[part]))
+        run_compiled(ALiBi(), Causal(), KERNELS[name], {}, (q, k[:, part], v[:, part]), TokenPositions(pos, pos[part]))
         for part in (slice(0, half), slice(half, T))
     ]
     merged = sum(out * jnp.exp(lse - total)[..., None] for out, lse in parts)
@@ -97,12 +106,14 @@ def test_parts_merge_by_their_lse(name):
 @pytest.mark.parametrize("name", KERNELS)
 def test_queries_and_keys_may_have_segments_of_their_own(name):
     """As a cache has: one query against slots of which some belong to no document."""
-    q, k, v = sample()
+    q, k, v = sample_qkv()
     pos, filled = np.arange(T), 13
     segments = np.zeros((B, 1), int), rows(np.where(pos < filled, 0, -1))
-    found = compiled(ROPE, Causal(), KERNELS[name], {}, (q[:, -1:], k, v), Placement(pos[-1:], pos, segments))
+    found = run_compiled(ROPE, Causal(), KERNELS[name], {}, (q[:, -1:], k, v), TokenPositions(pos[-1:], pos, segments))
     keys = k[:, :filled], v[:, :filled]
-    expected = compiled(ROPE, Causal(), KERNELS["dense"], {}, (q[:, -1:], *keys), Placement(pos[-1:], pos[:filled]))
+    expected = run_compiled(
+        ROPE, Causal(), KERNELS["dense"], {}, (q[:, -1:], *keys), TokenPositions(pos[-1:], pos[:filled])
+    )
     for what, a, b in zip(("out", "lse"), found, expected, strict=True):
         assert_same(a, b, 1e-5, what)
 
@@ -118,10 +129,10 @@ def float64():
 @pytest.mark.parametrize("encoding", [ROPE, ALiBi()], ids=repr)
 def test_blockwise_equals_dense_in_float64(encoding, pattern, float64):
     """To 1e-12: in double precision the two kernels differ by rounding alone, so no term is missing."""
-    qkv, given = (tuple(jnp.asarray(x, float64) for x in xs) for xs in (sample(), cotangents()))
+    qkv, given = (tuple(jnp.asarray(x, float64) for x in xs) for xs in (sample_qkv(), sample_cotangents()))
     results = []
     for kernel in KERNELS.values():
-        found, _, gradients = differentiated(encoding, pattern, kernel, {}, qkv, Placement(), given)
+        found, _, gradients = run_with_gradients(encoding, pattern, kernel, {}, qkv, TokenPositions(), given)
         results.append((*found, *gradients))
     for what, a, b in zip(("out", "lse", "dq", "dk", "dv"), *results, strict=True):
         assert a.dtype == float64
@@ -130,10 +141,10 @@ def test_blockwise_equals_dense_in_float64(encoding, pattern, float64):
 
 @pytest.mark.parametrize("name", KERNELS)
 def test_outputs_keep_the_dtype_and_lse_is_float32(name):
-    narrow = tuple(jnp.asarray(x, jnp.bfloat16) for x in sample())
-    out, lse = compiled(ROPE, Causal(), KERNELS[name], {}, narrow)
+    narrow = tuple(jnp.asarray(x, jnp.bfloat16) for x in sample_qkv())
+    out, lse = run_compiled(ROPE, Causal(), KERNELS[name], {}, narrow)
     wide = tuple(x.astype(jnp.float32) for x in narrow)
-    expected = compiled(ROPE, Causal(), KERNELS["dense"], {}, wide)
+    expected = run_compiled(ROPE, Causal(), KERNELS["dense"], {}, wide)
     assert (out.dtype, lse.dtype) == (jnp.bfloat16, jnp.float32)
     assert_same(out.astype(jnp.float32), expected[0], 2e-2, "out")
     assert_same(lse, expected[1], 2e-2, "lse")
@@ -141,30 +152,30 @@ def test_outputs_keep_the_dtype_and_lse_is_float32(name):
 
 @pytest.mark.parametrize("name", KERNELS)
 def test_scores_of_a_thousand_do_not_overflow(name):
-    q, k, v = sample()
-    where = placed(rows(np.arange(T)), length=T)
-    out, lse = map(np.asarray, forward(ROPE, Causal(), KERNELS[name], {}, (300 * q, k, v), where))
+    q, k, v = sample_qkv()
+    where = make_positions(rows(np.arange(T)), length=T)
+    out, lse = map(np.asarray, run_forward(ROPE, Causal(), KERNELS[name], {}, (300 * q, k, v), where))
     assert np.isfinite(out).all()
     assert np.abs(lse).max() > 1000
     assert np.abs(out).max() <= np.abs(v).max() * (1 + 1e-5)
 
 
 def test_auto_is_dense_for_small_squares_and_blockwise_beyond():
-    assert choose("auto", 512, 512) == "dense"
-    assert choose("auto", 513, 512) == "blockwise"
-    assert choose("auto", 1, 200_000) == "dense"
-    assert choose("dense", 10**6, 10**6) == "dense"
-    assert choose("blockwise", 1, 1) == "blockwise"
+    assert choose_kernel("auto", 512, 512) == "dense"
+    assert choose_kernel("auto", 513, 512) == "blockwise"
+    assert choose_kernel("auto", 1, 200_000) == "dense"
+    assert choose_kernel("dense", 10**6, 10**6) == "dense"
+    assert choose_kernel("blockwise", 1, 1) == "blockwise"
 
 
 @pytest.mark.parametrize("kernel, machine", [("cudnn", "GPU"), ("splash", "TPU")])
 def test_a_fused_kernel_without_its_machine_says_so(kernel, machine):
     with pytest.raises(ValueError, match=f"kernel='{kernel}'.*{machine}.*cpu"):
-        attend(*sample(), encoding=ROPE, kernel=kernel)
+        attend(*sample_qkv(), encoding=ROPE, kernel=kernel)
 
 
 def test_the_named_kernels_agree_and_the_pattern_is_causal_by_default():
-    q, k, v = sample()
+    q, k, v = sample_qkv()
     results = [attend(q, k, v, encoding=ROPE, pattern=Causal(), kernel=name) for name in ("auto", "dense", "blockwise")]
     for out, lse in (*results, attend(q, k, v, encoding=ROPE)):
         assert_same(out, results[0][0], 1e-5, "out")
@@ -205,14 +216,14 @@ def test_inputs_that_do_not_fit_are_refused(arrays, options, said):
 
 
 def test_values_may_be_wider_than_keys():
-    q, k, v = sample()
+    q, k, v = sample_qkv()
     out, _ = attend(q, k, np.concatenate([v, v], axis=-1), encoding=NoPE())
     assert_same(out, np.concatenate([attend(q, k, v, encoding=NoPE())[0]] * 2, axis=-1), 1e-6, "out")
 
 
 def test_a_temperature_is_in_the_scores():
     """YaRN's factor a on queries and keys multiplies the scores by a squared."""
-    q, k, _ = sample()
+    q, k, _ = sample_qkv()
     warm = YaRN(base=1e4, factor=8.0, original_length=64)
     plain = dataclasses.replace(warm, attention_factor=1.0)
     pos = np.arange(T)
@@ -223,8 +234,8 @@ def test_a_temperature_is_in_the_scores():
 @pytest.mark.parametrize("name", KERNELS)
 def test_sink_logits_are_a_key_without_a_value(name):
     """As one more column of the softmax that is dropped afterwards: out, lse, and the gradient of the sinks."""
-    q, k, v = sample()
-    sinks, (dout, dlse) = np.linspace(-1, 2, N, dtype=np.float32), cotangents()
+    q, k, v = sample_qkv()
+    sinks, (dout, dlse) = np.linspace(-1, 2, N, dtype=np.float32), sample_cotangents()
 
     def attended(sinks):
         return attend(q, k, v, encoding=NoPE(), kernel=KERNELS[name], sink_logits=sinks)

@@ -9,8 +9,14 @@ import numpy as np
 import pytest
 
 from ropelab.attention import Causal, attend
-from ropelab.attention.cross_batch import Beside, cross_batch, rows_seen, windows, with_memory
-from ropelab.contract.calls import KERNELS, quickly
+from ropelab.attention.cross_batch import (
+    ExtendedKeys,
+    count_visible_rows,
+    extend_across_batch,
+    extend_with_memory,
+    split_windows,
+)
+from ropelab.contract.calls import KERNELS, fast_jit
 from ropelab.encodings import ALiBi, RoPE
 from tests.encodings import frozen
 
@@ -26,12 +32,12 @@ def sample():
     return q.astype(np.float32), k.astype(np.float32), v.astype(np.float32)
 
 
-def eagerly(encoding, kernel, q, x: Beside):
+def eagerly(encoding, kernel, q, x: ExtendedKeys):
     k, v, q_pos, k_pos, segments = x
     return attend(q, k, v, encoding=encoding, kernel=kernel, q_pos=q_pos, k_pos=k_pos, segments=segments)
 
 
-attended = quickly(eagerly, static_argnums=(0, 1))
+attended = fast_jit(eagerly, static_argnums=(0, 1))
 
 
 def rotated(x, position):
@@ -66,7 +72,7 @@ ROWS = {2: [[], [0], [1, 0], [], [3, 2], [4, 3]], 3: [[], [0], [1, 0], [2, 1, 0]
 @pytest.mark.parametrize("others, pack", [(2, 3), (3, None)])
 def test_a_row_sees_the_rows_before_it_at_position_0(encoding, kernel, others, pack):
     q, k, v = sample()
-    found = attended(encoding, KERNELS[kernel], q, cross_batch(k, v, others=others, pack=pack))
+    found = attended(encoding, KERNELS[kernel], q, extend_across_batch(k, v, others=others, pack=pack))
     for x, expected in zip(found, by_hand(encoding, q, k, v, ROWS[others]), strict=True):
         np.testing.assert_allclose(x, expected, rtol=0, atol=2e-5)
 
@@ -78,7 +84,7 @@ def test_the_authors_training_attention_gives_the_same(case):
     file, given = frozen.arrays("patterns"), case["arguments"]
     q, k, v = (file[name][0, :, : case["heads"]].reshape(case["rows"], -1, case["heads"], 8) for name in "qkv")
     pack = given["pack"] if given["stepping"] else None
-    x = cross_batch(k, v, others=given["others"], pack=pack)
+    x = extend_across_batch(k, v, others=given["others"], pack=pack)
     out, _ = attended(RoPE(base=given["base"]), "auto", q, x)
     np.testing.assert_allclose(out, file[f"cases/{case['name']}/out"], rtol=0, atol=2e-5)
 
@@ -88,11 +94,11 @@ def test_the_authors_inference_gives_the_same():
     (case,) = (c for c in frozen.cases("patterns") if c["peer"] == "memory")
     file, given = frozen.arrays("patterns"), case["arguments"]
     q, k, v = (file[name][:, : case["tokens"], : case["heads"]] for name in "qkv")
-    parts = windows(case["tokens"], window=given["window"], last=given["last"])
+    parts = split_windows(case["tokens"], window=given["window"], last=given["last"])
     assert [(part.start, part.stop) for part in parts] == [(0, 16), (16, 32), (32, 35), (35, 45)]
     outs = []
     for part in parts:
-        x = with_memory(k[:, part], v[:, part], k[:, : part.start], v[:, : part.start])
+        x = extend_with_memory(k[:, part], v[:, part], k[:, : part.start], v[:, : part.start])
         outs.append(attended(RoPE(base=given["base"]), "auto", q[:, part], x)[0])
     np.testing.assert_allclose(np.concatenate(outs, axis=1), file["cases/memory/out"], rtol=0, atol=2e-5)
 
@@ -110,8 +116,10 @@ def by_the_authors_words(row, others, pack, stepping=True):
 def test_how_many_rows_a_row_sees(others):
     for pack in (1, 2, 3, 4, 6, 12):
         expected = [by_the_authors_words(row, others, pack) for row in range(12)]
-        assert rows_seen(12, others=others, pack=pack).tolist() == expected
-    assert rows_seen(12, others=others).tolist() == [by_the_authors_words(b, others, 3, False) for b in range(12)]
+        assert count_visible_rows(12, others=others, pack=pack).tolist() == expected
+    assert count_visible_rows(12, others=others).tolist() == [
+        by_the_authors_words(b, others, 3, False) for b in range(12)
+    ]
 
 
 def test_no_row_is_seen_but_those_that_are_named():
@@ -119,9 +127,9 @@ def test_no_row_is_seen_but_those_that_are_named():
     q, k, v = sample()
 
     def out(k, v):
-        return eagerly(ROPE, KERNELS["dense"], q, cross_batch(k, v, others=2, pack=3))[0].sum((2, 3))
+        return eagerly(ROPE, KERNELS["dense"], q, extend_across_batch(k, v, others=2, pack=3))[0].sum((2, 3))
 
-    dk, dv = quickly(jax.jacrev(out, argnums=(0, 1)))(k, v)  # [B, T] of out, then [B, S, K, H]
+    dk, dv = fast_jit(jax.jacrev(out, argnums=(0, 1)))(k, v)  # [B, T] of out, then [B, S, K, H]
     for gradient in (dk, dv):
         seen = np.asarray(jnp.abs(gradient).max((4, 5)) > 0)
         for b, i in np.ndindex(B, T):
@@ -134,10 +142,10 @@ def test_no_row_is_seen_but_those_that_are_named():
 @pytest.mark.parametrize("pack", [None, 3])
 def test_no_others_is_plain_attention(pack):
     q, k, v = sample()
-    x = cross_batch(k, v, others=0, pack=pack)
+    x = extend_across_batch(k, v, others=0, pack=pack)
     assert x.k_BSKH.shape == k.shape
     expected = attend(q, k, v, encoding=ROPE, pattern=Causal())
-    for found in (x, with_memory(k, v, k[:, :0], v[:, :0])):
+    for found in (x, extend_with_memory(k, v, k[:, :0], v[:, :0])):
         for a, b in zip(attended(ROPE, KERNELS["dense"], q, found), expected, strict=True):
             np.testing.assert_allclose(a, b, rtol=0, atol=1e-6)
 
@@ -149,9 +157,9 @@ def test_padding_is_hidden_wherever_it_stands():
     filled = [np.where(present[..., None, None], x, 9.0).astype(np.float32) for x in (k, v)]
 
     def remembered(k, v):
-        return with_memory(k, v, k[::-1], v[::-1], present=present, memory_present=present[::-1])
+        return extend_with_memory(k, v, k[::-1], v[::-1], present=present, memory_present=present[::-1])
 
-    for brought in (partial(cross_batch, others=2, present=present), remembered):
+    for brought in (partial(extend_across_batch, others=2, present=present), remembered):
         one, other = (attended(ROPE, KERNELS["dense"], q, brought(*kv))[0] for kv in ((k, v), filled))
         np.testing.assert_array_equal(one, other)
 
@@ -160,14 +168,14 @@ def test_positions_may_be_given_and_traced():
     """A row that begins late is as far from the others as its own positions say."""
     _, k, v = sample()
     late = np.arange(T) + np.arange(B)[:, None]
-    x = jax.jit(partial(cross_batch, others=2))(k, v, late)
+    x = jax.jit(partial(extend_across_batch, others=2))(k, v, late)
     np.testing.assert_array_equal(x.q_pos, late)
     np.testing.assert_array_equal(x.k_pos, np.concatenate([late, np.zeros((B, 2 * T))], axis=1))
 
 
 def test_texts_are_cut_into_windows():
     def ends(length):
-        return [part.stop for part in windows(length, window=8, last=5)]
+        return [part.stop for part in split_windows(length, window=8, last=5)]
 
     assert [ends(n) for n in (3, 5, 6, 13, 14, 22)] == [[3], [5], [1, 6], [8, 13], [8, 9, 14], [8, 16, 17, 22]]
 
@@ -175,14 +183,14 @@ def test_texts_are_cut_into_windows():
 @pytest.mark.parametrize(
     "call, said",
     [
-        (lambda k: cross_batch(k, k, others=-1), "others=-1 must be at least 0"),
-        (lambda k: cross_batch(k, k, others=1, pack=4), "pack=4 must divide the 6 rows"),
-        (lambda k: cross_batch(k, k, others=1, pack=0), "pack=0 must divide the 6 rows"),
-        (lambda k: cross_batch(k, k[:, :-1], others=1), "shapes do not fit"),
-        (lambda k: cross_batch(k, k, np.arange(T) - 1, others=1), "position -1 is before the other contexts"),
-        (lambda k: with_memory(k, k, k[:2], k[:2]), "does not fit keys"),
-        (lambda k: with_memory(k, k, k, k[:, :-1]), "shapes do not fit"),
-        (lambda k: windows(9, window=0, last=4), "window=0 and last=4 must be at least 1"),
+        (lambda k: extend_across_batch(k, k, others=-1), "others=-1 must be at least 0"),
+        (lambda k: extend_across_batch(k, k, others=1, pack=4), "pack=4 must divide the 6 rows"),
+        (lambda k: extend_across_batch(k, k, others=1, pack=0), "pack=0 must divide the 6 rows"),
+        (lambda k: extend_across_batch(k, k[:, :-1], others=1), "shapes do not fit"),
+        (lambda k: extend_across_batch(k, k, np.arange(T) - 1, others=1), "position -1 is before the other contexts"),
+        (lambda k: extend_with_memory(k, k, k[:2], k[:2]), "does not fit keys"),
+        (lambda k: extend_with_memory(k, k, k, k[:, :-1]), "shapes do not fit"),
+        (lambda k: split_windows(9, window=0, last=4), "window=0 and last=4 must be at least 1"),
     ],
 )
 def test_inputs_that_do_not_fit_are_refused(call, said):

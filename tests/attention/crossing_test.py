@@ -17,7 +17,7 @@ from ropelab.contract.crossing import ARRANGED, errors, reads_what_it_counts, se
 from ropelab.encodings import ALL, ALiBi, CoPE, DynamicNTK, Encoding, RoPE, T5Bias
 
 BOUND = {"float32": 2e-5, "float64": 1e-10}
-BY_QUERY = next(e for e in ALL if isinstance(e, DynamicNTK) and e.framed)
+BY_QUERY = next(e for e in ALL if isinstance(e, DynamicNTK) and e.per_query_keys)
 CONTEXTUAL = next(e for e in ALL if isinstance(e, CoPE))
 DILATED = Dilated(segments=(4, 16), rates=(1, 4))
 

@@ -19,7 +19,7 @@ from ropelab.attention import (
     SlidingWindow,
     attend,
 )
-from ropelab.contract.calls import KERNELS, quickly
+from ropelab.contract.calls import KERNELS, fast_jit
 from ropelab.encodings import Encoding, NoPE, ReRoPE, RoPE, XPos
 from tests.encodings import frozen
 
@@ -75,7 +75,7 @@ def inputs(case: frozen.Case) -> list[np.ndarray]:
     return found
 
 
-@partial(quickly, static_argnums=(0, 1, 2, 3))
+@partial(fast_jit, static_argnums=(0, 1, 2, 3))
 def results(encoding, pattern, kernel, gradients, qkv, pos, given):
     """Out, and its gradients where they are asked for; in order without positions."""
 

@@ -16,9 +16,9 @@ from ropelab.attention import Bidirectional, Causal, Dilated, Pattern, Sinks, Sl
 from ropelab.attention.formula import Formula, Operands, Tokens
 from ropelab.attention.kernels.blockwise import blockwise
 from ropelab.attention.kernels.dense import dense
-from ropelab.attention.kernels.fused import by_jax_nn, by_splash, cudnn, fused, splash
-from ropelab.attention.support import refusal
-from ropelab.contract.calls import quickly
+from ropelab.attention.kernels.fused import cudnn, fused, make_jax_nn, make_splash, splash
+from ropelab.attention.support import find_unsupported
+from ropelab.contract.calls import fast_jit
 from ropelab.contract.samples import assert_same
 from ropelab.encodings import KERPLE, ALiBi, CoPE, LogN, NoPE, ReRoPE, RoPE, Sandwich, XPos
 
@@ -26,8 +26,8 @@ N, K, H = 4, 2, 16
 ROPE = RoPE(base=1e4)
 HAS_LSE = "return_residual" in inspect.signature(jax.nn.dot_product_attention).parameters
 needs_lse = pytest.mark.skipif(not HAS_LSE, reason="this jax returns no log-sum-exp; the refusal is tested below")
-in_xla = partial(fused, by_jax_nn("xla"))
-interpreted = partial(fused, by_splash(interpret=True))
+in_xla = partial(fused, make_jax_nn("xla"))
+interpreted = partial(fused, make_splash(interpret=True))
 
 
 def sample(length, dtype=np.float32, batch=2):
@@ -36,7 +36,7 @@ def sample(length, dtype=np.float32, batch=2):
     return tuple(jnp.asarray(x, dtype) for x in (2 * q, k, v, dout)), rng.standard_normal((batch, length, N))
 
 
-@partial(quickly, static_argnums=(0, 1, 2))
+@partial(fast_jit, static_argnums=(0, 1, 2))
 def everything(kernel, encoding, pattern, arrays, dlse):
     """`out, lse`, the gradients without a cotangent of lse, and those with one."""
     *qkv, dout = arrays
@@ -57,7 +57,11 @@ def equals_dense(kernel, encoding, pattern, length, batch=2):
         assert_same(a, b, 2e-5, what)
 
 
-CALLS = [(ROPE, Causal()), (LogN(of=ALiBi(), original_length=16), SlidingWindow(window=9)), (NoPE(), Bidirectional())]
+CALLS = [
+    (ROPE, Causal()),
+    (LogN(inner=ALiBi(), original_length=16), SlidingWindow(window=9)),
+    (NoPE(), Bidirectional()),
+]
 
 
 @needs_lse
@@ -137,7 +141,7 @@ def test_what_a_gpu_would_run(monkeypatch, encoding, pattern, with_lse, says):
     monkeypatch.setattr(stablehlo, "check_cudnn_version", lambda: 91300)
     monkeypatch.setattr(stablehlo, "check_compute_capability", lambda capability: True)
     shapes = [jax.ShapeDtypeStruct((2, 256, heads, 64), jnp.bfloat16) for heads in (N, K, K)]
-    kernel = partial(fused, by_jax_nn("cudnn"))
+    kernel = partial(fused, make_jax_nn("cudnn"))
 
     def loss(qkv):
         out, lse = attend(*qkv, encoding=encoding, pattern=pattern, kernel=kernel)
@@ -157,7 +161,7 @@ def test_what_a_gpu_would_run(monkeypatch, encoding, pattern, with_lse, says):
 def test_what_a_tpu_would_run(with_lse, calls):
     """Lowered for a TPU: one call forward, lse or none, at a head dimension of 64 + 8."""
     shapes = [jax.ShapeDtypeStruct((1, 256, heads, 64), jnp.bfloat16) for heads in (N, K, K)]
-    kernel = partial(fused, by_splash(interpret=False))
+    kernel = partial(fused, make_splash(interpret=False))
 
     def loss(qkv):
         out, lse = attend(*qkv, encoding=ALiBi(), pattern=SlidingWindow(window=50), kernel=kernel)
@@ -212,7 +216,7 @@ def test_what_is_refused_and_why(name, encoding, pattern, what, reason, monkeypa
     if not HAS_LSE:
         monkeypatch.setattr(jax.nn, "dot_product_attention", lambda *qkv, return_residual=False: None)
     formula = Formula(encoding, pattern, N)
-    found = refusal(name, formula, operands(**what), in_order=True, backend=BACKEND[name], hopper=True)
+    found = find_unsupported(name, formula, operands(**what), in_order=True, backend=BACKEND[name], hopper=True)
     assert found is not None
     assert reason in found
     assert found.startswith(f"kernel='{name}'")
@@ -225,14 +229,14 @@ def test_what_is_legal(name, encoding, pattern, monkeypatch):
     if not HAS_LSE:
         monkeypatch.setattr(jax.nn, "dot_product_attention", lambda *qkv, return_residual=False: None)
     formula = Formula(encoding, pattern, N)
-    judge = partial(refusal, name, formula, backend=BACKEND[name], hopper=False)
+    judge = partial(find_unsupported, name, formula, backend=BACKEND[name], hopper=False)
     assert judge(operands(), in_order=True) is None
     assert "not known to be the same tokens" in str(judge(operands(), in_order=False))
 
 
 def test_a_gpu_before_hopper_takes_128_dimensions(monkeypatch):
     monkeypatch.setattr(jax.nn, "dot_product_attention", lambda *qkv, return_residual=False: None)
-    judge = partial(refusal, "cudnn", in_order=True, backend="gpu", hopper=False)
+    judge = partial(find_unsupported, "cudnn", in_order=True, backend="gpu", hopper=False)
     assert judge(Formula(ROPE, Causal(), N), operands(head_dim=128)) is None
     assert "head dimension 136" in str(judge(Formula(ALiBi(), Causal(), N), operands(head_dim=128)))
 
@@ -240,7 +244,7 @@ def test_a_gpu_before_hopper_takes_128_dimensions(monkeypatch):
 def test_a_jax_without_lse_is_refused(monkeypatch):
     if HAS_LSE:
         monkeypatch.setattr(jax.nn, "dot_product_attention", lambda query, key, value: None)
-    found = refusal("cudnn", Formula(ROPE, Causal(), N), operands(), in_order=True, backend="gpu", hopper=True)
+    found = find_unsupported("cudnn", Formula(ROPE, Causal(), N), operands(), in_order=True, backend="gpu", hopper=True)
     assert "returns no log-sum-exp" in str(found)
     assert "jax>=0.10.2" in str(found)
 
@@ -254,4 +258,4 @@ def test_an_illegal_kernel_raises_its_reason(kernel, machine):
 
 def test_an_unknown_name_is_refused():
     with pytest.raises(ValueError, match="there are cudnn, splash"):
-        refusal("flash", Formula(ROPE, Causal(), N), operands(), in_order=True)
+        find_unsupported("flash", Formula(ROPE, Causal(), N), operands(), in_order=True)

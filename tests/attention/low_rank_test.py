@@ -5,17 +5,17 @@ import numpy as np
 import pytest
 
 from ropelab.attention.kernels.low_rank import (
-    FARTHEST,
-    bias_dimensions,
-    digits,
-    row_pieces,
-    slope_pieces,
-    with_bias_dimensions,
+    MAX_POSITIONS,
+    add_bias_dimensions,
+    count_bias_dimensions,
+    split_digits,
+    split_rows,
+    split_slopes,
 )
 from ropelab.encodings import ALL, ALiBi
 from ropelab.encodings.alibi import alibi_slopes
 from ropelab.encodings.base import Context
-from ropelab.encodings.scoring import product
+from ropelab.encodings.scoring import multiply_qk
 
 POWERS, OTHERS = alibi_slopes(8), alibi_slopes(12)  # 2^-1 ... 2^-8, and eight of those with four powers of sqrt(2)
 K, H = 2, 16
@@ -49,17 +49,17 @@ def test_products_are_those_of_the_exact_bias(slopes, length, tolerance, dtype):
     rng, N = np.random.default_rng(1), len(slopes)
     q = jnp.asarray(rng.standard_normal((1, N, q_pos.size, H)) / 4, dtype)
     k = jnp.asarray(rng.standard_normal((1, K, k_pos.size, H)), dtype)
-    operands = with_bias_dimensions(q, k, slopes, jnp.asarray(q_pos), jnp.asarray(k_pos), reach=length)
-    found = product(*operands)
+    operands = add_bias_dimensions(q, k, slopes, jnp.asarray(q_pos), jnp.asarray(k_pos), reach=length)
+    found = multiply_qk(*operands)
     assert found.dtype == jnp.float32
     distance = q_pos[:, None, :, None] - k_pos[:, None, None, :]
-    scores = np.asarray(product(q.astype(jnp.float32), k.astype(jnp.float32)), np.float64)
+    scores = np.asarray(multiply_qk(q.astype(jnp.float32), k.astype(jnp.float32)), np.float64)
     expected = scores - slopes[:, None, None] * distance
     hidden = np.broadcast_to(distance < 0, expected.shape)
     values = rng.standard_normal(k_pos.size)
     far = ~hidden & (expected < -1)
-    in_float32 = product(*(x.astype(jnp.float32) for x in operands))
-    rounded_often = bias_dimensions(slopes, length) * 2**-25 * slopes.max() * length
+    in_float32 = multiply_qk(*(x.astype(jnp.float32) for x in operands))
+    rounded_often = count_bias_dimensions(slopes, length) * 2**-25 * slopes.max() * length
     bound = tolerance if dtype == jnp.float32 else max(tolerance, rounded_often)
     for summed, most in ((in_float32, tolerance), (found, bound)):
         error = outputs(np.asarray(summed), hidden, values) - outputs(expected, hidden, values)
@@ -68,31 +68,31 @@ def test_products_are_those_of_the_exact_bias(slopes, length, tolerance, dtype):
 
 
 def test_a_bound_on_the_distance_spares_dimensions():
-    assert [bias_dimensions(POWERS, n) for n in (512, 131072, FARTHEST)] == [8, 8, 8]
-    assert [bias_dimensions(OTHERS, n) for n in (512, 131072, FARTHEST)] == [8, 8, 16]
+    assert [count_bias_dimensions(POWERS, n) for n in (512, 131072, MAX_POSITIONS)] == [8, 8, 8]
+    assert [count_bias_dimensions(OTHERS, n) for n in (512, 131072, MAX_POSITIONS)] == [8, 8, 16]
     with pytest.raises(ValueError, match="more than three digits"):
-        bias_dimensions(POWERS, FARTHEST + 1)
+        count_bias_dimensions(POWERS, MAX_POSITIONS + 1)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_digits_are_exact_in_bfloat16(count):
     most = 256**count
     x = np.unique(np.concatenate([np.linspace(-most, most, 999, dtype=int), np.arange(-300, 300).clip(-most, most)]))
-    found = np.asarray(digits(jnp.asarray(x), count).astype(jnp.bfloat16), np.float64)
+    found = np.asarray(split_digits(jnp.asarray(x), count).astype(jnp.bfloat16), np.float64)
     np.testing.assert_array_equal(found @ 256.0 ** np.arange(count), x)
 
 
 def test_three_pieces_are_a_float32():
     """XLA may leave out a cast to bfloat16 and back, and then the second piece would be 0."""
     x = np.random.default_rng(0).standard_normal(1000, np.float32) * 1e5
-    pieces = np.asarray(row_pieces(jnp.asarray(x)))
+    pieces = np.asarray(split_rows(jnp.asarray(x)))
     assert (np.asarray(jnp.asarray(pieces, jnp.bfloat16), np.float32) == pieces).all()
     assert (pieces.astype(np.float64).sum(-1) == x).all()
 
 
 def test_slopes_are_cut_where_they_must_be():
-    assert (slope_pieces(POWERS) == POWERS).all()
-    first, rest = slope_pieces(OTHERS)
+    assert (split_slopes(POWERS) == POWERS).all()
+    first, rest = split_slopes(OTHERS)
     assert np.abs(first + rest - OTHERS).max() < 2**-17 * OTHERS.max()
     assert np.abs((first + rest) / OTHERS - 1).max() < 2**-17
 

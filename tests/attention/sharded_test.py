@@ -22,9 +22,9 @@ from ropelab.attention import (
     attend,
     attend_sharded,
 )
-from ropelab.attention.exchanges import zigzag
-from ropelab.attention.traffic import SHAPE, forward_bytes, received
-from ropelab.contract.calls import quickly
+from ropelab.attention.exchanges import zigzag_order
+from ropelab.attention.traffic import SHAPE, count_received_bytes, estimate_forward_bytes
+from ropelab.contract.calls import fast_jit
 from ropelab.contract.samples import assert_same
 from ropelab.encodings import ALiBi, CoPE, DynamicNTK, ReRoPE, RoPE, T5Bias, XPos
 
@@ -50,7 +50,7 @@ def with_gradients(run, params):
     """`((out, lse), dparams, (dq, dk, dv))`, with cotangents on both results."""
     qkv, (dout, dlse) = arrays()
 
-    @quickly
+    @fast_jit
     def all_of_it(params, qkv):
         (out, lse), pull = jax.vjp(lambda p, x: run(*x, params=p), params, qkv)
         return (out, lse), *pull((dout, jnp.where(lse > -jnp.inf, dlse, 0)))
@@ -102,9 +102,9 @@ SIZES = {"devices": DEVICES, "heads": N, "key_heads": K, "head_dim": H}
     [(AllGather(), "all-gather"), (Ring(layout="natural"), "collective-permute")],
 )
 def test_every_key_is_received_once(exchange, kind):
-    expected = forward_bytes(exchange, Causal(), tokens=T, **SIZES)
+    expected = estimate_forward_bytes(exchange, Causal(), tokens=T, **SIZES)
     assert expected == 7 * T // 8 * (2 * K * H + 1) * 4
-    assert received(compiled(exchange, Causal(), T)) == {kind: expected}
+    assert count_received_bytes(compiled(exchange, Causal(), T)) == {kind: expected}
 
 
 def test_what_longnet_receives_does_not_grow_with_the_text():
@@ -112,8 +112,8 @@ def test_what_longnet_receives_does_not_grow_with_the_text():
     bytes_of = {}
     for tokens, rate in ((128, 8), (256, 16)):
         pattern = Dilated(segments=(8, tokens), rates=(1, rate))
-        found = received(compiled(SparseGather(), pattern, tokens))
-        assert found == {"all-gather": forward_bytes(SparseGather(), pattern, tokens=tokens, **SIZES)}
+        found = count_received_bytes(compiled(SparseGather(), pattern, tokens))
+        assert found == {"all-gather": estimate_forward_bytes(SparseGather(), pattern, tokens=tokens, **SIZES)}
         bytes_of[tokens] = found["all-gather"]
     assert bytes_of[128] == bytes_of[256] == 7 * 2 * N * (2 * H + 1) * 4  # two tokens a device for each of four heads
 
@@ -126,7 +126,7 @@ def test_the_compiled_program_holds_no_square():
 
 
 def test_zigzag_gives_each_device_a_beginning_and_an_end():
-    assert zigzag(16, 4).tolist() == [0, 1, 14, 15, 2, 3, 12, 13, 4, 5, 10, 11, 6, 7, 8, 9]
+    assert zigzag_order(16, 4).tolist() == [0, 1, 14, 15, 2, 3, 12, 13, 4, 5, 10, 11, 6, 7, 8, 9]
 
 
 @pytest.mark.parametrize(

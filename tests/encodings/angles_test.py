@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ropelab.encodings import DynamicNTK, RoPE, YaRN, rope_frequencies
-from ropelab.encodings.rotary import angles, rotate, split_turns
+from ropelab.encodings.rotary import compute_angles, rotate, split_turns
 
 BASES = (1e4, 5e5)
 HOST = np.concatenate([rope_frequencies(128, base=base) for base in BASES])
@@ -23,7 +23,7 @@ def difference(found, exact):
 def error(positions, inv_freq):
     """The largest error, against the float64 product of what float32 or float64 frequencies were given."""
     pos = np.asarray(positions, np.int32)
-    found = angles(jnp.asarray(pos)[None], inv_freq)[0]
+    found = compute_angles(jnp.asarray(pos)[None], inv_freq)[0]
     return difference(found, pos[:, None].astype(np.float64) * np.asarray(inv_freq, np.float64))
 
 
@@ -52,7 +52,7 @@ def test_angles_at_any_position(positions, base):
 @given(st.integers(0, 2**17), st.integers(0, 2**17))
 def test_a_distance_is_the_difference_of_the_angles(m, n):
     """What the scores see: the turn between two positions is that of their distance."""
-    at = np.asarray(angles(jnp.asarray([[m, n, m - n]]), HOST)[0], np.float64)
+    at = np.asarray(compute_angles(jnp.asarray([[m, n, m - n]]), HOST)[0], np.float64)
     assert difference(at[0] - at[1], at[2]) < 3e-4
 
 
@@ -88,5 +88,7 @@ def test_a_rotated_vector_at_131072(encoding, pairing):
     turned = (first + 1j * second).astype(complex) * amplitude * np.exp(131071j * inv_freq)
     parts = (turned.real, turned.imag)
     expected = np.stack(parts, -1).ravel() if pairing == "interleaved" else np.concatenate(parts)
-    found = rotate(jnp.asarray(x)[None, None, None], angles(jnp.asarray([[131071]]), inv_freq), amplitude, pairing)
+    found = rotate(
+        jnp.asarray(x)[None, None, None], compute_angles(jnp.asarray([[131071]]), inv_freq), amplitude, pairing
+    )
     np.testing.assert_allclose(np.asarray(found).ravel(), expected, atol=2e-4)

@@ -9,12 +9,12 @@ NUMBERS = ("frequencies", "check", "inherit")  # what an encoding may have of it
 
 
 def code(encoding: Encoding) -> object:
-    """What two encodings share if they differ in their numbers alone: all other functions, and whether frames count."""
+    """What two encodings share if they differ in their numbers alone: all other functions, and whether groups count."""
     cls = type(encoding)
     if not issubclass(cls, Rotary):
         return encoding
     members = inspect.getmembers(cls, lambda m: inspect.isroutine(m) or isinstance(m, property))
-    return encoding.framed, frozenset((n, m) for n, m in members if not n.startswith("__") and n not in NUMBERS)
+    return encoding.per_query_keys, frozenset((n, m) for n, m in members if not n.startswith("__") and n not in NUMBERS)
 
 
 def stand_ins(encodings: Iterable[Encoding]) -> dict[object, Encoding]:

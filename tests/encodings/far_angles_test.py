@@ -1,7 +1,7 @@
 """Angles of every rotary encoding of the catalogue at real sizes: to 1e-3 rad at position 131072, 1e-2 at a million.
 
 A frequency in float32 is off by up to 6e-8 of itself, an angle then by 4e-3 rad at 131072. So frequencies are float64
-inside the programs too, where the length or the frame of a call is known only when they run.
+inside the programs too, where the length or the group of a call is known only when they run.
 """
 
 from functools import partial
@@ -38,7 +38,7 @@ from ropelab.encodings import (
     YaRN,
 )
 from ropelab.encodings.base import Context
-from ropelab.encodings.rotary import angles
+from ropelab.encodings.rotary import compute_angles
 
 BASES, HEAD_DIMS = (1e4, 5e5, 1e6), (64, 128)
 PLACES = {131072: 1e-3, 1_000_000: 1e-2}
@@ -60,7 +60,7 @@ def rotary(base: float, head_dim: int) -> list[Rotary]:
         YaRN(**extended),
         Llama3RoPE(**extended),
         ProportionalRoPE(base=base, fraction=0.25),
-        ResonanceRoPE(of=YaRN(**extended)),
+        ResonanceRoPE(inner=YaRN(**extended)),
         ClippedRoPE(base=base),
         HoPE(**grown),
         FoPE(**grown),
@@ -69,7 +69,7 @@ def rotary(base: float, head_dim: int) -> list[Rotary]:
         LeakyReRoPE(base=base, window=512, k=16),
         SelfExtend(base=base, group=8, window=1024),
         DualChunk(base=base, chunk=3072, local=512),
-        ResonanceRoPE(of=DynamicPI(**grown)),
+        ResonanceRoPE(inner=DynamicPI(**grown)),
         *(
             made
             for per in ("sequence", "query")
@@ -108,12 +108,12 @@ def test_the_list_has_every_rotary_encoding():
 
 @pytest.mark.parametrize("encoding, head_dim", heads(), ids=named)
 def test_angles_far_out(encoding, head_dim):
-    """Of a length and a frame known when compiling, and of traced ones: both against the float64 product."""
+    """Of a length and a group known when compiling, and of traced ones: both against the float64 product."""
     for place, tolerance in PLACES.items():
         pos_BT = np.arange(place - LAST, place + 1, dtype=np.int32)[None]
-        frame = int(encoding.frame_of(pos_BT)[0, -1]) if encoding.framed else None
-        known = Context(place + 1, 1, jnp.arange(1), frame)
-        inv_freq, _ = encoding.frequencies(head_dim, encoding.length_seen(known))
+        group = int(encoding.query_group(pos_BT)[0, -1]) if encoding.per_query_keys else None
+        known = Context(place + 1, 1, jnp.arange(1), group)
+        inv_freq, _ = encoding.frequencies(head_dim, encoding.effective_length(known))
         exact = pos_BT[..., None] * np.asarray(inv_freq, np.float64)
         traced = jax.tree.map(jnp.asarray, known)
         assert off(encoding.angles(head_dim, pos_BT, known)[0], exact) < tolerance
@@ -125,4 +125,4 @@ def test_frequencies_in_float32_would_fail(base):
     inv_freq, _ = DynamicNTK(base=base, factor=2, original_length=4096).frequencies(128, 131072)
     pos_BT = np.arange(131072 - LAST, 131072, dtype=np.int32)[None]
     rounded = np.asarray(inv_freq, np.float32).astype(np.float64)
-    assert off(angles(pos_BT, rounded), pos_BT[..., None] * inv_freq) > PLACES[131072]
+    assert off(compute_angles(pos_BT, rounded), pos_BT[..., None] * inv_freq) > PLACES[131072]

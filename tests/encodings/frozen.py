@@ -13,7 +13,7 @@ import numpy as np
 
 from ropelab.attention import Causal
 from ropelab.attention.registry import Kernel
-from ropelab.contract.calls import Placement, call
+from ropelab.contract.calls import TokenPositions, run_attention
 from ropelab.encodings import (
     NTK,
     PI,
@@ -129,8 +129,8 @@ def equals_frozen_attention(case: Case, encoding: Encoding, kernel: Kernel) -> N
     file = arrays("attention")
     q_pos, k_pos = (file[f"positions/{case['positions']}/{side}"] for side in "qk")
     q = file["q"][:, :, list(case.get("query_heads", range(file["q"].shape[2])))]
-    placement = Placement(q_pos, k_pos, None, q.shape[1])
-    out, lse = call(encoding, Causal(), kernel, {}, (q, file["k"], file["v"]), placement, num_heads=q.shape[2])
+    placement = TokenPositions(q_pos, k_pos, None, q.shape[1])
+    out, lse = run_attention(encoding, Causal(), kernel, {}, (q, file["k"], file["v"]), placement, num_heads=q.shape[2])
     for what, actual in (("out", np.asarray(out)[:, file["out_rows"]]), ("lse", lse)):
         expected = file[f"cases/{case['name']}/{what}"]
         np.testing.assert_allclose(actual, expected, rtol=0, atol=2e-5, err_msg=f"{what} of {case['name']}")

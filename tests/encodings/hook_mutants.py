@@ -1,4 +1,4 @@
-"""Encodings that misuse one hook each: a frame, a row of keys, a learned table, a factor on the queries."""
+"""Encodings that misuse one hook each: a group, a row of keys, a learned table, a factor on the queries."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from jax import Array, lax
 from ropelab.attention.formula import Formula, Operands
 from ropelab.attention.kernels.blockwise import blockwise
 from ropelab.encodings import KERPLE, Context, CoPE, DynamicNTK, LearnedAbsolute, ScalableSoftmax, XPos, t5_boundaries
-from ropelab.encodings.base import Params, by_head, offsets
+from ropelab.encodings.base import Params, compute_distances, select_heads
 from ropelab.spec import spec
 
 
@@ -21,7 +21,7 @@ def counted(pos_BT: Array) -> Array:
 
 @spec
 class IgnoresItsFrame(DynamicNTK):
-    def length_seen(self, ctx: Context) -> int | Array:
+    def effective_length(self, ctx: Context) -> int | Array:
         return ctx.length
 
 
@@ -29,13 +29,13 @@ class IgnoresItsFrame(DynamicNTK):
 class FramesOfTheCall(DynamicNTK):
     """Queries are grouped by where they stand in the call."""
 
-    def frame_of(self, q_pos_BT: Array) -> Array:
-        return DynamicNTK.frame_of(self, counted(jnp.asarray(q_pos_BT)))
+    def query_group(self, q_pos_BT: Array) -> Array:
+        return DynamicNTK.query_group(self, counted(jnp.asarray(q_pos_BT)))
 
 
 @spec
 class GatesInStorageOrder(CoPE):
-    def in_context(
+    def combine_rows(
         self,
         params: Params,
         views: tuple[Array, ...],
@@ -45,14 +45,14 @@ class GatesInStorageOrder(CoPE):
         k_pos_BS: Array,
         ctx: Context,
     ) -> Array:
-        return CoPE.in_context(self, params, views, q_BNTH, visible, q_pos_BT, counted(k_pos_BS), ctx)
+        return CoPE.combine_rows(self, params, views, q_BNTH, visible, q_pos_BT, counted(k_pos_BS), ctx)
 
 
 @spec
 class GatesOfHiddenKeys(CoPE):
     """Tokens that the query does not see, later ones among them, open gates too."""
 
-    def in_context(
+    def combine_rows(
         self,
         params: Params,
         views: tuple[Array, ...],
@@ -62,7 +62,7 @@ class GatesOfHiddenKeys(CoPE):
         k_pos_BS: Array,
         ctx: Context,
     ) -> Array:
-        return CoPE.in_context(self, params, views, q_BNTH, jnp.ones_like(visible), q_pos_BT, k_pos_BS, ctx)
+        return CoPE.combine_rows(self, params, views, q_BNTH, jnp.ones_like(visible), q_pos_BT, k_pos_BS, ctx)
 
 
 @spec
@@ -70,18 +70,18 @@ class CentredPerCall(XPos):
     """Exponents counted from the middle of the call, as torchscale does: right as long as keys are not kept so."""
 
     @property
-    def framed(self) -> bool:
+    def per_query_keys(self) -> bool:
         return False
 
     def decayed(self, x_BTNH: Array, pos_BT: Array, sign: float, ctx: Context) -> Array:
         centre: Any = ctx.length // 2 / self.scale_base
-        return XPos.decayed(self, x_BTNH, pos_BT, sign, ctx._replace(frame=centre))
+        return XPos.decayed(self, x_BTNH, pos_BT, sign, ctx._replace(group=centre))
 
 
 @spec
 class CountsFromTheBlock(ScalableSoftmax):
-    def sharpness(self, params: Params, pos_BT: Array, ctx: Context) -> Array:
-        return ScalableSoftmax.sharpness(self, params, counted(pos_BT), ctx)
+    def query_scale(self, params: Params, pos_BT: Array, ctx: Context) -> Array:
+        return ScalableSoftmax.query_scale(self, params, counted(pos_BT), ctx)
 
 
 @spec
@@ -107,8 +107,8 @@ class LogarithmAtZero(KERPLE):
         self, params: Params, views: tuple[Array, ...], q_pos_BT: Array, k_pos_BS: Array, ctx: Context
     ) -> Array:
         (s_BNTS,) = views
-        r1_N11, r2_N11 = (by_head(jnp.clip(params[r], 0.01, 2.0), ctx.heads, s_BNTS.dtype) for r in ("r1", "r2"))
-        return s_BNTS - r1_N11 * jnp.exp(r2_N11 * jnp.log(jnp.abs(offsets(q_pos_BT, k_pos_BS))))
+        r1_N11, r2_N11 = (select_heads(jnp.clip(params[r], 0.01, 2.0), ctx.heads, s_BNTS.dtype) for r in ("r1", "r2"))
+        return s_BNTS - r1_N11 * jnp.exp(r2_N11 * jnp.log(jnp.abs(compute_distances(q_pos_BT, k_pos_BS))))
 
 
 @spec

@@ -32,7 +32,7 @@ def buckets_of_whole_numbers(encoding: T5Bias) -> None:
 
 
 FAULTS = {
-    "a query in another's frame": Fault(
+    "a query in another's group": Fault(
         PER_QUERY,
         [
             "the_dependence_on_the_length_is_declared",
@@ -41,7 +41,7 @@ FAULTS = {
         ],
         mutants.IgnoresItsFrame,
     ),
-    "frames counted in the call": Fault(
+    "groups counted in the call": Fault(
         PER_QUERY,
         ["every_field_changes_the_scores", "shifting_all_positions_changes_nothing"],
         mutants.FramesOfTheCall,
@@ -60,7 +60,7 @@ FAULTS = {
         mutants.GatesOfHiddenKeys,
     ),
     "keys counted from the block": Fault(
-        ScalableSoftmax(of=RoPE(base=1e4)),
+        ScalableSoftmax(inner=RoPE(base=1e4)),
         [
             "gaps_are_honoured",
             "permuted_tokens_give_permuted_outputs",

@@ -16,8 +16,8 @@ from ropelab.attention.kernels.dense import dense
 from ropelab.contract.samples import B, N, T
 from ropelab.encodings import ALiBi, Context, DynamicNTK, Encoding, NoPE, RoPE, YaRN, rope_frequencies
 from ropelab.encodings.base import Params
-from ropelab.encodings.scoring import context
-from ropelab.encodings.yarn import ramp_bounds
+from ropelab.encodings.scoring import make_context
+from ropelab.encodings.yarn import find_ramp_bounds
 from ropelab.spec import spec
 from tests.encodings.user_encoding import LeakyReRoPE
 
@@ -25,7 +25,7 @@ from tests.encodings.user_encoding import LeakyReRoPE
 @spec
 class NeverReadsBase(RoPE):
     def frequencies(self, head_dim: int, length: int | Array) -> tuple[np.ndarray, float]:
-        return rope_frequencies(self.turned(head_dim), base=1e4), 1.0
+        return rope_frequencies(self.rotated_dims(head_dim), base=1e4), 1.0
 
 
 @spec
@@ -113,7 +113,7 @@ class LocalSlopes(ALiBi):
     def combine(
         self, params: Params, views: tuple[Array, ...], q_pos_BT: Array, k_pos_BS: Array, ctx: Context
     ) -> Array:
-        return ALiBi.combine(self, params, views, q_pos_BT, k_pos_BS, context(ctx.length, len(ctx.heads)))
+        return ALiBi.combine(self, params, views, q_pos_BT, k_pos_BS, make_context(ctx.length, len(ctx.heads)))
 
 
 @spec
@@ -146,7 +146,7 @@ class UndeclaredLength(DynamicNTK):
 
 def half_ramp(head_dim: int, **rest: Any) -> tuple[float, float]:
     """The ramp's ends from half of the dimensions."""
-    return ramp_bounds(head_dim // 2, **rest)
+    return find_ramp_bounds(head_dim // 2, **rest)
 
 
 def shifted(formula: Formula, operands: Operands) -> tuple[Array, Array]:
@@ -183,9 +183,9 @@ def decode_from_rotated_keys(
     rows = jnp.broadcast_to(pos, (B, T))
 
     def rotated(s: Array) -> Array:
-        return encoding.encode_k(params, k, rows, context(pos[s] + pos[1], N))[0][:, s]
+        return encoding.encode_k(params, k, rows, make_context(pos[s] + pos[1], N))[0][:, s]
 
     keys = jax.vmap(rotated, out_axes=1)(jnp.arange(T))
-    queries = encoding.encode_q(params, q, rows, context(length, N))[0]
+    queries = encoding.encode_q(params, q, rows, make_context(length, N))[0]
     out, _ = attend(queries, keys, v, encoding=NoPE(), q_pos=pos, k_pos=pos)
     return out[:, t]

@@ -11,7 +11,7 @@ import pytest
 
 from ropelab.contract import calls
 from ropelab.contract.decoding import decoding_equals_the_full_forward
-from ropelab.contract.samples import T, assert_same, sample, tables
+from ropelab.contract.samples import T, assert_same, sample_params, sample_qkv
 from ropelab.encodings import ALiBi, DynamicNTK, Encoding, RoPE, YaRN, scores, yarn
 from tests.encodings import frozen, mutants
 from tests.encodings.planted import Fault, kernel, must_be_caught
@@ -37,8 +37,8 @@ def frozen_frequencies(kind: str, encoding: Encoding) -> None:
 
 def formula_of_the_user(encoding: LeakyReRoPE) -> None:
     """Both views of ReRoPE against its float64 loop."""
-    q, k, _ = sample()
-    pos, params = np.arange(T), tables(encoding)
+    q, k, _ = sample_qkv()
+    pos, params = np.arange(T), sample_params(encoding)
     actual = scores(encoding, q, k, pos, pos, params=params)
     assert_same(actual, loop_scores(encoding, params, q, k, pos, pos), 1e-5, "scores")
 
@@ -63,7 +63,7 @@ FAULTS = {
     "YaRN's ramp over half of the dimensions": Fault(
         RELEASED,
         [partial(frozen_frequencies, "yarn")],
-        patch=lambda: mock.patch.object(yarn, "ramp_bounds", mutants.half_ramp),
+        patch=lambda: mock.patch.object(yarn, "find_ramp_bounds", mutants.half_ramp),
     ),
     "a temperature left out": Fault(
         YARN,

@@ -7,7 +7,7 @@ import pytest
 from ropelab import attention
 from ropelab.attention import Causal, Dilated, SlidingWindow
 from ropelab.encodings import PI, ALiBi, DynamicNTK, LearnedAbsolute, LogN, RoPE, T5Bias, XPos, scores
-from ropelab.encodings.rotary import angles
+from ropelab.encodings.rotary import compute_angles
 from tests.models import tiny
 
 T = 20
@@ -69,7 +69,7 @@ def test_half_positions_in_a_model_are_position_interpolation(call: str):
 
 
 @pytest.mark.parametrize(
-    "encoding", [T5Bias(), LearnedAbsolute(max_length=32), XPos(base=1e4), LogN(of=T5Bias(), original_length=4)]
+    "encoding", [T5Bias(), LearnedAbsolute(max_length=32), XPos(base=1e4), LogN(inner=T5Bias(), original_length=4)]
 )
 def test_fractions_are_refused_where_only_whole_positions_have_a_meaning(encoding):
     params = encoding.init(jax.random.key(0), num_heads=2, head_dim=16)
@@ -95,5 +95,5 @@ def test_positions_below_zero_are_refused_where_they_are_counted_from_zero(encod
 def test_angles_of_fractions_are_exact_far_out():
     pos, inv_freq = np.arange(2_000_000, 2_000_020) + 0.25, ROPE.frequencies(16, 1)[0]
     expected = pos[:, None] * inv_freq
-    found = np.asarray(angles(pos[None].astype(np.float32), inv_freq))[0]
+    found = np.asarray(compute_angles(pos[None].astype(np.float32), inv_freq))[0]
     assert np.abs(np.angle(np.exp(1j * (found - expected)))).max() < 3e-5

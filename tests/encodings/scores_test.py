@@ -58,8 +58,8 @@ ENCODINGS: dict[str, Encoding] = {
     "ntk_fixed": NTKMixed(base=1e4, factor=4, b=1),
     "llama3": Llama3RoPE(**RAMP),
     "proportional": ProportionalRoPE(base=1e4, fraction=0.4),
-    "resonance_of_pi": ResonanceRoPE(of=PI(base=1e2, factor=2)),
-    "resonance_of_yarn": ResonanceRoPE(of=YaRN(**RAMP)),
+    "resonance_of_pi": ResonanceRoPE(inner=PI(base=1e2, factor=2)),
+    "resonance_of_yarn": ResonanceRoPE(inner=YaRN(**RAMP)),
     "clipped": ClippedRoPE(base=1e2, clipped=6),
     "hope": HoPE(base=1e4, original_length=100),
     "dynamic_pi_per_query": DynamicPI(base=1e4, **PER_QUERY),
@@ -85,11 +85,11 @@ ENCODINGS: dict[str, Encoding] = {
     "cope": CoPE(max_position=9),
     "fope": FoPE(base=1e4, original_length=100),
     "pope": PoPE(base=1e4),
-    "logn": LogN(of=ROPE, original_length=8),
-    "logn_of_rerope": LogN(of=ReRoPE(base=1e4, window=7), original_length=8),
-    "scalable_softmax": ScalableSoftmax(of=ROPE),
-    "llama4": Temperature(of=NoPE(), interval=8),
-    "ministral": Temperature(of=ROPE, interval=8, scale=0.2, first=0),
+    "logn": LogN(inner=ROPE, original_length=8),
+    "logn_of_rerope": LogN(inner=ReRoPE(base=1e4, window=7), original_length=8),
+    "scalable_softmax": ScalableSoftmax(inner=ROPE),
+    "llama4": Temperature(inner=NoPE(), interval=8),
+    "ministral": Temperature(inner=ROPE, interval=8, scale=0.2, first=0),
     "sinusoidal_interleaved": Sinusoidal(layout="interleaved"),
     "sinusoidal_concatenated": Sinusoidal(layout="concatenated"),
     "sinusoidal_tensor2tensor": Sinusoidal(layout="tensor2tensor"),
@@ -125,7 +125,7 @@ def test_frozen_scores(case):
 
 def test_every_encoding_is_frozen_somewhere():
     assert {case["method"] for case in frozen.cases("scores")} == set(ENCODINGS)
-    here = {type(part) for e in ENCODINGS.values() for part in (e, getattr(e, "of", e))}
+    here = {type(part) for e in ENCODINGS.values() for part in (e, getattr(e, "inner", e))}
     assert {type(e).__name__ for e in ALL if type(e) not in here} == FROZEN_ELSEWHERE
 
 

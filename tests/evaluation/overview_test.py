@@ -72,7 +72,7 @@ def named(*texts: str) -> dict[str, Encoding]:
 
 def test_wavelengths_are_of_what_rotates() -> None:
     found = rotary_wavelengths(
-        named("RoPE(base=1e4)", "ALiBi", "LogN(of=PI(base=1e4, factor=2.0), original_length=9)"), 16, 64
+        named("RoPE(base=1e4)", "ALiBi", "LogN(inner=PI(base=1e4, factor=2.0), original_length=9)"), 16, 64
     )
     plain = 2 * np.pi * 1e4 ** (np.arange(8) / 8)
     np.testing.assert_allclose(found.pop("RoPE(base=1e4)"), plain)

@@ -187,7 +187,7 @@ class DropsTheRotation(LogN):
     """Holds a rotary encoding and never calls it."""
 
     def encode_q(self, params, q_BTNH, pos_BT, ctx):
-        return (q_BTNH * self.sharpness(params, pos_BT, ctx)[..., None],)
+        return (q_BTNH * self.query_scale(params, pos_BT, ctx)[..., None],)
 
 
 @spec
@@ -201,7 +201,7 @@ class TurnsTwiceAsFast(RoPE):
 
 def test_frequencies_are_those_of_the_path_that_runs() -> None:
     lab = tiny.lab()
-    receipt = lab.swap(DropsTheRotation(of=RoPE(base=1e4), original_length=4)).receipt()
+    receipt = lab.swap(DropsTheRotation(inner=RoPE(base=1e4), original_length=4)).receipt()
     assert [getattr(receipt, name) for name in ROTARY_FACTS] == [None] * len(ROTARY_FACTS)
 
 
@@ -211,10 +211,10 @@ def test_other_angles_than_the_stated_ones_are_an_error() -> None:
 
 
 def test_a_wrapped_schedule_is_listed_by_layer() -> None:
-    receipt = tiny.lab().swap("LogN(of=Layers((NoPE(), RoPE(base=5e3))), original_length=4)").receipt()
+    receipt = tiny.lab().swap("LogN(inner=Layers((NoPE(), RoPE(base=5e3))), original_length=4)").receipt()
     alone = tiny.lab().swap("RoPE(base=5e3)").receipt()
     assert receipt.layers == (
-        "LogN(of=NoPE(), original_length=4) in 0; LogN(of=RoPE(base=5000.0), original_length=4) in 1"
+        "LogN(inner=NoPE(), original_length=4) in 0; LogN(inner=RoPE(base=5000.0), original_length=4) in 1"
     )
     assert receipt.inv_freq_hash == alone.inv_freq_hash
     assert alone.layers == "all 2"
@@ -225,4 +225,6 @@ def test_every_encoding_turns_queries_by_the_frequencies_it_states(encoding: Enc
     """Or is known to do more than turning: PoPE and FoPE."""
     model = tiny.lab().swap(encoding.inherit(RoPE(base=1e4))).model
     stated = describe_frequencies(model, 32)
-    assert (stated["inv_freq_hash"] is not None) == any(isinstance(part, Rotary) for part in specs.parts(encoding))
+    assert (stated["inv_freq_hash"] is not None) == any(
+        isinstance(part, Rotary) for part in specs.iterate_specs(encoding)
+    )

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from ropelab.attention import attend
-from ropelab.encodings.scoring import at_layer, scores
+from ropelab.encodings.scoring import scores, select_encoding
 from ropelab.models.module import Model
 
 
@@ -26,8 +26,8 @@ def squares(model: Model, tokens_BT: np.ndarray, length: int) -> Iterator[Square
     x_BTD = params["embedding"][tokens_BT]
     for number in range(config.layers):
         layer = jax.tree.map(lambda leaf, number=number: leaf[number], params["layers"])
-        kind, _ = at_layer(wiring.encoding, {}, number)
-        tables = params.get("encoding", {}).get(str(wiring.encoding.kinds().index(kind)), {})
+        kind, _ = select_encoding(wiring.encoding, {}, number)
+        tables = params.get("encoding", {}).get(str(wiring.encoding.unique_encodings().index(kind)), {})
         if kind.per_layer:
             tables = jax.tree.map(lambda leaf, number=number: leaf[number], tables)
         q, k, v = family.projections(config, layer, x_BTD)

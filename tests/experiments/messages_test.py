@@ -86,7 +86,7 @@ def test_messages_name_what_was_written(tmp_path: Path, capsys) -> None:
     ],
 )
 def test_only_what_is_close_is_suggested(name: str, known: list[str], hint: str) -> None:
-    assert spec.nearest(name, known) == hint
+    assert spec.suggest_name(name, known) == hint
 
 
 @pytest.mark.parametrize("flag", ["max_new_tokens=0", "temperature=-1", "top_p=0", "prompt=@/no/such.txt"])

@@ -21,7 +21,7 @@ class Mine(RoPE):
         inv_freq, amplitude = RoPE.frequencies(self, head_dim, length)
         return self.a * inv_freq, amplitude
 """
-ARMS = ["mine.py:Mine(a=0.5)", "mine.py:LogN(of=Mine(a=0.5), original_length=8) + SlidingWindow(window=9)"]
+ARMS = ["mine.py:Mine(a=0.5)", "mine.py:LogN(inner=Mine(a=0.5), original_length=8) + SlidingWindow(window=9)"]
 
 
 @pytest.fixture

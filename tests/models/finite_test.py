@@ -32,7 +32,7 @@ def damaged(layer: int = 1, name: str = "gate", value: float = np.nan) -> Lab:
 USES = {
     "the receipt of the model as loaded": lambda lab, folder: lab.receipt(),
     "the receipt of a swap that would change nothing": lambda lab, folder: lab.swap(
-        "Temperature(of=RoPE(), interval=8192)"
+        "Temperature(inner=RoPE(), interval=8192)"
     ).receipt(),
     "nll": lambda lab, folder: lab.nll(TOKENS),
     "nll in parts": lambda lab, folder: list(lab.model.nll_in_parts(TOKENS, part=8)),
@@ -67,7 +67,7 @@ def test_nan_on_both_sides_proves_nothing():
 @pytest.mark.parametrize(
     ("encoding", "place"),
     [
-        ("Temperature(of=RoPE(), interval=1, scale=1e38)", "of layer 0 are the first that are not"),
+        ("Temperature(inner=RoPE(), interval=1, scale=1e38)", "of layer 0 are the first that are not"),
         ("FIRE(c=1e300)", "the parameter encoding/0/c"),
     ],
 )

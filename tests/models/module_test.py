@@ -109,7 +109,7 @@ def test_a_lab_prints_in_one_line():
     assert len(repr(lab)) < 200
 
 
-@pytest.mark.parametrize("spec", ["YaRN(factor=2)", "LogN(of=DynamicNTK(factor=2.0))", "Layers((NoPE(), FoPE()))"])
+@pytest.mark.parametrize("spec", ["YaRN(factor=2)", "LogN(inner=DynamicNTK(factor=2.0))", "Layers((NoPE(), FoPE()))"])
 def test_the_trained_length_is_inherited(spec: str):
     assert "original_length=32" in repr(tiny.lab().swap(spec).encoding)
 

@@ -72,5 +72,5 @@ def by_hand(lab: object) -> np.ndarray:
 
 def test_a_longer_schedule_is_cycled() -> None:
     schedule = Layers((RoPE(base=1e4), RoPE(base=1e4), NoPE()))
-    assert [schedule.kind_of(layer) for layer in range(7)] == [0, 0, 1, 0, 0, 1, 0]
+    assert [schedule.encoding_index(layer) for layer in range(7)] == [0, 0, 1, 0, 0, 1, 0]
     assert dataclasses.replace(schedule) == schedule

@@ -652,7 +652,7 @@ class Specs(Format):
         if kind == "encoding":
             encoding = registry.parse(text).inherit(RoPE(base=10000.0, pairing="half"))
             repr(encoding)
-            for one in encoding.kinds():
+            for one in encoding.unique_encodings():
                 rotary = rotary_part(one)
                 if rotary is not None:
                     rotary.check(16)

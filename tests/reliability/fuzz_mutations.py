@@ -202,7 +202,7 @@ def spec_edit(rng: random.Random, spec: str, others: Sequence[str]) -> str:
             return spec.replace("(", f"({rng.choice(['of', 'base', 'x', 'factor'])}={rng.choice(LITERALS)}, ", 1)
         case 7:
             return rng.choice(
-                ["Layers(({},))", "LogN(of={}, original_length=4)", "Temperature(of={})", "({})"]
+                ["Layers(({},))", "LogN(inner={}, original_length=4)", "Temperature(inner={})", "({})"]
             ).replace("{}", spec)
         case 8:
             return rng.choice(LITERALS)

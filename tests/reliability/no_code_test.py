@@ -28,7 +28,7 @@ CODE = "import pathlib\npathlib.Path(__file__).with_suffix('.ran').touch()\n"
 WITH_CLASS = f"{CODE}from ropelab.encodings import RoPE\nclass X(RoPE): pass\n"
 HOSTILE = (
     "{evil}:X()", "evil.py:X()", "./evil.py:X()", "~/evil.py:X()", "{empty}:X()", "empty.py:X()", "{evil}", "evil.py",
-    "evil:X()", "evil", "LogN(of={evil}:X(), original_length=4)", "{evil}:LogN(of=X(), original_length=4)",
+    "evil:X()", "evil", "LogN(inner={evil}:X(), original_length=4)", "{evil}:LogN(inner=X(), original_length=4)",
     "evil.X()", "__import__('evil').X()", "RoPE(base=__import__('evil'))",
 )  # fmt: skip
 

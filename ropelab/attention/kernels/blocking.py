@@ -9,20 +9,20 @@ from jax import Array, lax
 
 from ropelab.attention.formula import Operands, Pattern, Tokens
 
-HIDDEN, MIXED, WHOLE = 0, 1, 2  # no pair visible; look at the counts; every pair seen exactly once
-PAD_QUERY, PAD_KEY = -2, -1  # segments that match no document and not each other
+_HIDDEN, MIXED, WHOLE = 0, 1, 2  # no pair visible; look at the counts; every pair seen exactly once
+_PAD_QUERY, _PAD_KEY = -2, -1  # segments that match no document and not each other
 
 
 def cut_operands(operands: Operands, rows: int, columns: int) -> Operands:
     """Queries in blocks of `rows`, keys and values in blocks of `columns`; block numbers lead."""
     queries, keys = operands.queries, operands.keys
     if queries.pos.shape[1] % rows or keys.pos.shape[1] % columns:
-        queries, keys = with_segments(queries), with_segments(keys)
-    queries, keys = cut_tokens(queries, rows, PAD_QUERY), cut_tokens(keys, columns, PAD_KEY)
+        queries, keys = _add_segments(queries), _add_segments(keys)
+    queries, keys = _cut_tokens(queries, rows, _PAD_QUERY), _cut_tokens(keys, columns, _PAD_KEY)
     return operands._replace(queries=queries, keys=keys, values=cut(operands.values, columns, axis=2))
 
 
-def cut_tokens(tokens: Tokens, size: int, pad_segment: int) -> Tokens:
+def _cut_tokens(tokens: Tokens, size: int, pad_segment: int) -> Tokens:
     return Tokens(
         tuple(cut(view, size, axis=2) for view in tokens.views),
         cut(tokens.pos, size, axis=1, fill=None),
@@ -30,7 +30,7 @@ def cut_tokens(tokens: Tokens, size: int, pad_segment: int) -> Tokens:
     )
 
 
-def with_segments(tokens: Tokens) -> Tokens:
+def _add_segments(tokens: Tokens) -> Tokens:
     """Padding is told apart by its segment, so padded tokens need one."""
     return tokens if tokens.segments is not None else tokens._replace(segments=jnp.zeros_like(tokens.pos))
 
@@ -52,35 +52,35 @@ def join(x: Array, length: int) -> Array:
     return x.reshape(*x.shape[:2], -1, *x.shape[4:])[:, :, :length]
 
 
-def verdicts(pattern: Pattern, queries: Tokens, keys: Tokens) -> Array:
+def classify_blocks(pattern: Pattern, queries: Tokens, keys: Tokens) -> Array:
     """i32[query blocks, key blocks]: HIDDEN, MIXED or WHOLE, from the ranges of positions and segments."""
-    any_visible, all_once = pattern.reach(*bounds(queries.pos, 1), *bounds(keys.pos, 0))
+    any_visible, all_once = pattern.reach(*_find_bounds(queries.pos, 1), *_find_bounds(keys.pos, 0))
     if queries.segments is not None and keys.segments is not None:
-        q_first, q_last = bounds(queries.segments, 1)
-        k_first, k_last = bounds(keys.segments, 0)
+        q_first, q_last = _find_bounds(queries.segments, 1)
+        k_first, k_last = _find_bounds(keys.segments, 0)
         any_visible &= (q_first <= k_last) & (k_first <= q_last)
         all_once &= (q_first == q_last) & (k_first == k_last) & (q_first == k_first)
-    return jnp.where(any_visible, jnp.where(all_once, WHOLE, MIXED), HIDDEN)
+    return jnp.where(any_visible, jnp.where(all_once, WHOLE, MIXED), _HIDDEN)
 
 
-def bounds(blocks: Array, axis: int) -> tuple[Array, Array]:
+def _find_bounds(blocks: Array, axis: int) -> tuple[Array, Array]:
     """Smallest and largest entry of each block, with `axis` free for the other side's blocks."""
     return jnp.expand_dims(jnp.min(blocks, (1, 2)), axis), jnp.expand_dims(jnp.max(blocks, (1, 2)), axis)
 
 
-LAST = np.iinfo(np.int32).max  # no frame has this number
+_NO_GROUP = np.iinfo(np.int32).max  # no group has this number
 Carry = TypeVar("Carry")
 
 
-def over_frames(frame_BT: Array, start: Carry, step: Callable[[Carry, Array, Array], Carry]) -> Carry:
-    """`step(carry, frame, here_B1T)` for each different frame among the queries, in ascending order.
+def loop_over_groups(group_BT: Array, start: Carry, step: Callable[[Carry, Array, Array], Carry]) -> Carry:
+    """`step(carry, group, here_B1T)` for each different group among the queries, in ascending order.
 
-    Natural positions put one frame or two into a block; scattered ones cost a step for each that occurs.
+    Natural positions put one group or two into a block; scattered ones cost a step for each that occurs.
     """
 
     def one(state: tuple[Array, Carry]) -> tuple[Array, Carry]:
-        frame, carry = state
-        following = jnp.min(jnp.where(frame_BT > frame, frame_BT, LAST))
-        return following, step(carry, frame, (frame_BT == frame)[:, None, :])
+        group, carry = state
+        following = jnp.min(jnp.where(group_BT > group, group_BT, _NO_GROUP))
+        return following, step(carry, group, (group_BT == group)[:, None, :])
 
-    return lax.while_loop(lambda state: state[0] < LAST, one, (jnp.min(frame_BT), start))[1]
+    return lax.while_loop(lambda state: state[0] < _NO_GROUP, one, (jnp.min(group_BT), start))[1]

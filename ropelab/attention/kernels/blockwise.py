@@ -20,70 +20,70 @@ from ropelab.attention.formula import (
     Operands,
     Result,
     Tokens,
-    block_counts,
-    block_scores,
-    mean_of_values,
-    weighted,
+    add_log_counts,
+    average_values,
+    count_block,
+    score_block,
 )
-from ropelab.attention.kernels.blocking import MIXED, WHOLE, cut_operands, join, over_frames, verdicts
-from ropelab.attention.kernels.blockwise_gradient import cotangents
+from ropelab.attention.kernels.blocking import MIXED, WHOLE, classify_blocks, cut_operands, join, loop_over_groups
+from ropelab.attention.kernels.blockwise_gradient import compute_cotangents
 
 ROW_SCORES = 2**18  # scores of a head held at once where a block takes all keys
-LOWEST = -1e30  # the running maximum before any key: finite, so that exp(m - m') is 1 and not NaN
+_LOWEST = -1e30  # the running maximum before any key: finite, so that exp(m - m') is 1 and not NaN
 
-Block = tuple[int, int]
+_Block = tuple[int, int]
 Carry = tuple[Array, Array, Array]
 
 
-def blockwise(formula: Formula, operands: Operands, block: Block | None = None) -> Result:
+def blockwise(formula: Formula, operands: Operands, block: _Block | None = None) -> Result:
     """`(out_BNTH, lse_BNT)`; a query that sees nothing gets 0 and -inf.
 
     Args:
         block: queries and keys per block; by default what is fastest on a CPU.
     """
     T, S = operands.queries.pos.shape[1], operands.keys.pos.shape[1]
-    rows, columns = block or block_shape(T, S)
-    if formula.encoding.contextual:
+    rows, columns = block or choose_block(T, S)
+    if formula.encoding.needs_full_rows:
         rows, columns = min(rows, max(1, ROW_SCORES // S)), S
-    return online_softmax(formula, (rows, columns), operands)
+    return _online_softmax(formula, (rows, columns), operands)
 
 
-def block_shape(T: int, S: int) -> tuple[int, int]:
+def choose_block(T: int, S: int) -> tuple[int, int]:
     """On two cores 512 queries keep the matrix products large, and 256 keys the probabilities of eight heads at 4 MB:
     4096 tokens take 250 ms, 274 with 512 x 512, 315 with 256 x 512, 403 with 256 x 256 (`benchmarks.blocks`)."""
     return min(512, T), min(256, S)
 
 
-def every_row(formula: Formula, block: Block, operands: Operands) -> Result:
+def _scan_query_blocks(formula: Formula, block: _Block, operands: Operands) -> Result:
     """All blocks of queries in turn."""
     T = operands.queries.pos.shape[1]
     operands = cut_operands(operands, *block)
-    cases = verdicts(formula.pattern, operands.queries, operands.keys)
+    cases = classify_blocks(formula.pattern, operands.queries, operands.keys)
 
     def rows(_: None, xs: tuple[Tokens, Array]) -> tuple[None, Result]:
-        attend = attend_frames if formula.encoding.framed else attend_rows
+        attend = _attend_groups if formula.encoding.per_query_keys else _attend_block
         return None, attend(formula, operands, *xs)
 
     out, lse = lax.scan(rows, None, (operands.queries, cases))[1]
     return join(out, T), join(lse, T)
 
 
-def attend_frames(formula: Formula, operands: Operands, queries: Tokens, cases: Array) -> tuple[Array, Array]:
-    """One block of queries, frame by frame: as often as there are different frames among them."""
-    frame_BT = formula.encoding.frame_of(queries.pos)
+def _attend_groups(formula: Formula, operands: Operands, queries: Tokens, cases: Array) -> tuple[Array, Array]:
+    """One block of queries, group by group: as often as there are different groups among them."""
+    group_BT = formula.encoding.query_group(queries.pos)
     B, N, T, _ = queries.views[0].shape
     lse_dtype = jnp.promote_types(queries.views[0].dtype, jnp.float32)
     nothing = jnp.zeros((B, N, T, operands.values.shape[-1]), operands.values.dtype), jnp.zeros((B, N, T), lse_dtype)
 
-    def step(kept: tuple[Array, Array], frame: Array, here: Array) -> tuple[Array, Array]:
-        out, lse = attend_rows(formula, operands, queries, cases, frame)
+    def step(kept: tuple[Array, Array], group: Array, here: Array) -> tuple[Array, Array]:
+        out, lse = _attend_block(formula, operands, queries, cases, group)
         return jnp.where(here[..., None], out, kept[0]), jnp.where(here, lse, kept[1])
 
-    return over_frames(frame_BT, nothing, step)
+    return loop_over_groups(group_BT, nothing, step)
 
 
-def attend_rows(
-    formula: Formula, operands: Operands, queries: Tokens, cases: Array, frame: Array | None = None
+def _attend_block(
+    formula: Formula, operands: Operands, queries: Tokens, cases: Array, group: Array | None = None
 ) -> tuple[Array, Array]:
     """One block of queries against the blocks of keys that it sees, those with counts to look at last.
 
@@ -96,10 +96,10 @@ def attend_rows(
 
     def column(step: Array, carry: Carry, *, counted: bool) -> Carry:
         keys, v_BKSH = jax.tree.map(lambda x: x[order[step]], (operands.keys, operands.values))
-        return absorb(formula, operands, queries, keys, v_BKSH, carry, counted=counted, frame=frame)
+        return _absorb(formula, operands, queries, keys, v_BKSH, carry, counted=counted, group=group)
 
     carry = (
-        jnp.full((B, N, T), LOWEST, dtype),
+        jnp.full((B, N, T), _LOWEST, dtype),
         jnp.zeros((B, N, T), dtype),
         jnp.zeros((B, N, T, operands.values.shape[-1]), dtype),
     )
@@ -111,7 +111,7 @@ def attend_rows(
     return out, jnp.where(sees, top + jnp.log(total), -jnp.inf)
 
 
-def absorb(
+def _absorb(
     formula: Formula,
     operands: Operands,
     queries: Tokens,
@@ -120,28 +120,28 @@ def absorb(
     carry: Carry,
     *,
     counted: bool,
-    frame: Array | None,
+    group: Array | None,
 ) -> Carry:
     """One more block of keys in the running maximum, sum and mean."""
     top, total, mean = carry
-    s_BNTS = block_scores(formula, operands, queries, keys, frame)
+    s_BNTS = score_block(formula, operands, queries, keys, group)
     if counted:
-        s_BNTS = weighted(s_BNTS, block_counts(formula, operands, queries, keys))
+        s_BNTS = add_log_counts(s_BNTS, count_block(formula, operands, queries, keys))
     higher = jnp.maximum(top, jnp.max(s_BNTS, axis=-1))
     p_BNTS, kept = jnp.exp(s_BNTS - higher[..., None]), jnp.exp(top - higher)
-    mean = kept[..., None] * mean + mean_of_values(p_BNTS, v_BKSH)
+    mean = kept[..., None] * mean + average_values(p_BNTS, v_BKSH)
     return higher, kept * total + jnp.sum(p_BNTS, axis=-1), mean
 
 
-def forward(formula: Formula, block: Block, operands: Operands) -> tuple[Result, tuple[Operands, Result]]:
-    result = every_row(formula, block, operands)
+def forward(formula: Formula, block: _Block, operands: Operands) -> tuple[Result, tuple[Operands, Result]]:
+    result = _scan_query_blocks(formula, block, operands)
     return result, (operands, result)
 
 
-def backward(formula: Formula, block: Block, saved: tuple[Operands, Result], given: Result) -> tuple[Operands]:
-    return (cotangents(formula, block, *saved, given),)
+def _backward(formula: Formula, block: _Block, saved: tuple[Operands, Result], given: Result) -> tuple[Operands]:
+    return (compute_cotangents(formula, block, *saved, given),)
 
 
-differentiable = jax.custom_vjp(every_row, nondiff_argnums=(0, 1))
-differentiable.defvjp(forward, backward)
-online_softmax = cast(Callable[[Formula, Block, Operands], Result], differentiable)
+_differentiable = jax.custom_vjp(_scan_query_blocks, nondiff_argnums=(0, 1))
+_differentiable.defvjp(forward, _backward)
+_online_softmax = cast(Callable[[Formula, _Block, Operands], Result], _differentiable)

@@ -19,14 +19,14 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from ropelab.attention.formula import Formula, Operands, Result, Tokens, block_counts, block_scores, weighted
-from ropelab.attention.kernels.blocking import MIXED, WHOLE, cut, cut_operands, join, over_frames, verdicts
+from ropelab.attention.formula import Formula, Operands, Result, Tokens, add_log_counts, count_block, score_block
+from ropelab.attention.kernels.blocking import MIXED, WHOLE, classify_blocks, cut, cut_operands, join, loop_over_groups
 from ropelab.encodings.base import Params
-from ropelab.encodings.scoring import product
+from ropelab.encodings.scoring import multiply_qk
 from ropelab.precision import einsum
 
 
-class Row(NamedTuple):
+class _Row(NamedTuple):
     """One block of queries and what the forward pass and the caller said of it."""
 
     queries: Tokens
@@ -35,14 +35,14 @@ class Row(NamedTuple):
     shift: Array  # dlse - dout . out
 
 
-class Column(NamedTuple):
+class _Column(NamedTuple):
     """One block of keys with its values."""
 
     keys: Tokens
     values: Array
 
 
-def cotangents(
+def compute_cotangents(
     formula: Formula,
     block: tuple[int, int],
     operands: Operands,
@@ -56,16 +56,16 @@ def cotangents(
     """
     T, S = operands.queries.pos.shape[1], operands.keys.pos.shape[1]
     pieces = cut_operands(operands, *block)
-    cases = verdicts(formula.pattern, pieces.queries, pieces.keys)
-    rows = rows_of(pieces.queries, block[0], result, given)
+    cases = classify_blocks(formula.pattern, pieces.queries, pieces.keys)
+    rows = _cut_rows(pieces.queries, block[0], result, given)
 
-    def column(carry: tuple, xs: tuple[Column, Array]) -> tuple[tuple, tuple]:
+    def column(carry: tuple, xs: tuple[_Column, Array]) -> tuple[tuple, tuple]:
         dparams, dq_views = carry
-        dparams, dk_views, dv, dq_views = column_cotangents(formula, pieces, dparams, dq_views, rows, *xs)
+        dparams, dk_views, dv, dq_views = _add_column_cotangents(formula, pieces, dparams, dq_views, rows, *xs)
         return (dparams, dq_views), (dk_views, dv)
 
     start = jax.tree.map(jnp.zeros_like, (operands.params, pieces.queries.views))
-    columns = (Column(pieces.keys, pieces.values), cases.T)
+    columns = (_Column(pieces.keys, pieces.values), cases.T)
     (dparams, dq_views), (dk_views, dvalues) = lax.scan(column, start, columns)
     none: Any = None  # what jax takes for the cotangent of an integer
     queries = Tokens(tuple(join(dq, T) for dq in dq_views), none, none)
@@ -73,21 +73,21 @@ def cotangents(
     return Operands(dparams, queries, keys, join(dvalues, S), none, none)
 
 
-def rows_of(queries: Tokens, size: int, result: Result, given: Result) -> Row:
+def _cut_rows(queries: Tokens, size: int, result: Result, given: Result) -> _Row:
     """Blocks of queries with what belongs to them; a query that sees nothing weighs nothing."""
     (out, lse), (dout, dlse) = result, given
     dout, sees = dout.astype(lse.dtype), lse > -jnp.inf
     shift = jnp.where(sees, dlse, 0.0) - jnp.sum(dout * out.astype(lse.dtype), axis=-1)
-    return Row(queries, *(cut(x, size, axis=2) for x in (jnp.where(sees, lse, 0.0), dout, shift)))
+    return _Row(queries, *(cut(x, size, axis=2) for x in (jnp.where(sees, lse, 0.0), dout, shift)))
 
 
-def column_cotangents(
+def _add_column_cotangents(
     formula: Formula,
     operands: Operands,
     dparams: dict,
     dq_views: tuple,
-    rows: Row,
-    column: Column,
+    rows: _Row,
+    column: _Column,
     cases: Array,
 ) -> tuple:
     """`(dparams, dk, dv, dq)` with one block of keys added, against the blocks of queries that see it.
@@ -100,7 +100,9 @@ def column_cotangents(
 
     def row(step: Array, carry: tuple, *, counted: bool) -> tuple:
         number = order[step]
-        shares = block_cotangents(formula, operands, jax.tree.map(lambda x: x[number], rows), column, counted=counted)
+        shares = _compute_block_cotangents(
+            formula, operands, jax.tree.map(lambda x: x[number], rows), column, counted=counted
+        )
         *sums, dq_views = carry
         sums = jax.tree.map(lambda a, b: a + b.astype(a.dtype), tuple(sums), shares[:3])
         return *sums, jax.tree.map(lambda a, b: a.at[number].add(b.astype(a.dtype)), dq_views, shares[3])
@@ -110,82 +112,86 @@ def column_cotangents(
     return lax.fori_loop(whole, seen, partial(row, counted=True), carry)
 
 
-def block_cotangents(formula: Formula, operands: Operands, row: Row, column: Column, *, counted: bool) -> tuple:
+def _compute_block_cotangents(
+    formula: Formula, operands: Operands, row: _Row, column: _Column, *, counted: bool
+) -> tuple:
     """One block's share of dparams, dk, dv and dq."""
-    s_BNTS, pull = scored(formula, operands, row, column)
+    s_BNTS, pull = _score_with_pullback(formula, operands, row, column)
     if counted:
-        s_BNTS = weighted(s_BNTS, block_counts(formula, operands, row.queries, column.keys))
+        s_BNTS = add_log_counts(s_BNTS, count_block(formula, operands, row.queries, column.keys))
     p_BNTS = jnp.exp(s_BNTS - row.lse[..., None])
-    dout_BKMH = grouped(row.dout, column.values.shape[1])
+    dout_BKMH = _group_heads(row.dout, column.values.shape[1])
     dp_BKMS = einsum("BKMH,BKSH->BKMS", dout_BKMH, column.values)
     dp_BNTS = dp_BKMS.reshape(p_BNTS.shape)
-    dv = gathered(grouped(p_BNTS, column.values.shape[1]), dout_BKMH)
+    dv = _sum_rows(_group_heads(p_BNTS, column.values.shape[1]), dout_BKMH)
     dparams, dq, dk = pull(p_BNTS * (dp_BNTS + row.shift[..., None]))
     return dparams, dk, dv, dq
 
 
 @jax.custom_vjp
-def product_to_differentiate(q_BNTH: Array, k_BKSH: Array) -> Array:
+def multiply_qk_with_gradient(q_BNTH: Array, k_BKSH: Array) -> Array:
     """`product`, with a backward pass whose matrix products a CPU likes.
 
     What jax derives for dk is ds^T q, [S, M] x [M, H]; XLA on two cores makes its transpose, q^T ds, faster: dq and dk
     together 2.55 ns for each of the [M, S] entries instead of 3.05 (`benchmarks.blocks`).
     """
-    return product(q_BNTH, k_BKSH)
+    return multiply_qk(q_BNTH, k_BKSH)
 
 
-def product_forward(q_BNTH: Array, k_BKSH: Array) -> tuple[Array, tuple[Array, Array]]:
-    return product(q_BNTH, k_BKSH), (q_BNTH, k_BKSH)
+def _multiply_qk_forward(q_BNTH: Array, k_BKSH: Array) -> tuple[Array, tuple[Array, Array]]:
+    return multiply_qk(q_BNTH, k_BKSH), (q_BNTH, k_BKSH)
 
 
-def product_backward(saved: tuple[Array, Array], ds_BNTS: Array) -> tuple[Array, Array]:
+def _multiply_qk_backward(saved: tuple[Array, Array], ds_BNTS: Array) -> tuple[Array, Array]:
     q_BNTH, k_BKSH = saved
-    ds_BKMS = grouped(ds_BNTS, k_BKSH.shape[1])
+    ds_BKMS = _group_heads(ds_BNTS, k_BKSH.shape[1])
     dq_BKMH = einsum("BKMS,BKSH->BKMH", ds_BKMS, k_BKSH)
-    dk_BKSH = gathered(ds_BKMS, grouped(q_BNTH, k_BKSH.shape[1]))
+    dk_BKSH = _sum_rows(ds_BKMS, _group_heads(q_BNTH, k_BKSH.shape[1]))
     return dq_BKMH.reshape(q_BNTH.shape).astype(q_BNTH.dtype), dk_BKSH.astype(k_BKSH.dtype)
 
 
-product_to_differentiate.defvjp(product_forward, product_backward)
+multiply_qk_with_gradient.defvjp(_multiply_qk_forward, _multiply_qk_backward)
 
 
-def gathered(weights_BKMS: Array, rows_BKMH: Array) -> Array:
+def _sum_rows(weights_BKMS: Array, rows_BKMH: Array) -> Array:
     """sum_m weights_ms rows_mh as [B, K, S, H]."""
     return jnp.swapaxes(einsum("BKMH,BKMS->BKHS", rows_BKMH, weights_BKMS), 2, 3)
 
 
-def scored(formula: Formula, operands: Operands, row: Row, column: Column) -> tuple[Array, Callable[[Array], tuple]]:
+def _score_with_pullback(
+    formula: Formula, operands: Operands, row: _Row, column: _Column
+) -> tuple[Array, Callable[[Array], tuple]]:
     """The scores of a block and the function that pulls their cotangent back to (params, queries, keys).
 
-    Under a framed encoding both go frame by frame: each query has its scores from its own frame alone.
+    Under an encoding with per-query keys both go group by group: each query has its scores from its own group alone.
     """
 
-    def score(params: Params, q_views: tuple, k_views: tuple, frame: Array | None) -> Array:
+    def score(params: Params, q_views: tuple, k_views: tuple, group: Array | None) -> Array:
         queries, keys = row.queries._replace(views=q_views), column.keys._replace(views=k_views)
-        return block_scores(formula, operands._replace(params=params), queries, keys, frame, product_to_differentiate)
+        return score_block(formula, operands._replace(params=params), queries, keys, group, multiply_qk_with_gradient)
 
     given = (operands.params, row.queries.views, column.keys.views)
-    if not formula.encoding.framed:
+    if not formula.encoding.per_query_keys:
         return jax.vjp(lambda params, q_views, k_views: score(params, q_views, k_views, None), *given)
-    frame_BT = formula.encoding.frame_of(row.queries.pos)
+    group_BT = formula.encoding.query_group(row.queries.pos)
 
-    def add_scores(s_BNTS: Array, frame: Array, here: Array) -> Array:
-        return jnp.where(here[..., None], score(*given, frame), s_BNTS)
+    def add_scores(s_BNTS: Array, group: Array, here: Array) -> Array:
+        return jnp.where(here[..., None], score(*given, group), s_BNTS)
 
-    shape = jax.eval_shape(score, *given, frame_BT[0, 0])
-    s_BNTS = over_frames(frame_BT, jnp.zeros(shape.shape, shape.dtype), add_scores)
+    shape = jax.eval_shape(score, *given, group_BT[0, 0])
+    s_BNTS = loop_over_groups(group_BT, jnp.zeros(shape.shape, shape.dtype), add_scores)
 
     def pull(ds_BNTS: Array) -> tuple:
-        def add_share(sums: tuple, frame: Array, here: Array) -> tuple:
-            _, pull_frame = jax.vjp(lambda params, q_views, k_views: score(params, q_views, k_views, frame), *given)
-            return jax.tree.map(jnp.add, sums, pull_frame(jnp.where(here[..., None], ds_BNTS, 0.0)))
+        def add_share(sums: tuple, group: Array, here: Array) -> tuple:
+            _, pull_group = jax.vjp(lambda params, q_views, k_views: score(params, q_views, k_views, group), *given)
+            return jax.tree.map(jnp.add, sums, pull_group(jnp.where(here[..., None], ds_BNTS, 0.0)))
 
-        return over_frames(frame_BT, jax.tree.map(jnp.zeros_like, given), add_share)
+        return loop_over_groups(group_BT, jax.tree.map(jnp.zeros_like, given), add_share)
 
     return s_BNTS, pull
 
 
-def grouped(x_BNTX: Array, K: int) -> Array:
+def _group_heads(x_BNTX: Array, K: int) -> Array:
     """Query heads that share a key head, as rows of one matrix: [B, K, N / K * T, ...]."""
     B, N, T, X = x_BNTX.shape
     return x_BNTX.reshape(B, K, N // K * T, X)

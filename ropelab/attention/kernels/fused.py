@@ -24,14 +24,14 @@ from jax import Array, lax
 from jax.custom_derivatives import SymbolicZero
 
 from ropelab.attention.formula import Formula, Operands, Pattern, Result, Tokens
-from ropelab.attention.kernels.blockwise import block_shape, blockwise
-from ropelab.attention.kernels.blockwise_gradient import cotangents
-from ropelab.attention.kernels.low_rank import with_bias_dimensions
+from ropelab.attention.kernels.blockwise import blockwise, choose_block
+from ropelab.attention.kernels.blockwise_gradient import compute_cotangents
+from ropelab.attention.kernels.low_rank import add_bias_dimensions
 from ropelab.attention.patterns.windows import SlidingWindow
-from ropelab.attention.support import TILE, refusal, without_wrapping
+from ropelab.attention.support import TILE, find_unsupported, unwrap
 
-Run = Callable[[Pattern, Array, Array, Array], Result]  # (out_BNTH, lse_BNT) of q_BNTH, k_BKSH and v_BKSH
-Pull = Callable[[Array], tuple[Array, Array, Array]]  # (dq, dk, dv) of dout
+_Run = Callable[[Pattern, Array, Array, Array], Result]  # (out_BNTH, lse_BNT) of q_BNTH, k_BKSH and v_BKSH
+_Pull = Callable[[Array], tuple[Array, Array, Array]]  # (dq, dk, dv) of dout
 
 
 def cudnn(formula: Formula, operands: Operands, *, in_order: bool = False) -> Result:
@@ -47,18 +47,18 @@ def cudnn(formula: Formula, operands: Operands, *, in_order: bool = False) -> Re
     Raises:
         ValueError: where the call is not legal, with the reason.
     """
-    return legal("cudnn", by_jax_nn("cudnn"), formula, operands, in_order)
+    return _evaluate_supported("cudnn", make_jax_nn("cudnn"), formula, operands, in_order)
 
 
-def legal(name: str, run: Run, formula: Formula, operands: Operands, in_order: bool) -> Result:
+def _evaluate_supported(name: str, run: _Run, formula: Formula, operands: Operands, in_order: bool) -> Result:
     """The result of a kernel, or the reason why it may not be asked for one."""
-    reason = refusal(name, formula, operands, in_order=in_order)
+    reason = find_unsupported(name, formula, operands, in_order=in_order)
     if reason:
         raise ValueError(reason)
     return fused(run, formula, operands)
 
 
-def by_jax_nn(implementation: Any) -> Run:
+def make_jax_nn(implementation: Any) -> _Run:
     """`jax.nn.dot_product_attention` of views that are scaled already; values as wide as keys, which it wants."""
 
     def run(pattern: Pattern, q_BNTH: Array, k_BKSH: Array, v_BKSH: Array) -> Result:
@@ -78,47 +78,47 @@ def by_jax_nn(implementation: Any) -> Run:
     return run
 
 
-def evaluated(run: Run, formula: Formula, operands: Operands) -> tuple[Array, Array, Pull]:
+def _evaluate_with_pullback(run: _Run, formula: Formula, operands: Operands) -> tuple[Array, Array, _Pull]:
     """`(out, lse, pull)`, the lse as exact as the kernel has it."""
-    slopes_N = without_wrapping(formula.encoding).linear_slopes(formula.num_heads)
+    slopes_N = unwrap(formula.encoding).linear_slopes(formula.num_heads)
     q_pos, k_pos = operands.queries.pos, operands.keys.pos
 
     def attend(q_BNTH: Array, k_BKSH: Array, v_BKSH: Array) -> Result:
         if slopes_N is not None:
-            q_BNTH, k_BKSH = with_bias_dimensions(q_BNTH, k_BKSH, slopes_N, q_pos, k_pos, reach=k_pos.shape[1])
+            q_BNTH, k_BKSH = add_bias_dimensions(q_BNTH, k_BKSH, slopes_N, q_pos, k_pos, reach=k_pos.shape[1])
         return run(formula.pattern, q_BNTH, k_BKSH, v_BKSH)
 
     (q_BNTH,), (k_BKSH,) = operands.queries.views, operands.keys.views
     out, pull, lse = jax.vjp(attend, q_BNTH, k_BKSH, operands.values, has_aux=True)
-    return out, kept_by(pull, lse), pull
+    return out, _find_exact_lse(pull, lse), pull
 
 
-def kept_by(pull: Pull, lse: Array) -> Array:
+def _find_exact_lse(pull: _Pull, lse: Array) -> Array:
     """The float32 lse that a pull-back holds, if it holds one array that can be it; else the lse that was returned."""
     found = [x for x in jax.tree.leaves(pull) if x.shape == lse.shape and x.dtype == jnp.float32]
     return found[0] if len(found) == 1 else lse
 
 
-def is_wide(x: Array) -> bool:
+def _has_float32_precision(x: Array) -> bool:
     return jnp.finfo(x.dtype).nmant >= jnp.finfo(jnp.float32).nmant
 
 
-def wide(lse: Array) -> Array:
+def _widen(lse: Array) -> Array:
     return lse.astype(jnp.promote_types(lse.dtype, jnp.float32))
 
 
-def result_alone(run: Run, formula: Formula, operands: Operands) -> Result:
-    out, lse, _ = evaluated(run, formula, operands)
-    return out, wide(lse)
+def evaluate(run: _Run, formula: Formula, operands: Operands) -> Result:
+    out, lse, _ = _evaluate_with_pullback(run, formula, operands)
+    return out, _widen(lse)
 
 
-def forward(run: Run, formula: Formula, primals: Operands) -> tuple[Result, tuple]:
+def forward(run: _Run, formula: Formula, primals: Operands) -> tuple[Result, tuple]:
     operands = jax.tree.map(lambda leaf: leaf.value, primals)
-    out, lse, pull = evaluated(run, formula, operands)
-    return (out, wide(lse)), (operands, (out, lse), pull)
+    out, lse, pull = _evaluate_with_pullback(run, formula, operands)
+    return (out, _widen(lse)), (operands, (out, lse), pull)
 
 
-def backward(run: Run, formula: Formula, saved: tuple[Operands, Result, Pull], given: tuple) -> tuple[Operands]:
+def _backward(run: _Run, formula: Formula, saved: tuple[Operands, Result, _Pull], given: tuple) -> tuple[Operands]:
     del run
     operands, (out, lse), pull = saved
     dout, dlse = (None if isinstance(x, SymbolicZero) else x for x in given)
@@ -128,14 +128,14 @@ def backward(run: Run, formula: Formula, saved: tuple[Operands, Result, Pull], g
         none: Any = None
         params = jax.tree.map(jnp.zeros_like, operands.params)
         return (Operands(params, Tokens((dq,), none, none), Tokens((dk,), none, none), dv, none, none),)
-    result = (out, lse) if is_wide(lse) else blockwise(formula, operands)
-    block = block_shape(operands.queries.pos.shape[1], operands.keys.pos.shape[1])
-    return (cotangents(formula, block, operands, result, (dout, dlse)),)
+    result = (out, lse) if _has_float32_precision(lse) else blockwise(formula, operands)
+    block = choose_block(operands.queries.pos.shape[1], operands.keys.pos.shape[1])
+    return (compute_cotangents(formula, block, operands, result, (dout, dlse)),)
 
 
-differentiable = jax.custom_vjp(result_alone, nondiff_argnums=(0, 1))
-differentiable.defvjp(forward, backward, symbolic_zeros=True)
-fused = cast(Callable[[Run, Formula, Operands], Result], differentiable)
+_differentiable = jax.custom_vjp(evaluate, nondiff_argnums=(0, 1))
+_differentiable.defvjp(forward, _backward, symbolic_zeros=True)
+fused = cast(Callable[[_Run, Formula, Operands], Result], _differentiable)
 
 
 def splash(formula: Formula, operands: Operands, *, in_order: bool = False) -> Result:
@@ -154,14 +154,14 @@ def splash(formula: Formula, operands: Operands, *, in_order: bool = False) -> R
     Raises:
         ValueError: where the call is not legal, with the reason.
     """
-    return legal("splash", by_splash(interpret=False), formula, operands, in_order)
+    return _evaluate_supported("splash", make_splash(interpret=False), formula, operands, in_order)
 
 
-def by_splash(*, interpret: bool) -> Run:
+def make_splash(*, interpret: bool) -> _Run:
     """Splash over the rows of a batch; interpreted, it runs anywhere and slowly."""
 
     def run(pattern: Pattern, q_BNTH: Array, k_BKSH: Array, v_BKSH: Array) -> Result:
-        make = partial(made, pattern, q_BNTH.shape[1], q_BNTH.shape[2], interpret)
+        make = partial(_build_splash, pattern, q_BNTH.shape[1], q_BNTH.shape[2], interpret)
         out = jax.vmap(make(save_residuals=False))(q_BNTH, k_BKSH, v_BKSH)
         fixed = (lax.stop_gradient(x) for x in (q_BNTH, k_BKSH, v_BKSH))
         _, (lse,) = jax.vmap(make(save_residuals=True))(*fixed)
@@ -170,7 +170,7 @@ def by_splash(*, interpret: bool) -> Run:
     return run
 
 
-def made(pattern: Pattern, N: int, T: int, interpret: bool, *, save_residuals: bool) -> Callable[..., Any]:
+def _build_splash(pattern: Pattern, N: int, T: int, interpret: bool, *, save_residuals: bool) -> Callable[..., Any]:
     """The kernel of q_NTH, k_KTH and v_KTH."""
     from jax.experimental.pallas.ops.tpu import splash_attention as pallas  # imports Mosaic: not for everyone
 

@@ -25,20 +25,20 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-BASE = 256  # integers up to here are exact in bfloat16
-FARTHEST = 2 * BASE**3  # positions that three digits tell apart
-MULTIPLE = 8  # of which cuDNN wants the head dimension
-ROW_PIECES = 3  # bfloat16 numbers that make up 24 bits
+_BASE = 256  # integers up to here are exact in bfloat16
+MAX_POSITIONS = 2 * _BASE**3  # positions that three digits tell apart
+_MULTIPLE = 8  # of which cuDNN wants the head dimension
+_ROW_PIECES = 3  # bfloat16 numbers that make up 24 bits
 
 
-def with_bias_dimensions(
+def add_bias_dimensions(
     q_BNTH: Array,
     k_BKSH: Array,
     slopes_N: np.ndarray,
     q_pos_BT: Array,
     k_pos_BS: Array,
     *,
-    reach: int = FARTHEST,
+    reach: int = MAX_POSITIONS,
 ) -> tuple[Array, Array]:
     """`(q, k)` whose products are those of the given ones minus m_n (i - j); `bias_dimensions` wider.
 
@@ -49,69 +49,69 @@ def with_bias_dimensions(
     """
     dtype = jnp.promote_types(q_BNTH.dtype, jnp.float32)
     middle_B1 = (jnp.min(k_pos_BS, axis=1, keepdims=True) + jnp.max(k_pos_BS, axis=1, keepdims=True)) // 2
-    pieces_PN, D = slope_pieces(slopes_N), digits_of(reach)
-    weights = np.stack([piece * float(BASE) ** d for piece in pieces_PN for d in range(D)], axis=-1)  # [N, P D]
+    pieces_PN, D = split_slopes(slopes_N), _count_digits(reach)
+    weights = np.stack([piece * float(_BASE) ** d for piece in pieces_PN for d in range(D)], axis=-1)  # [N, P D]
     (B, N, T), (K, S) = q_BNTH.shape[:3], k_BKSH.shape[1:3]
-    rows = row_pieces(-jnp.asarray(pieces_PN.sum(0), dtype)[:, None] * (q_pos_BT - middle_B1).astype(dtype)[:, None])
+    rows = split_rows(-jnp.asarray(pieces_PN.sum(0), dtype)[:, None] * (q_pos_BT - middle_B1).astype(dtype)[:, None])
     q_more = [jnp.broadcast_to(jnp.asarray(weights, dtype)[None, :, None], (B, N, T, weights.shape[1])), rows]
-    digits_BSD = digits(k_pos_BS - middle_B1, D)
-    k_more = [jnp.tile(digits_BSD, (1, 1, len(pieces_PN))), jnp.ones((B, S, ROW_PIECES), digits_BSD.dtype)]
-    k_more = jnp.broadcast_to(jnp.concatenate(k_more, axis=-1)[:, None], (B, K, S, weights.shape[1] + ROW_PIECES))
-    width = bias_dimensions(slopes_N, reach)
-    return in_front(jnp.concatenate(q_more, axis=-1), q_BNTH, width), in_front(k_more, k_BKSH, width)
+    digits_BSD = split_digits(k_pos_BS - middle_B1, D)
+    k_more = [jnp.tile(digits_BSD, (1, 1, len(pieces_PN))), jnp.ones((B, S, _ROW_PIECES), digits_BSD.dtype)]
+    k_more = jnp.broadcast_to(jnp.concatenate(k_more, axis=-1)[:, None], (B, K, S, weights.shape[1] + _ROW_PIECES))
+    width = count_bias_dimensions(slopes_N, reach)
+    return prepend(jnp.concatenate(q_more, axis=-1), q_BNTH, width), prepend(k_more, k_BKSH, width)
 
 
-def bias_dimensions(slopes_N: np.ndarray, reach: int = FARTHEST) -> int:
+def count_bias_dimensions(slopes_N: np.ndarray, reach: int = MAX_POSITIONS) -> int:
     """By how much the head dimension grows."""
-    used = len(slope_pieces(slopes_N)) * digits_of(reach) + ROW_PIECES
-    return -(-used // MULTIPLE) * MULTIPLE
+    used = len(split_slopes(slopes_N)) * _count_digits(reach) + _ROW_PIECES
+    return -(-used // _MULTIPLE) * _MULTIPLE
 
 
-def digits_of(reach: int) -> int:
+def _count_digits(reach: int) -> int:
     """How many digits hold the distance of a position from the middle.
 
     Raises:
         ValueError: for positions further apart than three digits tell.
     """
-    if reach > FARTHEST:
-        raise ValueError(f"positions {reach} apart need more than three digits; up to {FARTHEST} are taken")
-    return max(1, math.ceil(math.log(max(reach, 1) / 2, BASE)))
+    if reach > MAX_POSITIONS:
+        raise ValueError(f"positions {reach} apart need more than three digits; up to {MAX_POSITIONS} are taken")
+    return max(1, math.ceil(math.log(max(reach, 1) / 2, _BASE)))
 
 
-def digits(x: Array, count: int) -> Array:
+def split_digits(x: Array, count: int) -> Array:
     """The last axis: signed digits of base 256, the lowest first, none beyond 256 in size."""
     found = []
     for _ in range(count - 1):
-        low = (x + BASE // 2) % BASE - BASE // 2
+        low = (x + _BASE // 2) % _BASE - _BASE // 2
         found.append(low)
-        x = (x - low) // BASE
+        x = (x - low) // _BASE
     return jnp.stack([*found, x], axis=-1)
 
 
-def slope_pieces(slopes_N: np.ndarray) -> np.ndarray:
+def split_slopes(slopes_N: np.ndarray) -> np.ndarray:
     """[1 or 2, N]: bfloat16 numbers that add up to the slopes, one for powers of two."""
-    first = bfloat16(np.asarray(slopes_N, np.float64))
-    rest = bfloat16(slopes_N - first)
+    first = _round_to_bfloat16(np.asarray(slopes_N, np.float64))
+    rest = _round_to_bfloat16(slopes_N - first)
     return np.stack([first, rest]) if rest.any() else first[None]
 
 
-def bfloat16(x: np.ndarray) -> np.ndarray:
+def _round_to_bfloat16(x: np.ndarray) -> np.ndarray:
     return x.astype(jnp.bfloat16).astype(np.float64)
 
 
-def row_pieces(x: Array) -> Array:
+def split_rows(x: Array) -> Array:
     """The last axis: three bfloat16 numbers that add up to a float32.
 
     By `reduce_precision`: a cast to bfloat16 and back is something XLA may leave out, and then nothing is left over.
     """
     found = []
-    for _ in range(ROW_PIECES):
+    for _ in range(_ROW_PIECES):
         found.append(lax.reduce_precision(x, exponent_bits=8, mantissa_bits=7))
         x = x - found[-1]
     return jnp.stack(found, axis=-1)
 
 
-def in_front(more: Array, x: Array, width: int) -> Array:
+def prepend(more: Array, x: Array, width: int) -> Array:
     """`more`, padded with zeros to `width` entries, in front of the last axis of `x`."""
     missing = width - more.shape[-1]
     more = jnp.pad(more.astype(x.dtype), [(0, 0)] * 3 + [(0, missing)])

@@ -24,15 +24,15 @@ from jax import Array
 from ropelab.attention.formula import Evaluate, Formula, Operands, Pattern, Result
 from ropelab.attention.patterns.shifted_sparse import Grouped
 from ropelab.attention.subsets import (
-    OfHeads,
-    blind,
-    every,
-    merged,
-    padded,
-    side_by_side,
-    spread,
-    with_heads,
-    zero_after,
+    HeadResult,
+    concat_heads,
+    empty_result,
+    merge_results,
+    pad_queries,
+    scatter,
+    select_heads,
+    sequencing_zero,
+    strided,
 )
 from ropelab.spec import require, spec
 
@@ -82,52 +82,52 @@ class Dilated(Pattern):
 
     def attend(self, kernel: Evaluate, formula: Formula, operands: Operands, *, in_order: bool) -> tuple:
         """A branch is attention within groups of kept tokens, for each set of heads that keep the same ones."""
-        if formula.encoding.contextual:
+        if formula.encoding.needs_full_rows:
             require(self.mix_gradient, self, f"mix_gradient=False cannot be had with {formula.encoding!r}")
             return kernel(formula, operands)  # its scores depend on all keys that a query sees, whatever the branch
         if in_order:
             parts, zero = [], jnp.zeros((), jnp.int32)
             for w, r in self.branches:
                 parts.append(self.branch(kernel, formula, operands, w, r, zero))
-                zero = zero_after(parts[-1])
+                zero = sequencing_zero(parts[-1])
             offsets = [self.offsets(formula.num_heads, r) for r in self.rates]
             T = operands.queries.pos.shape[1]
             # Made again for the backward pass: cheap, and what it spreads is as large as all tokens.
-            return jax.checkpoint(self.mixed, static_argnums=(1, 2))(parts, tuple(offsets), T)
+            return jax.checkpoint(self.mix, static_argnums=(1, 2))(parts, tuple(offsets), T)
         if self.mix_gradient:
             return kernel(formula, operands)
         single = [Dilated(segments=(w,), rates=(r,), head_offset=self.head_offset) for w, r in self.branches]
-        return merged([kernel(formula._replace(pattern=one), operands) for one in single], weights_learn=False)
+        return merge_results([kernel(formula._replace(pattern=one), operands) for one in single], weights_learn=False)
 
     def branch(self, kernel: Evaluate, formula: Formula, operands: Operands, w: int, r: int, zero: Array) -> Result:
         """What every head makes of the tokens that it keeps: [B, N, ceil(T / r), H] and their lse."""
         T = operands.queries.pos.shape[1]
         within, parts = formula._replace(pattern=Grouped(group=w)), []
-        for offset, mine in self.sharing(formula.num_heads, r).items():
+        for offset, mine in self.group_heads_by_offset(formula.num_heads, r).items():
             if offset < T:
-                kept = every(r, with_heads(operands, mine), offset, zero)
-                found = padded(kernel(within, kept), -(-T // r))
+                kept = strided(r, select_heads(operands, mine), offset, zero)
+                found = pad_queries(kernel(within, kept), -(-T // r))
             else:
-                found = blind(operands, len(mine), -(-T // r))
-            parts.append(OfHeads(mine, found))
-        return side_by_side(parts)
+                found = empty_result(operands, len(mine), -(-T // r))
+            parts.append(HeadResult(mine, found))
+        return concat_heads(parts)
 
-    def mixed(self, parts: list[Result], offsets: tuple[tuple[int, ...], ...], T: int) -> Result:
+    def mix(self, parts: list[Result], offsets: tuple[tuple[int, ...], ...], T: int) -> Result:
         """The branches put back among all tokens and mixed."""
-        whole = [spread(part, r, o, T) for part, r, o in zip(parts, self.rates, offsets, strict=True)]
-        return merged(whole, weights_learn=self.mix_gradient)
+        whole = [scatter(part, r, o, T) for part, r, o in zip(parts, self.rates, offsets, strict=True)]
+        return merge_results(whole, weights_learn=self.mix_gradient)
 
     def offsets(self, num_heads: int, rate: int) -> tuple[int, ...]:
         """The offset of each head, as numbers."""
         return tuple(self.offset(head, num_heads, rate) for head in range(num_heads))
 
-    def sharing(self, num_heads: int, rate: int) -> dict[int, tuple[int, ...]]:
+    def group_heads_by_offset(self, num_heads: int, rate: int) -> dict[int, tuple[int, ...]]:
         """Offset → the heads that have it."""
         offsets = self.offsets(num_heads, rate)
         return {o: tuple(head for head, mine in enumerate(offsets) if mine == o) for o in dict.fromkeys(offsets)}
 
     def arrangement(self, num_heads: int) -> str:
-        calls = sum(len(self.sharing(num_heads, rate)) for rate in self.rates)
+        calls = sum(len(self.group_heads_by_offset(num_heads, rate)) for rate in self.rates)
         return f"{len(self.rates)} branches in {calls} calls on the tokens kept, merged by their lse"
 
 

@@ -19,7 +19,7 @@ from jax import Array
 from ropelab.attention.formula import Evaluate, Formula, Operands, Pattern, Result
 from ropelab.attention.patterns.causal import Causal
 from ropelab.attention.patterns.shifted_sparse import Grouped
-from ropelab.attention.subsets import OfHeads, merged, side_by_side, with_heads, with_tokens
+from ropelab.attention.subsets import HeadResult, concat_heads, merge_results, select_heads, select_tokens
 from ropelab.spec import at_least, require, spec
 
 
@@ -48,14 +48,14 @@ class FixedSparse(Pattern):
         turn = (head // 2 if self.heads == "split" else head) % (self.block // self.summary)
         return self.block - (turn + 1) * self.summary
 
-    def summarises(self, k_pos: Any, head: Any) -> Any:
+    def is_summary(self, k_pos: Any, head: Any) -> Any:
         """Whether a token is in a summary: of jax's arrays or of numpy's."""
         column = k_pos % self.block - self.column(head)
         return (column >= 0) & (column < self.summary)
 
     def counts(self, q_pos: Array, k_pos: Array, head: Array, num_heads: int) -> Array:
         own = self.own.counts(q_pos, k_pos, head, num_heads)
-        summary = self.summarises(k_pos, head)
+        summary = self.is_summary(k_pos, head)
         if self.heads == "merged":
             return own | (summary & (k_pos // self.block < q_pos // self.block))
         return jnp.where(head % 2 == 0, own, (summary & (k_pos <= q_pos)) | (k_pos == q_pos))
@@ -69,37 +69,40 @@ class FixedSparse(Pattern):
 
     def attend(self, kernel: Evaluate, formula: Formula, operands: Operands, *, in_order: bool) -> tuple:
         """Summaries as keys of their own, T summary / block of them, instead of blocks that are mostly hidden."""
-        if not in_order or formula.encoding.contextual:
+        if not in_order or formula.encoding.needs_full_rows:
             return kernel(formula, operands)
         sets: dict[object, list[int]] = {}
         for head in range(formula.num_heads):
             with_summaries = self.heads == "merged" or head % 2 == 1
             sets.setdefault(int(self.column(np.int32(head))) if with_summaries else None, []).append(head)
-        return side_by_side(
-            [OfHeads(tuple(mine), self.of_set(kernel, formula, with_heads(operands, mine), mine[0], column))
-             for column, mine in sets.items()]
-        )  # fmt: skip
+        parts = []
+        for column, heads in sets.items():
+            part = select_heads(operands, heads)
+            parts.append(HeadResult(tuple(heads), self.attend_head_set(kernel, formula, part, heads[0], column)))
+        return concat_heads(parts)
 
-    def of_set(self, kernel: Evaluate, formula: Formula, operands: Operands, head: int, column: object) -> Result:
+    def attend_head_set(
+        self, kernel: Evaluate, formula: Formula, operands: Operands, head: int, column: object
+    ) -> Result:
         """Heads that see the same: their own block, their summaries, or both."""
         own = formula._replace(pattern=self.own)
         if column is None:
             return kernel(own, operands)
         T = operands.keys.pos.shape[1]
-        numbers = np.flatnonzero(np.asarray(self.summarises(np.arange(T), np.int32(head))))
-        near = own if self.heads == "merged" else formula._replace(pattern=Unsummarised(of=self, head=head))
+        numbers = np.flatnonzero(np.asarray(self.is_summary(np.arange(T), np.int32(head))))
+        near = own if self.heads == "merged" else formula._replace(pattern=SelfUnlessSummarised(inner=self, head=head))
         if not numbers.size:
             return kernel(near, operands)
-        far = Earlier(block=self.block) if self.heads == "merged" else Causal()
-        summaries = kernel(formula._replace(pattern=far), with_tokens(operands, keys=numbers))
-        return merged([kernel(near, operands), summaries])
+        far = EarlierBlocks(block=self.block) if self.heads == "merged" else Causal()
+        summaries = kernel(formula._replace(pattern=far), select_tokens(operands, keys=numbers))
+        return merge_results([kernel(near, operands), summaries])
 
     def arrangement(self, num_heads: int) -> str:
         return "own blocks and summaries in calls of their own, merged by their lse"
 
 
 @spec
-class Earlier(Pattern):
+class EarlierBlocks(Pattern):
     """All tokens of earlier blocks."""
 
     block: int
@@ -113,15 +116,15 @@ class Earlier(Pattern):
 
 
 @spec
-class Unsummarised(Pattern):
+class SelfUnlessSummarised(Pattern):
     """A token itself, unless it is among the summaries of its head, where it is seen already."""
 
-    of: FixedSparse
+    inner: FixedSparse
     head: int
 
     def counts(self, q_pos: Array, k_pos: Array, head: Array, num_heads: int) -> Array:
         del head, num_heads
-        return (k_pos == q_pos) & ~self.of.summarises(k_pos, jnp.int32(self.head))
+        return (k_pos == q_pos) & ~self.inner.is_summary(k_pos, jnp.int32(self.head))
 
     def reach(self, q_low: Array, q_high: Array, k_low: Array, k_high: Array) -> tuple[Array, Array]:
         any_visible = (k_low <= q_high) & (q_low <= k_high)

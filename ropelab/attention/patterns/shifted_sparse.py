@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from ropelab.attention.formula import Evaluate, Formula, Interval, Operands
-from ropelab.attention.subsets import OfHeads, side_by_side, with_heads
+from ropelab.attention.subsets import HeadResult, concat_heads, select_heads
 from ropelab.spec import at_least, require, spec
 
 
@@ -65,9 +65,9 @@ class ShiftedSparse(Interval):
         if not in_order or N < 2:
             return kernel(formula, operands)
         heads = tuple(range(N // 2)), tuple(range(N // 2, N))
-        return side_by_side(
+        return concat_heads(
             [
-                OfHeads(mine, kernel(formula._replace(pattern=half), with_heads(operands, mine)))
+                HeadResult(mine, kernel(formula._replace(pattern=half), select_heads(operands, mine)))
                 for mine, half in zip(heads, self.halves, strict=True)
             ]
         )

@@ -35,7 +35,7 @@ class SlidingWindow(Interval):
         return q_pos - self.window + 1
 
 
-class Lambda(Pattern):
+class _Lambda(Pattern):
     """The first tokens of the text and a window on the recent past."""
 
     @property
@@ -55,7 +55,7 @@ class Lambda(Pattern):
 
 
 @spec
-class Sinks(Lambda):
+class Sinks(_Lambda):
     """The first `sinks` tokens, on which attention rests when nothing else matters, and the last `window`."""
 
     sinks: int
@@ -71,7 +71,7 @@ class Sinks(Lambda):
 
 
 @spec
-class LambdaMask(Lambda):
+class LambdaMask(_Lambda):
     """The first `starting` tokens and the last `local`, the query itself among them."""
 
     starting: int

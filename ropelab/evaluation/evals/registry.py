@@ -34,7 +34,7 @@ def parse(text: str) -> dict[str, Evaluation]:
         ValueError: for a name or a field that is not known, with the nearest that is, or one named twice.
     """
     found: dict[str, Evaluation] = {}
-    for part in spec.split(text, ","):
+    for part in spec.split_list(text, ","):
         for name, evaluation in parse_part(part).items():
             if name in found:
                 raise ValueError(f"the evaluation {name!r} is named twice; leave one out")
@@ -65,7 +65,7 @@ def parse_part(text: str) -> dict[str, Evaluation]:
         return {f"{SOLVED} {made.task!r}": made}
     if name in questions.CLASSES:
         return {text: parse_question_eval(next(iter(questions.parse(text).values())), "", name)}
-    raise ValueError(f"no evaluation {name!r}.{spec.nearest(name, KNOWN)} There are: {', '.join(KNOWN)}")
+    raise ValueError(f"no evaluation {name!r}.{spec.suggest_name(name, KNOWN)} There are: {', '.join(KNOWN)}")
 
 
 def parse_question_eval(family: object, fields: str, name: str) -> Evaluation:

@@ -48,4 +48,4 @@ def parse(text: str) -> dict[str, Questions]:
         family = spec.parse(text, CLASSES, kind="family of questions")
         return {repr(family): family}
     known = (*NAMED, *GROUPS)
-    raise ValueError(f"no questions {text!r}.{spec.nearest(text, known)} There are: {', '.join(known)}")
+    raise ValueError(f"no questions {text!r}.{spec.suggest_name(text, known)} There are: {', '.join(known)}")

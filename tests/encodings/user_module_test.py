@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ropelab.encodings import ALL, LogN, RoPE, parse
-from ropelab.encodings.user_module import examples, parse_from, written_in
+from ropelab.encodings.user_module import examples, parse_with_import, source_modules
 from tests.models import tiny
 
 MINE = """
@@ -31,30 +31,32 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_a_spec_of_a_file(file: Path):
-    mine = parse_from(f" {file}:Mine(base=1e4, a=2) ")
+    mine = parse_with_import(f" {file}:Mine(base=1e4, a=2) ")
     assert repr(mine) == "Mine(base=10000.0, a=2.0)"
-    assert mine == parse_from(f"{file}:Mine(a=2, base=1e4)")
-    assert hash(mine) == hash(parse_from(f"{file}:Mine(a=2, base=1e4)"))
-    assert parse_from(f"{file}:Mine") == type(mine)()
+    assert mine == parse_with_import(f"{file}:Mine(a=2, base=1e4)")
+    assert hash(mine) == hash(parse_with_import(f"{file}:Mine(a=2, base=1e4)"))
+    assert parse_with_import(f"{file}:Mine") == type(mine)()
 
 
 def test_it_goes_into_wrappers_and_the_catalogue_s_are_known_beside_it(file: Path):
-    wrapped = parse_from(f"{file}:LogN(of=Mine(base=1e4, a=2), original_length=64)")
+    wrapped = parse_with_import(f"{file}:LogN(inner=Mine(base=1e4, a=2), original_length=64)")
     assert isinstance(wrapped, LogN)
-    assert repr(wrapped.of) == "Mine(base=10000.0, a=2.0)"
-    assert parse_from(f"{file}:Layers((Mine(a=2), NoPE()))").kinds()[0] == parse_from(f"{file}:Mine(a=2)")
-    assert parse_from(f"{file}:RoPE(base=1e4)") == RoPE(base=1e4)
+    assert repr(wrapped.inner) == "Mine(base=10000.0, a=2.0)"
+    assert parse_with_import(f"{file}:Layers((Mine(a=2), NoPE()))").unique_encodings()[0] == parse_with_import(
+        f"{file}:Mine(a=2)"
+    )
+    assert parse_with_import(f"{file}:RoPE(base=1e4)") == RoPE(base=1e4)
 
 
 def test_a_name_of_the_catalogue_means_the_file_s_own(tmp_path: Path):
     (tmp_path / "own.py").write_text(MINE.replace("Mine", "PI"))
-    assert repr(parse_from(f"{tmp_path}/own.py:PI(a=2)")) == "PI(a=2.0)"
-    assert repr(parse_from("PI(factor=2)")) == "PI(factor=2.0)"
+    assert repr(parse_with_import(f"{tmp_path}/own.py:PI(a=2)")) == "PI(a=2.0)"
+    assert repr(parse_with_import("PI(factor=2)")) == "PI(factor=2.0)"
 
 
 @pytest.mark.parametrize("encoding", ALL, ids=repr)
 def test_the_catalogue_needs_no_file(encoding):
-    assert parse_from(repr(encoding)) == encoding
+    assert parse_with_import(repr(encoding)) == encoding
 
 
 def test_the_catalogue_alone_imports_no_file(file: Path):
@@ -65,24 +67,24 @@ def test_the_catalogue_alone_imports_no_file(file: Path):
 
 def test_an_edited_file_is_read_anew(file: Path):
     """Even when it is saved twice within a second at the same size, where bytecode would pass for fresh."""
-    before = parse_from(f"{file}:Mine(base=1e4)")
+    before = parse_with_import(f"{file}:Mine(base=1e4)")
     file.write_text(MINE.replace("a: float = 1.0", "a: float = 3.0"))
-    after = parse_from(f"{file}:Mine(base=1e4)")
+    after = parse_with_import(f"{file}:Mine(base=1e4)")
     assert after != before
     assert after.frequencies(8, 1)[0][0] == 3 * before.frequencies(8, 1)[0][0]
-    assert written_in(after) != written_in(before)
+    assert source_modules(after) != source_modules(before)
     assert not list(file.parent.glob("__pycache__"))
 
 
 def test_what_an_encoding_is_written_in_follows_its_parts(file: Path):
-    (module,) = written_in(parse_from(f"{file}:LogN(of=Mine, original_length=64)"))
-    assert [module] == written_in(parse_from(f"{file}:Mine(a=2)"))
-    assert written_in(RoPE(base=1e4)) == []
+    (module,) = source_modules(parse_with_import(f"{file}:LogN(inner=Mine, original_length=64)"))
+    assert [module] == source_modules(parse_with_import(f"{file}:Mine(a=2)"))
+    assert source_modules(RoPE(base=1e4)) == []
 
 
 def test_an_annotation_in_quotes_is_resolved(tmp_path: Path):
     (tmp_path / "later.py").write_text("from __future__ import annotations\n" + MINE)
-    assert repr(parse_from(f"{tmp_path}/later.py:Mine(a=2)")) == "Mine(a=2.0)"
+    assert repr(parse_with_import(f"{tmp_path}/later.py:Mine(a=2)")) == "Mine(a=2.0)"
 
 
 def test_examples_are_those_given_and_what_has_defaults(tmp_path: Path):
@@ -132,12 +134,12 @@ def test_a_file_that_holds_no_example_is_refused(text: str, message: str, tmp_pa
 )
 def test_a_spec_that_the_file_has_not_is_refused(spec: str, message: str, file: Path):
     with pytest.raises(ValueError, match=message.replace("(", r"\(")):
-        parse_from(f"{file}{spec}")
+        parse_with_import(f"{file}{spec}")
 
 
 def test_a_file_that_is_not_there_is_refused():
     with pytest.raises(ValueError, match=r"no encoding can be read from nowhere.py: No such file"):
-        parse_from("nowhere.py:Mine")
+        parse_with_import("nowhere.py:Mine")
 
 
 def test_a_swap_takes_it(file: Path):

@@ -213,7 +213,7 @@ def test_fields_left_out_are_inherited_from_the_checkpoint():
 
 
 def test_lists_are_cut_outside_of_brackets():
-    assert specs.split("RoPE(base=1e4), YaRN(factor=4, original_length=64),", ",") == [
+    assert specs.split_list("RoPE(base=1e4), YaRN(factor=4, original_length=64),", ",") == [
         "RoPE(base=1e4)",
         "YaRN(factor=4, original_length=64)",
     ]
