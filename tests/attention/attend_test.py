@@ -23,6 +23,7 @@ from ropelab.contract.samples import B, H, K, N, T, assert_same, sample_qkv
 from ropelab.encodings import ALiBi, NoPE, RoPE, YaRN, scores
 from ropelab.spec import spec
 from tests.encodings import frozen
+from tests.errors import names
 
 IN_ONE_BLOCK = KERNELS | {"blockwise, one block": NAMED["blockwise"]}
 ROPE = RoPE(base=1e4)
@@ -190,29 +191,24 @@ def shaped(**changes):
 @pytest.mark.parametrize(
     "arrays, options, said",
     [
-        (shaped(k=(B + 1, T, K, H)), {}, "shapes do not fit"),
-        (shaped(k=(B, T, K, 8)), {}, "shapes do not fit"),
-        (shaped(v=(B, T - 1, K, H)), {}, "shapes do not fit"),
-        (shaped(v=(B, T, 1, H)), {}, "shapes do not fit"),
-        (shaped(k=(B, T, 3, H), v=(B, T, 3, H)), {}, "4 query heads cannot share 3 key heads"),
-        (shaped(q=(B, 3, N, H)), {}, "3 queries against 21 keys: say where they stand"),
-        (shaped(), {"q_pos": np.arange(T)}, "both q_pos and k_pos"),
-        (shaped(), {"k_pos": np.arange(T)}, "both q_pos and k_pos"),
-        (shaped(), {"heads": np.arange(N) + N}, "say how many it has with num_heads="),
-        (
-            shaped(),
-            {"kernel": "flash"},
-            "unknown kernel 'flash'; there are dense, blockwise, ",
-        ),
-        (shaped(), {"encoding": RoPE()}, "base is not known"),
-        (shaped(), {"encoding": RoPE(base=1e4, rotary_dim=32)}, "rotary_dim=32 exceeds head_dim=16"),
-        (shaped(q=(B, T, N, 7), k=(B, T, K, 7), v=(B, T, K, 7)), {}, "head_dim=7 must be even"),
+        (shaped(k=(B + 1, T, K, H)), {}, "shape"),
+        (shaped(k=(B, T, K, 8)), {}, "shape"),
+        (shaped(v=(B, T - 1, K, H)), {}, "shape"),
+        (shaped(v=(B, T, 1, H)), {}, "shape"),
+        (shaped(k=(B, T, 3, H), v=(B, T, 3, H)), {}, names(4, 3)),
+        (shaped(q=(B, 3, N, H)), {}, names(3, 21)),
+        (shaped(), {"q_pos": np.arange(T)}, names("q_pos", "k_pos")),
+        (shaped(), {"k_pos": np.arange(T)}, names("q_pos", "k_pos")),
+        (shaped(), {"heads": np.arange(N) + N}, "num_heads="),
+        (shaped(), {"kernel": "flash"}, names("'flash'", "dense", "blockwise")),
+        (shaped(), {"encoding": RoPE()}, "base"),
+        (shaped(), {"encoding": RoPE(base=1e4, rotary_dim=32)}, names("rotary_dim=32", "head_dim=16")),
+        (shaped(q=(B, T, N, 7), k=(B, T, K, 7), v=(B, T, K, 7)), {}, "head_dim=7"),
     ],
 )
 def test_inputs_that_do_not_fit_are_refused(arrays, options, said):
-    with pytest.raises(ValueError) as error:
+    with pytest.raises(ValueError, match=said):
         attend(*arrays, **({"encoding": ROPE} | options))
-    assert said in str(error.value)
 
 
 def test_values_may_be_wider_than_keys():

@@ -22,6 +22,7 @@ from ropelab.attention import (
     SlidingWindow,
 )
 from tests.attention.by_hand import RULES
+from tests.errors import names
 
 N = 5
 POSITIONS = st.lists(st.integers(0, 60), min_size=4, max_size=4)
@@ -151,23 +152,22 @@ def test_a_key_of_two_branches_counts_twice():
 @pytest.mark.parametrize(
     "text, said",
     [
-        ("SlidingWindow(window=0)", "window=0 must be at least 1"),
-        ("SlidingWindow(window=1.5)", "window=1.5 is not allowed"),
-        ("SlidingWindow()", "SlidingWindow needs window="),
-        ("slidingwindow(window=3)", "Did you mean SlidingWindow?"),
-        ("Causal(window=3)", "Causal has no field 'window'"),
-        ("BlockwiseCausal(block=7)", "block=7 must be even"),
-        ("ShiftedSparse(group=7)", "group=7 must be even"),
-        ("Dilated(segments=(8, 16), rates=(1,))", "must be as many"),
-        ("Dilated(segments=(), rates=())", "one at least"),
-        ("Dilated(segments=(10,), rates=(4,))", "a segment of 10 is no multiple of its rate 4"),
-        ("Dilated(segments=(8,), rates=(0,))", "must be positive"),
-        ("Dilated(segments=(8,), rates=(2,), head_offset='random')", "head_offset='random' is not allowed"),
-        ("FixedSparse(block=4, summary=5)", "summary=5 exceeds block=4"),
-        ("Sinks(sinks=0, window=4)", "sinks=0 must be at least 1"),
+        ("SlidingWindow(window=0)", "window=0"),
+        ("SlidingWindow(window=1.5)", names("window=1.5")),
+        ("SlidingWindow()", names("SlidingWindow", "window=")),
+        ("slidingwindow(window=3)", "SlidingWindow"),
+        ("Causal(window=3)", names("Causal", "'window'")),
+        ("BlockwiseCausal(block=7)", "block=7"),
+        ("ShiftedSparse(group=7)", "group=7"),
+        ("Dilated(segments=(8, 16), rates=(1,))", names("segments", "rates")),
+        ("Dilated(segments=(), rates=())", "segments"),
+        ("Dilated(segments=(10,), rates=(4,))", names(10, 4)),
+        ("Dilated(segments=(8,), rates=(0,))", "rates"),
+        ("Dilated(segments=(8,), rates=(2,), head_offset='random')", "head_offset='random'"),
+        ("FixedSparse(block=4, summary=5)", names("summary=5", "block=4")),
+        ("Sinks(sinks=0, window=4)", "sinks=0"),
     ],
 )
 def test_wrong_patterns_are_refused(text, said):
-    with pytest.raises(ValueError) as error:
+    with pytest.raises(ValueError, match=said):
         attention.parse(text)
-    assert said in str(error.value)

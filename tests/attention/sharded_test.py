@@ -27,6 +27,7 @@ from ropelab.attention.traffic import SHAPE, count_received_bytes, estimate_forw
 from ropelab.contract.calls import fast_jit
 from ropelab.contract.samples import assert_same
 from ropelab.encodings import ALiBi, CoPE, DynamicNTK, ReRoPE, RoPE, T5Bias, XPos
+from tests.errors import names
 
 DEVICES, B, T, N, K, H = 8, 2, 64, 4, 2, 16
 ROPE = RoPE(base=1e4)
@@ -132,19 +133,18 @@ def test_zigzag_gives_each_device_a_beginning_and_an_end():
 @pytest.mark.parametrize(
     "exchange, encoding, pattern, tokens, said",
     [
-        (Ring(), CoPE(max_position=9), Causal(), T, "CoPE(max_position=9) needs all keys of a query at once"),
-        (SparseGather(), CoPE(max_position=9), LONGNET, T, "take AllGather()"),
-        (SparseGather(), ROPE, Causal(), T, "not Causal(); take Ring()"),
-        (SparseGather(), ROPE, Dilated(segments=(48,), rates=(3,)), T, "no multiple of the rate 3"),
-        (SparseGather(), ROPE, Dilated(segments=(12,), rates=(1,)), T, "must divide one another"),
-        (SparseGather(), ROPE, Dilated(segments=(24,), rates=(1,)), T, "cover 3 shards"),
-        (AllGather(), ALiBi(), Causal(), 60, "60 tokens do not divide among 8 devices"),
-        (Ring(), ALiBi(), Causal(), 72, "72 tokens do not divide into 16 parts"),
-        (Ring(axis="seq"), ALiBi(), Causal(), T, "the mesh has the axes sequence"),
+        (Ring(), CoPE(max_position=9), Causal(), T, names("CoPE(max_position=9)")),
+        (SparseGather(), CoPE(max_position=9), LONGNET, T, names("AllGather()")),
+        (SparseGather(), ROPE, Causal(), T, names("Causal()", "Ring()")),
+        (SparseGather(), ROPE, Dilated(segments=(48,), rates=(3,)), T, "rate 3"),
+        (SparseGather(), ROPE, Dilated(segments=(12,), rates=(1,)), T, "12"),
+        (SparseGather(), ROPE, Dilated(segments=(24,), rates=(1,)), T, "3 shards"),
+        (AllGather(), ALiBi(), Causal(), 60, names(60, 8)),
+        (Ring(), ALiBi(), Causal(), 72, names(72, 16)),
+        (Ring(axis="seq"), ALiBi(), Causal(), T, "sequence"),
     ],
 )
 def test_what_cannot_be_done_is_refused_by_name(exchange, encoding, pattern, tokens, said):
     q, k = np.zeros((1, tokens, N, H), np.float32), np.zeros((1, tokens, K, H), np.float32)
-    with pytest.raises(ValueError) as error:
+    with pytest.raises(ValueError, match=said):
         attend_sharded(q, k, k, encoding=encoding, pattern=pattern, exchange=exchange, mesh=mesh())
-    assert said in str(error.value)
