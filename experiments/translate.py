@@ -40,7 +40,7 @@ def translate(values: flags.FlagValues, texts: list[str], command: str) -> int:
         head_dim = values.head_dim or find_head_dim(text) or 128
         lines = translated(text, values.to, head_dim, values.base)
     except ValueError as error:
-        raise ValueError(str(error).replace("give head_dim=", "give --head_dim=")) from None
+        raise ValueError(str(error).replace("use head_dim=", "use --head_dim=")) from None
     print("\n".join(lines))
     return 0
 

@@ -202,7 +202,7 @@ def test_example_i_is_the_same_whoever_asks(source):
 
 @pytest.mark.parametrize("name", TASKS)
 def test_the_shortest_window_holds_an_example_and_a_shorter_one_is_refused(name):
-    needs = re.search(r"needs a window of (\d+)", refusal(name, 1)).group(1)
+    needs = re.search(r"at least (\d+)", refusal(name, 1)).group(1)
     least = int(needs) - 1
     assert next(open_stream(DataSettings(source=name), length=least, batch=3, seed=0)).weights.sum() >= 3
     assert "needs a window" in refusal(name, least - 1)

@@ -110,7 +110,7 @@ def test_warnings_depend_on_the_head(capsys: pytest.CaptureFixture) -> None:
         (["Yarn(factor=2)"], "unknown encoding 'Yarn'. Did you mean YaRN?"),
         (["alfa_value=2"], "unknown 'alfa_value'. Did you mean alpha_value?"),
         (["{"], "the JSON text is not valid JSON"),
-        (["{}"], "the JSON text says nothing of rope"),
+        (["{}"], "the JSON text has no rope settings"),
         (['{"rope_theta": 1e4, "rope_scaling": {"type": "yarn", "factor": 2}}'], "'yarn' needs original_max"),
         (['{"rope_theta": 1e4, "head_dim": 64}', "--head_dim=128"], "64 dimensions, not 128; give --head_dim=64"),
         (["nowhere/config.json"], "nowhere/config.json cannot be read"),
