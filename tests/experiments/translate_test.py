@@ -41,7 +41,7 @@ def test_one_setting_in_every_dialect(capsys: pytest.CaptureFixture) -> None:
     assert found["maxtext"].endswith("rope_max_timescale=10000 rope_linear_scaling_factor=2")
     assert found["spec"] == "PI(base=10000.0, factor=2.0)"
     assert found["words"].startswith(
-        "Positions are divided by 2, with base 10000. The context is 8192 tokens, trained on"
+        "Positions are divided by 2, with base 10000. The context is 8192 tokens, for weights trained on 4096 tokens."
     )
 
 
@@ -112,7 +112,7 @@ def test_warnings_depend_on_the_head(capsys: pytest.CaptureFixture) -> None:
         (["{"], "the JSON text is not valid JSON"),
         (["{}"], "the JSON text has no rope settings"),
         (['{"rope_theta": 1e4, "rope_scaling": {"type": "yarn", "factor": 2}}'], "'yarn' needs original_max"),
-        (['{"rope_theta": 1e4, "head_dim": 64}', "--head_dim=128"], "64 dimensions, not 128; give --head_dim=64"),
+        (['{"rope_theta": 1e4, "head_dim": 64}', "--head_dim=128"], "64 dimensions, not 128; use --head_dim=64"),
         (["nowhere/config.json"], "nowhere/config.json cannot be read"),
         (["NTK(base=1e4, alpha=2)", "--head_dim=2", "--to=hf"], "are fewer than 4"),
     ],
