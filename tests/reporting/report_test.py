@@ -7,6 +7,7 @@ import pytest
 
 from ropelab.reporting.page import Chart, Heat, Page, Section, Table
 from ropelab.reporting.report import report
+from tests.errors import names
 from tests.reporting import samples
 from tests.reporting.runs_on_disk import by_length, jsonl, record, training
 
@@ -201,5 +202,5 @@ def test_claims_of_two_sweeps_side_by_side(tmp_path):
 def test_nothing_and_unknown_tables_are_refused(tmp_path):
     with pytest.raises(ValueError, match="holds no records"):
         report([tmp_path])
-    with pytest.raises(ValueError, match="there is no table 'lox'; there are lex, resolution"):
+    with pytest.raises(ValueError, match=names("'lox'", "lex", "resolution")):
         report([tmp_path], ["lox"])
