@@ -56,4 +56,4 @@ def test_the_command_line_does_not_know_it_as_the_page_says():
 def test_the_files_it_names_exist():
     for path in re.findall(r"`(ropelab/[\w/]+(?:\.py|/))`", PAGE):
         assert (ROOT / path).exists(), path
-    assert "OF_TEXT" in vars(registry)
+    assert "BY_NAME" in vars(registry)
