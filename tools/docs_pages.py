@@ -1,13 +1,16 @@
-"""Write the pages and pictures of the docs that are made from the code: every encoding, every pattern.
+"""Generate the pages and pictures of the docs about every encoding and every pattern.
 
-    python -m experiments.pages --docs=docs
+    python -m tools.docs_pages --docs=docs
 
 Written to the folder: encodings.md, whose equations, sources and fields are those of the encodings' own files;
 encodings/, a picture for each family; patterns.png. It takes less than a minute. Exit code 0: done. 2: bad input.
 """
 
+import dataclasses
+import inspect
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import jax
@@ -15,21 +18,21 @@ import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
-from experiments import launch
-from experiments.described import families, fields
-from ropelab import attention
-from ropelab.encodings import Context, Encoding, Rotary, parse
+from ropelab import attention, spec
+from ropelab.cli import launching
+from ropelab.cli.planning import explained
+from ropelab.encodings import ALL, Context, Encoding, Rotary, parse, registry
 from ropelab.encodings.query_scaling import QueryScaled
 from ropelab.evaluation.overview import counts_by_head, rotary_wavelengths, split_by_encoding
 from ropelab.evaluation.resolution import expected_scores
 from ropelab.reporting import files
 from ropelab.reporting.charts.gallery import EncodingCurves, draw_encodings, draw_patterns
 from ropelab.reporting.charts.perplexity import render
-from ropelab.reporting.encoding_page import page
+from ropelab.reporting.encoding_page import Class, Entry, Family, Field, page
 
 HEAD_DIM, HEADS, TRAINED, LENGTH = 64, 4, 512, 2048  # LENGTH = factor 4
 PAIRS = HEAD_DIM // 2
-PICTURES = "encodings"  # folder of the pictures, beside the page
+PICTURES = "encodings"  # folder of the pictures, next to the page
 ROPE = "RoPE(base=10000.0)"
 LONG = ", ".join(f"{1 + 3 * (i / (PAIRS - 1)) ** 0.5:.2f}" for i in range(PAIRS))
 SHORT = ", ".join(["1"] * PAIRS)
@@ -80,20 +83,20 @@ TOKENS = 24  # of a pattern's square
 INTRODUCTION = """
 # Every encoding, with its equation, its source and its picture
 
-Written by `python -m experiments.pages --docs=docs` from the encodings' own files; a test compares the two.
-[concepts.md](concepts.md) says what an encoding is, [contract.md](contract.md) what holds of each one,
-[catalogue.md](catalogue.md) what each does inside SmolLM2, untrained.
+Written by `python -m tools.docs_pages --docs=docs` from the encodings' own files; a test compares the two.
+[concepts.md](concepts.md) defines encodings, [contract.md](contract.md) lists their properties, and
+[catalogue.md](catalogue.md) shows each inside SmolLM2, untrained.
 
 d is the number of rotated dimensions of a head and H the head dimension; in formulas of inv_freq, i is a rotary pair
 and theta_i = base^(-2i/d), elsewhere i is a query's position and j a key's; h is a head of N; R(p) turns each pair by
-p times its inv_freq. An encoding of which only inv_freq is given scores q_i R(i - j) k_j / sqrt(H).
+p times its inv_freq. Encodings given by inv_freq only score q_i R(i - j) k_j / sqrt(H).
 """
 SHOWN = f"""
 Above: the score that the last query of {LENGTH} tokens gives to a key at each distance, if q = k = 1 in {HEAD_DIM}
 dimensions, divided by √{HEAD_DIM} ([seeing.md](seeing.md)). RoPE(base=1e4) is grey where others rotate, the trained
-length of {TRAINED} dotted. Heads that differ, of {HEADS}, are light to dark. Learned tables are those that `init` draws
-from seed 0. Scores more than 16 below the highest are cut off: such a key gets less than a millionth of its weight. For
-encodings that are added to the input it is the inner product of what is added at the two positions, in {HEAD_DIM}
+length of {TRAINED} dotted. Heads that differ, of {HEADS}, are light to dark. Learned tables are those of `init` with
+seed 0. Scores more than 16 below the highest are cut off: such a key gets less than a millionth of its weight. For
+encodings that are added to the input it is the inner product of the vectors added at the two positions, in {HEAD_DIM}
 dimensions and divided by √{HEAD_DIM}.
 
 Below, unless they are RoPE's: the tokens in which each rotary pair turns once; a triangle is a pair that never turns.
@@ -103,14 +106,14 @@ measures scores in a model.
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The exit code; `argv` has the program's name first."""
+    """Run the command and return its exit code; `argv` begins with the program's name."""
     values = flags.FlagValues()
     flags.DEFINE_string("docs", None, "Folder for the pages and pictures.", flag_values=values)
-    return launch.answer(act, values, argv)
+    return launching.run_with_flags(run, values, argv)
 
 
-def act(values: flags.FlagValues, words: list[str], command: str) -> int:
-    launch.no_words(words, "settings are given as --name=value")
+def run(values: flags.FlagValues, words: list[str], command: str) -> int:
+    launching.refuse_words(words, "settings are given as --name=value")
     if not values.docs:
         raise ValueError("--docs is missing; name the folder of the docs")
     folder = Path(values.docs)
@@ -133,7 +136,7 @@ def encodings_page() -> str:
 
 
 def curves(title: str, encoding: Encoding) -> EncodingCurves:
-    """What there is to draw of an encoding."""
+    """Return the curves of an encoding."""
     if encoding.adds_to_input:
         return EncodingCurves(title, inner_products(encoding)[None])
     kinds = split_by_encoding({title: encoding}).values()
@@ -158,11 +161,63 @@ def distinct(rows_Mn: np.ndarray) -> np.ndarray:
 
 
 def inner_products(encoding: Encoding) -> np.ndarray:
-    """x_(T-1) . x_(T-1-n) / sqrt(D) of what is added to the input at two positions n apart, f64[n]."""
+    """Return x_(T-1) . x_(T-1-n) / sqrt(D) of the vectors added to the input at two positions n apart, f64[n]."""
     params = encoding.init(jax.random.key(0), num_heads=HEADS, head_dim=HEAD_DIM // HEADS)
     x_1TD = encoding.embed(params, jnp.zeros((1, LENGTH, HEAD_DIM)), jnp.arange(LENGTH)[None])
     x_TD = np.asarray(x_1TD[0], np.float64)
     return (x_TD @ x_TD[-1])[::-1] / np.sqrt(HEAD_DIM)
+
+
+def families(drawn: Mapping[str, str], folder: str) -> list[Family]:
+    """Return the families of the registry, in its order, each titled by the comment above its lines.
+
+    Args:
+        drawn: the specs of curves by their titles; a file without any has those of its examples.
+        folder: the folder of the pictures, relative to the page.
+    """
+    found: list[Family] = []
+    for line in inspect.getsource(registry).splitlines():
+        if line.startswith("# "):
+            title = line.removeprefix("# ")
+            picture = f"{folder}/{re.sub(r'[^a-z]+', '_', title.lower())}.png"
+            found.append(Family(title[0].upper() + title[1:], picture, []))
+        elif line.endswith("import *"):
+            found[-1].entries.append(entry(line.split()[1], drawn))
+    return found
+
+
+def entry(name: str, drawn: Mapping[str, str]) -> Entry:
+    """Return the entry of one file."""
+    module = sys.modules[name]
+    own = [cls for cls in registry.find_classes(module).values() if cls.__name__ in registry.CLASSES]
+    shown = {title: spec for title, spec in drawn.items() if type(parse(spec)) in own}
+    shown = shown or {type(e).__name__: repr(e) for e in ALL if type(e) in own}
+    return Entry(
+        file=Path(str(module.__file__)).name,
+        docstring=str(module.__doc__),
+        classes=[Class(cls.__name__, summary(cls), list(fields(cls))) for cls in own],
+        rotary=any(issubclass(cls, Rotary) and "base" in names(cls) for cls in own),
+        drawn=shown,
+    )
+
+
+def fields(cls: type[Encoding]) -> Iterator[Field]:
+    """The fields of a class but those of every rotary encoding."""
+    shared = names(Rotary) if issubclass(cls, Rotary) else []
+    for field in dataclasses.fields(cls):
+        if field.name not in shared or cls is Rotary:
+            default = "" if field.default is dataclasses.MISSING else repr(field.default)
+            kind = spec.describe_type(spec.resolve_field_types(cls)[field.name])
+            yield Field(field.name, kind, default, explained(cls).get(field.name, ""))
+
+
+def names(cls: type[Encoding]) -> list[str]:
+    return [field.name for field in dataclasses.fields(cls)]
+
+
+def summary(cls: type[Encoding]) -> str:
+    """The first paragraph of the docstring."""
+    return " ".join((inspect.getdoc(cls) or "").split("\n\n")[0].split())
 
 
 if __name__ == "__main__":

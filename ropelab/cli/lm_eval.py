@@ -1,25 +1,24 @@
-"""Standard benchmarks by lm-evaluation-harness, under any encoding and pattern.
+"""Run tasks of lm-evaluation-harness under any encoding and pattern.
 
     python -m experiments.lm_eval --model=smollm2 --tasks=everyday --workdir=runs/lm_eval
     python -m experiments.lm_eval --model=smollm2 --encoding="YaRN(factor=2.0, original_length=8192)" \
         --tasks=boolq,piqa,race,winogrande,arc_easy,hellaswag --limit=200 --workdir=runs/lm_eval_yarn
 
-`everyday` is here: 200 multiple-choice questions that need no network. Other tasks are the harness's own, which loads
-their data from the Hugging Face hub, or yours, by --include_path. A context longer than the model may read is cut from
-the left, and the cuts are counted and printed. Written to the workdir: results.json, report.md, receipt.json. Exit code
-0: done. 2: bad input. What it needs: pip install 'ropelab[eval]'.
+`everyday` is included: 200 multiple-choice questions that need no network. Other tasks are the harness's, which loads
+their data from the Hugging Face hub, or your own in --include_path. A context that is too long is truncated from the
+left; truncations are counted and printed. Written to the workdir: results.json, report.md, receipt.json. Exit code 0:
+done. 2: bad input. Requires pip install 'ropelab[eval]'.
 """
 
 import dataclasses
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from absl import flags
 
-from experiments import devices, launch
+from ropelab.cli import launching
 from ropelab.evaluation import everyday
 from ropelab.evaluation.protocol import versions
 from ropelab.lab import Lab, load
@@ -31,21 +30,21 @@ from ropelab.spec import suggest_name
 
 HELP = {
     "model": "smollm2, a .gguf file, a Hugging Face directory or hub id, or the folder of a training.",
-    "encoding": "Spec of an encoding; the model's own if not given.",
-    "pattern": "Spec of an attention pattern; the model's own if not given.",
+    "encoding": "Spec of an encoding; by default the model's.",
+    "pattern": "Spec of an attention pattern; by default the model's.",
     "tasks": "Tasks of the harness, separated by commas.",
-    "include_path": "Folder with tasks of your own.",
-    "workdir": "Folder for everything the run writes.",
-    "dtype": "Of the parameters and the computation.",
-    "limit": "Questions of each task; all if not given.",
-    "num_fewshot": "Answered examples before each question; the task's own number if not given.",
-    "max_length": "Tokens that the model may read; its trained length, as the encoding extends it, if not given.",
-    "add_bos": "Whether the BOS token stands before every context; the checkpoint's policy if not given.",
+    "include_path": "Folder of your own tasks.",
+    "workdir": "Folder for everything that the command writes.",
+    "dtype": "Type of parameters and computation.",
+    "limit": "Questions per task; by default all.",
+    "num_fewshot": "Answered examples before each question; by default the task's number.",
+    "max_length": "Maximum context in tokens; by default the trained length as the encoding extends it.",
+    "add_bos": "Whether to add the BOS token to every context; by default the checkpoint's policy.",
 }
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The exit code; `argv` has the program's name first."""
+    """Run the command and return its exit code; `argv` begins with the program's name."""
     values = flags.FlagValues()
     texts = {"model": "smollm2", "encoding": None, "pattern": None, "include_path": None, "workdir": None}
     for name, default in (texts | {"dtype": "float32"}).items():
@@ -54,19 +53,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name, least in (("limit", 1), ("num_fewshot", 0), ("max_length", 2)):
         flags.DEFINE_integer(name, None, HELP[name], least, flag_values=values)
     flags.DEFINE_bool("add_bos", None, HELP["add_bos"], flag_values=values)
-    launch.define_allow_nonfinite(values)
-    devices.define(values)
-    return launch.answer(act, values, argv)
+    launching.define_allow_nonfinite(values)
+    launching.define_mesh_flags(values)
+    return launching.run_with_flags(run, values, argv)
 
 
-def act(values: flags.FlagValues, words: list[str], command: str) -> int:
-    launch.no_words(words, "settings are given as --name=value")
+def run(values: flags.FlagValues, words: list[str], command: str) -> int:
+    launching.refuse_words(words, "settings are given as --name=value")
     if not values.workdir or not values.tasks:
         raise ValueError("--workdir or --tasks is missing; name a folder, and tasks as in --tasks=everyday,piqa")
     known = task_manager(values.include_path)
     check_tasks(values.tasks, known)
-    launch.warn_if_slow(values.dtype)
-    lab = load(values.model, dtype=values.dtype, mesh=devices.mesh_of(values)).swap(values.encoding, values.pattern)
+    launching.warn_if_slow(values.dtype)
+    lab = load(values.model, dtype=values.dtype, mesh=launching.mesh_from_flags(values)).swap(
+        values.encoding, values.pattern
+    )
     receipt = lab.receipt()
     results, model = evaluated(lab, values, known)
     lines = [
@@ -80,29 +81,29 @@ def act(values: flags.FlagValues, words: list[str], command: str) -> int:
     workdir, applied = Path(values.workdir), dataclasses.asdict(receipt)
     files.write_json(workdir / "receipt.json", applied)
     files.write(workdir / "results.json", json.dumps(results, indent=2, default=str) + "\n")
-    page = ["# lm-evaluation-harness", table, protocol, "## What was applied", receipt_table({lab.name: applied})]
+    page = ["# lm-evaluation-harness", table, protocol, "## Receipt", receipt_table({lab.name: applied})]
     files.write(workdir / "report.md", "\n\n".join([*page, "## Again", f"```\n{command}\n```"]) + "\n")
     print(table, protocol, sep="\n\n")
     return 0
 
 
 def task_manager(include_path: str | None) -> Any:
-    """The harness's tasks and the user's.
+    """Return the task manager of the harness, with the user's tasks.
 
     Raises:
-        ValueError: without the harness, or for a folder that is not there.
+        ValueError: if the harness is not installed, or the folder does not exist.
     """
     try:
         from lm_eval.tasks import TaskManager
     except ImportError as missing:
         raise ValueError(f"lm-evaluation-harness is not installed ({missing}); pip install 'ropelab[eval]'") from None
     if include_path is not None and not Path(include_path).is_dir():
-        raise ValueError(f"--include_path={include_path} is no folder; name one that holds the .yaml of your tasks")
+        raise ValueError(f"--include_path={include_path} is not a folder; name one with the .yaml files of your tasks")
     return TaskManager(include_path=include_path)
 
 
 def check_tasks(tasks: Sequence[str], known: Any) -> None:
-    """Raise `ValueError` for a task that the harness does not know, before a model is loaded."""
+    """Raise `ValueError` for an unknown task, before a model is loaded."""
     for task in tasks:
         if task != everyday.NAME and not known.match_tasks([task]):
             close = suggest_name(task, (everyday.NAME, *known.all_tasks))
@@ -110,7 +111,7 @@ def check_tasks(tasks: Sequence[str], known: Any) -> None:
 
 
 def evaluated(lab: Lab, values: flags.FlagValues, known: Any) -> tuple[dict[str, Any], Any]:
-    """`(results, model)` of the harness."""
+    """Run the tasks and return `(results, model)` of the harness."""
     from lm_eval.evaluator import simple_evaluate
 
     from ropelab.evaluation.harness import Harness
@@ -129,14 +130,14 @@ def evaluated(lab: Lab, values: flags.FlagValues, known: Any) -> tuple[dict[str,
 
 
 def extended(lab: Lab) -> int:
-    """The trained length as the encoding extends it."""
+    """Return the trained length as the encoding extends it."""
     from ropelab.checkpoints.hugging_face_export import extended_length
 
     return extended_length(lab.config.trained_length, lab.original.wiring.encoding, lab.encoding)
 
 
 def error(of_task: dict[str, Any], metric: str) -> str:
-    """The harness's standard error of a metric."""
+    """Return the harness's standard error of a metric as text."""
     name, _, key = metric.partition(",")
     found = of_task.get(f"{name}_stderr,{key}")
     return f"{found:.4f}" if isinstance(found, float) else "–"
@@ -151,7 +152,3 @@ def protocol_line(lab: Lab, values: flags.FlagValues, results: dict[str, Any], m
         f"; BOS {'before every context' if model.bos else 'none added'}; at most {model.max_length} tokens read, "
         f"{model.truncated.requests} contexts cut by {model.truncated.tokens} tokens; {values.dtype}; {versions()}"
     )
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,16 +1,15 @@
-"""Evaluate many trainings on held-out text of their own data, as they are and with something swapped in.
+"""Evaluate many trainings on held-out text of their data, unchanged and with other encodings or patterns.
 
     python -m experiments.measure --runs="runs/lex/alibi-*,runs/lex/sinusoidal-*" --workdir=runs/overlap \
         --evals="perplexity(tokens=2048, stride=8, trials=8)" --lengths=64,512
 
-A run is the folder of a finished training, <arm>-<seed>; in a record the arm is without its seed, which stands beside
-it, and with what was swapped in behind a plus: "base + PI(factor=2.0)". Interrupt it and run it again: what was
-measured is not measured again. Written to the workdir: records.jsonl and .csv. Exit code 0: done. 2: bad input.
+A run is the folder of a finished training, <arm>-<seed>. A record has the arm and the seed as separate fields; a
+swapped encoding or pattern follows the arm after a plus: "base + PI(factor=2.0)". The same command resumes after an
+interruption. Written to the workdir: records.jsonl and .csv. Exit code 0: done. 2: bad input.
 """
 
 import glob
 import hashlib
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,8 +18,8 @@ import numpy as np
 from absl import flags
 from tqdm import tqdm
 
-from experiments import launch
-from experiments.evaluate import arms_asked_for
+from ropelab.cli import launching
+from ropelab.cli.variants import parse_variants
 from ropelab.data.held_out import held_out
 from ropelab.evaluation import runner
 from ropelab.evaluation.evals import registry
@@ -33,18 +32,18 @@ from ropelab.reporting.runs import finished
 from ropelab.training.runs import plan_of
 
 HELP = {
-    "runs": "Folders of trainings, with * for any part of a name, separated by commas.",
-    "encodings": "Swapped into each, separated by ;: an encoding, a pattern, or both, with a label if wanted.",
-    "evals": "Evaluations, separated by commas, settings in brackets.",
-    "lengths": "Tokens of context.",
-    "tokens": "Of the beginning of the test split, that texts are taken from.",
-    "own": "Whether each training is measured as it is, too.",
-    "workdir": "Folder for everything the run writes.",
+    "runs": "Folders of trainings, separated by commas; * matches any part of a name.",
+    "encodings": "Variants of each training, separated by ;: an encoding, a pattern, or both, with an optional label.",
+    "evals": "Evaluations, separated by commas, settings in parentheses.",
+    "lengths": "Context lengths in tokens.",
+    "tokens": "Tokens at the beginning of the test split, from which texts are taken.",
+    "own": "Also measure each training unchanged.",
+    "workdir": "Folder for everything that the command writes.",
 }
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The exit code; `argv` has the program's name first."""
+    """Run the command and return its exit code; `argv` begins with the program's name."""
     values = flags.FlagValues()
     for name in ("runs", "lengths"):
         flags.DEFINE_list(name, [], HELP[name], flag_values=values)
@@ -52,16 +51,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         flags.DEFINE_string(name, default, HELP[name], flag_values=values)
     flags.DEFINE_integer("tokens", 2**20, HELP["tokens"], 2, flag_values=values)
     flags.DEFINE_bool("own", True, HELP["own"], flag_values=values)
-    return launch.answer(act, values, argv)
+    return launching.run_with_flags(run, values, argv)
 
 
-def act(values: flags.FlagValues, words: list[str], command: str) -> int:
-    launch.no_words(words, "settings are given as --name=value")
-    if not values.workdir:
-        raise ValueError("--workdir is missing; name a folder for everything the run writes")
-    workdir, lengths = Path(values.workdir), launch.lengths(values.lengths)
+def run(values: flags.FlagValues, words: list[str], command: str) -> int:
+    workdir = launching.workdir_of(values, words)
+    lengths = launching.parse_lengths(values.lengths)
     evaluations = registry.parse(values.evals)
-    swaps: dict[str, tuple[Any, Any]] = ({"": (None, None)} if values.own else {}) | arms_asked_for(
+    swaps: dict[str, tuple[Any, Any]] = ({"": (None, None)} if values.own else {}) | parse_variants(
         values.encodings, ""
     )
     records: list[dict[str, Any]] = []
@@ -75,17 +72,17 @@ def act(values: flags.FlagValues, words: list[str], command: str) -> int:
 
 
 def runs_named(patterns: Sequence[str]) -> list[Path]:
-    """Finished trainings, in order.
+    """Return the finished trainings that match, in order.
 
     Raises:
-        ValueError: if a pattern names none.
+        ValueError: if a pattern matches none.
     """
     found: list[Path] = []
     for pattern in patterns:
         there = [Path(path) for path in sorted(glob.glob(pattern)) if (Path(path) / "plan.json").is_file()]
         done = [path for path in there if finished(path)]
         if not done:
-            raise ValueError(f"--runs={pattern!r} names no finished training; train first")
+            raise ValueError(f"--runs={pattern!r} matches no finished training; train first")
         found += done
     if not found:
         raise ValueError("--runs is missing; name folders of trainings, as runs/lex/alibi-*")
@@ -100,7 +97,7 @@ def measured(
     tokens: int,
     folder: Path,
 ) -> list[dict[str, Any]]:
-    """The records of one training."""
+    """Return the records of one training."""
     lab, (name, _, seed) = load(run), run.name.rpartition("-")
     name, seed = (name, int(seed)) if seed.isdecimal() else (run.name, 0)
     labs = {f"{name} + {swap}" if swap else name: lab.swap(*what) for swap, what in swaps.items()}
@@ -111,7 +108,7 @@ def measured(
 
 
 def setting_of(run: Path, lab: Lab, tokens: int, seed: int) -> runner.RunSettings:
-    """What is read: the beginning of the test split of what the model was trained on."""
+    """Return the setting: the text is the beginning of the test split of the training's data."""
     data = plan_of(run).data
     text = held_out(data, length=tokens, tokens=tokens, tokenizer=lab.tokenizer)
     there = int(text.weights[0].sum())
@@ -129,7 +126,3 @@ def setting_of(run: Path, lab: Lab, tokens: int, seed: int) -> runner.RunSetting
             "float32",
         )
     )
-
-
-if __name__ == "__main__":
-    sys.exit(main())

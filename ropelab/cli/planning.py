@@ -1,12 +1,13 @@
 """The fields of a configuration as a plan: what each is read by, and what those have that a file leaves out."""
 
 import dataclasses
+import inspect
+import re
 from collections.abc import Callable
 from typing import Any, Literal, get_origin
 
 from ml_collections import config_dict
 
-from experiments.described import explained
 from ropelab import spec
 from ropelab.attention import patterns
 from ropelab.data import positions
@@ -115,5 +116,12 @@ def read(path: str, text: Any) -> Any:
         raise ValueError(f"config.{path}: {error}") from None
 
 
-if __name__ == "__main__":
-    raise SystemExit("experiments.planning is used by the commands and is none itself; docs/running.md lists them")
+def explained(cls: type) -> dict[str, str]:
+    """What the docstrings of a class and those that it derives from say of their attributes, by name."""
+    found: dict[str, str] = {}
+    for base in reversed(cls.__mro__):
+        _, _, attributes = inspect.cleandoc(base.__doc__ or "").partition("Attributes:\n")
+        for said in re.split(r"\n(?=    \w)", "\n" + attributes)[1:]:
+            who, _, words = said.partition(":")
+            found |= {name.strip(): " ".join(words.split()) for name in who.split(",")}
+    return found

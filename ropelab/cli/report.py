@@ -1,52 +1,59 @@
-"""Write the report of a sweep, an evaluation, a swap or trainings: one HTML page, the same as Markdown, figures, data.
+"""Write the report of a sweep, an evaluation, a swap or trainings as HTML and Markdown, with figures and data.
 
     python -m experiments.report --workdir=runs/tables-cpu
     python -m experiments.report --workdir=runs/a,runs/b --to=runs/compared
+    ropelab report --workdir=runs/my_sweep --claims=my_claims.py
 
-Of a sweep of papers' tables it says what became of each claim; of several workdirs it sets their arms, or their claims,
-side by side. Written to --to, by default the folder `report` of the first workdir: report.html, which needs nothing
-else, report.md, figures as PNG and PDF, their data and that of all tables as CSV and Parquet. With
---markdown=docs/results.md the Markdown page is written there as well. Exit code 0: done. 2: bad input.
+The report of a sweep of papers has a verdict on each claim; the report of several workdirs compares their arms, or
+their claims. Written to --to, by default the folder `report` of the first workdir: report.html, a single file;
+report.md; figures as PNG and PDF; the data of figures and tables as CSV and Parquet. --markdown=docs/results.md writes
+the Markdown page there as well. Exit code 0: done. 2: bad input.
 """
 
-import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from absl import flags
 
-from experiments import launch
+from ropelab.cli import configuration, launching
 from ropelab.reporting.page import counted
 from ropelab.reporting.page_files import write_markdown, write_page
-from ropelab.reporting.report import report
+from ropelab.reporting.report import Tables, report
 
 HELP = {
-    "workdir": "Folders that runs, sweeps or evaluations wrote, separated by commas.",
-    "tables": "Of papers, by name; those of the sweep if none is given.",
-    "to": "Folder for the report; `report` in the first workdir if none is given.",
-    "markdown": "File for the Markdown page alone, its figures in a folder of the same name beside it.",
+    "workdir": "Folders of runs, sweeps or evaluations, separated by commas.",
+    "tables": "Tables of papers, by name; by default those of the sweep.",
+    "claims": "Python file with TABLES, the section of each table by its name; it is run.",
+    "to": "Folder for the report; by default `report` in the first workdir.",
+    "markdown": "File for the Markdown page, with its figures in a folder of the same name next to it.",
 }
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The exit code; `argv` has the program's name first."""
+def main(argv: Sequence[str] | None = None, *, tables: Tables | None = None) -> int:
+    """Run the command and return its exit code; `argv` begins with the program's name.
+
+    Args:
+        tables: known without --claims, the section of each by its name.
+    """
     values = flags.FlagValues()
     for name in ("workdir", "tables"):
         flags.DEFINE_list(name, [], HELP[name], flag_values=values)
-    for name in ("to", "markdown"):
+    for name in ("to", "markdown", "claims"):
         flags.DEFINE_string(name, None, HELP[name], flag_values=values)
-    return launch.answer(act, values, argv)
+    return launching.run_with_flags(partial(run, tables=tables or {}), values, argv)
 
 
-def act(values: flags.FlagValues, words: list[str], command: str) -> int:
-    launch.no_words(words, "settings are given as --name=value")
+def run(values: flags.FlagValues, words: list[str], command: str, *, tables: Tables) -> int:
+    launching.refuse_words(words, "settings are given as --name=value")
     roots = [Path(name.strip()).expanduser() for name in values.workdir]
     lost = [root for root in roots if not root.is_dir()]
     if not roots or lost:
         raise ValueError(
-            f"--workdir={','.join(values.workdir)}: {f'{lost[0]} is no folder' if lost else 'it is missing'}"
+            f"--workdir={','.join(values.workdir)}: {f'{lost[0]} is not a folder' if lost else 'it is missing'}"
         )
-    page = report(roots, [name.strip() for name in values.tables])
+    known = read_tables(values.claims) if values.claims else tables
+    page = report(roots, [name.strip() for name in values.tables], known)
     folder = Path(values.to) if values.to else roots[0] / "report"
     written = write_page(page, folder)
     if values.markdown:
@@ -59,5 +66,13 @@ def act(values: flags.FlagValues, words: list[str], command: str) -> int:
     return 0
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def read_tables(path: str) -> Tables:
+    """Return the tables that a file of claims defines.
+
+    Raises:
+        ValueError: if there is no such file, or it has no `TABLES`.
+    """
+    found = getattr(configuration.module(path, "claims", "experiments/papers/claims.py"), "TABLES", None)
+    if not isinstance(found, Mapping):
+        raise ValueError(f"--claims={path}: the file has no TABLES, a dict from a table's name to its section")
+    return found

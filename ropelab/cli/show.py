@@ -1,17 +1,16 @@
-"""See a pattern and its encodings: counts, receptive field, scores against distance, wavelengths, attention resolution.
+"""Draw a pattern and its encodings: counts, receptive field, scores by distance, wavelengths, attention resolution.
 
     python -m experiments.show --pattern="Dilated(segments=(8, 16), rates=(1, 2))" --encoding="RoPE(base=10000.0)"
     python -m experiments.show --model=smollm2 --encoding="RoPE; XPos" --lengths=512,1024,2048 --workdir=runs/show
 
-Several encodings are separated by ;. With a model its heads, its weights and its trained length are taken, fields left
-out are inherited from its checkpoint, and the scores of a text are measured in it under each encoding and the pattern;
-an encoding that is added to the input has measured scores only. Written to the workdir: portrait.png
-and .pdf, resolution.csv, scores.csv, counts.csv, reach.csv, wavelengths.csv, settings.json and, with a model,
-measured.npz with every layer and head. Exit code 0: done. 2: bad input.
+Several encodings are separated by ;. With a model, heads, weights and trained length are the model's, missing fields
+are inherited from its checkpoint, and the scores of a text are measured in it under each encoding and the pattern; an
+encoding that is added to the input has only measured scores. Written to the workdir: portrait.png and .pdf,
+resolution.csv, scores.csv, counts.csv, reach.csv, wavelengths.csv, settings.json and, with a model, measured.npz with
+every layer and head. Exit code 0: done. 2: bad input.
 """
 
 import io
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,10 +19,11 @@ import numpy as np
 from absl import flags
 from tqdm import tqdm
 
-from experiments import launch
-from experiments.swap import labelled
-from ropelab import attention, spec
+from ropelab import attention
+from ropelab import spec as specs
 from ropelab.attention import Pattern
+from ropelab.cli import launching
+from ropelab.cli.variants import label_variants
 from ropelab.data.text import read_text
 from ropelab.encodings import Encoding
 from ropelab.encodings.user_module import parse_with_import
@@ -51,24 +51,24 @@ from ropelab.reporting.charts.perplexity import render
 from ropelab.reporting.resolution_table import print_resolutions
 
 HELP = {
-    "pattern": "Spec of the attention pattern; Causal() if not given.",
-    "encoding": "Specs of encodings, separated by ;, each with a label before it if wanted: A = RoPE(base=1e6). "
-    "RoPE(base=10000.0) if not given, or the model's own.",
-    "model": "smollm2, a .gguf file, a Hugging Face directory or hub id, to measure scores in; none if not given.",
+    "pattern": "Spec of the attention pattern; by default Causal().",
+    "encoding": "Specs of encodings, separated by ;, with optional labels: A = RoPE(base=1e6). By default the model's, "
+    "or RoPE(base=10000.0).",
+    "model": "smollm2, a .gguf file, a Hugging Face directory or hub id, to measure scores in; by default none.",
     "text": "Text that the model reads: python-reference, python-stdlib, a UTF-8 file or a folder.",
-    "workdir": "Folder for everything the run writes.",
-    "heads": "Query heads: the model's, or 4.",
-    "head_dim": "Dimensions of a head: the model's, or 64.",
+    "workdir": "Folder for everything that the command writes.",
+    "heads": "Query heads; by default the model's, or 4.",
+    "head_dim": "Dimensions of a head; by default the model's, or 64.",
     "length": f"Tokens of the squares, at most {MOST_TOKENS}.",
     "layers": "Layers of the receptive field.",
-    "sinks": "Tokens at the beginning whose keys are not measured.",
-    "lengths": "Lengths of text whose attention resolution is printed.",
+    "sinks": "First tokens whose keys are not measured.",
+    "lengths": "Text lengths for which attention resolution is printed.",
 }
 OUTPUTS = ("portrait.png", "portrait.pdf", *DATA_FILES, "measured.npz", "settings.json")
 
 
 class Asked(NamedTuple):
-    """A command line that makes sense: nothing has been compiled yet."""
+    """A checked command line; nothing has been compiled yet."""
 
     pattern: Pattern
     encodings: dict[str, Encoding]
@@ -82,7 +82,7 @@ class Asked(NamedTuple):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The exit code; `argv` has the program's name first."""
+    """Run the command and return its exit code; `argv` begins with the program's name."""
     values = flags.FlagValues()
     for name in ("pattern", "encoding", "model"):
         flags.DEFINE_string(name, None, HELP[name], flag_values=values)
@@ -92,11 +92,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         flags.DEFINE_integer(name, default, HELP[name], 1, flag_values=values)
     flags.DEFINE_integer("sinks", 4, HELP["sinks"], 0, flag_values=values)
     flags.DEFINE_list("lengths", ["512", "1024", "2048"], HELP["lengths"], flag_values=values)
-    return launch.answer(show, values, argv)
+    return launching.run_with_flags(run, values, argv)
 
 
-def show(values: flags.FlagValues, words: list[str], command: str) -> int:
-    launch.no_words(words, "settings are given as --name=value")
+def run(values: flags.FlagValues, words: list[str], command: str) -> int:
+    launching.refuse_words(words, "settings are given as --name=value")
     asked, workdir = checked(values), Path(values.workdir)
     workdir.mkdir(parents=True, exist_ok=True)
     for name in OUTPUTS:
@@ -123,19 +123,19 @@ def show(values: flags.FlagValues, words: list[str], command: str) -> int:
 
 
 def checked(values: flags.FlagValues) -> Asked:
-    """All that is asked for.
+    """Check the flags and load the model.
 
     Raises:
-        ValueError: for the first thing that cannot be had.
+        ValueError: for the first invalid flag.
     """
     pattern = attention.parse(values.pattern) if values.pattern else attention.Causal()
     if values.length > MOST_TOKENS:
         raise ValueError(f"--length={values.length} is more than a picture shows; give {MOST_TOKENS} at most")
-    lengths = launch.lengths(values.lengths)
-    texts = [text.strip() for text in spec.split_list(values.encoding or "", ";")] if values.encoding else []
+    lengths = launching.parse_lengths(values.lengths)
+    texts = [text.strip() for text in specs.split_list(values.encoding or "", ";")] if values.encoding else []
     if len(set(texts)) < len(texts):
         raise ValueError(f"--encoding={values.encoding!r} names the same encoding twice; leave one out")
-    encodings = {name: parse_with_import(spec) for name, spec in labelled(texts).items()}
+    encodings = {name: parse_with_import(spec) for name, spec in label_variants(texts).items()}
     if values.model is None:
         heads, head_dim = values.heads or 4, values.head_dim or 64
         encodings = encodings or {"RoPE(base=10000.0)": parse_with_import("RoPE(base=10000.0)")}
@@ -149,7 +149,7 @@ def checked(values: flags.FlagValues) -> Asked:
 def in_a_model(
     values: flags.FlagValues, pattern: Pattern, encodings: dict[str, Encoding], lengths: tuple[int, ...]
 ) -> Asked:
-    """The same, completed by a model, with the tokens of the text."""
+    """Complete the checked flags by a model and the tokens of the text."""
     text, lab = read_text(values.text), load(values.model)
     config = lab.config
     for name, own in (("heads", config.heads), ("head_dim", config.head_dim)):
@@ -172,7 +172,7 @@ def in_a_model(
 
 
 def protocol_line(heads: int, head_dim: int, measured: str = "") -> str:
-    """How the numbers were made, in one line."""
+    """Return the protocol of the numbers in one line."""
     expected = (
         f"expected: q = k = 1 in {head_dim} dimensions, scores q·k/√{head_dim} of the last query of each length, "
         f"mean of {heads} heads, learned tables as initialised"
@@ -181,7 +181,7 @@ def protocol_line(heads: int, head_dim: int, measured: str = "") -> str:
 
 
 def measured_with_progress(asked: Asked) -> Curves:
-    """`measured_at` under a bar that counts tokens; nothing without a model."""
+    """Call `measured_at` with a progress bar of tokens; empty without a model."""
     if asked.tokens_T is None:
         return {}
     with tqdm(total=len(asked.labs) * sum(asked.lengths), unit="tok", dynamic_ncols=True) as bar:
@@ -204,12 +204,8 @@ def write_figure(workdir: Path, drawn: Overview, asked: Asked, model: str | None
 
 
 def archive(measured: Curves) -> bytes:
-    """Every layer and head, [L, N, n] for each encoding and length."""
+    """Return an archive of every layer and head, [L, N, n] for each encoding and length."""
     buffer = io.BytesIO()
     each: dict[str, Any] = {f"{name} @ {T}": curve.each for name, by in measured.items() for T, curve in by.items()}
     np.savez_compressed(buffer, **each)
     return buffer.getvalue()
-
-
-if __name__ == "__main__":
-    sys.exit(main())

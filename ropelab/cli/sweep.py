@@ -1,11 +1,11 @@
-"""Run a sweep: many runs from one file, on this machine or a cluster, as often as it takes.
+"""Run a sweep: many runs from one file, on this machine or a cluster.
 
     python -m experiments.sweep --sweep=configs/sweeps/smoke.py --workdir=runs/smoke_sweep --parallel=2
 
-All runs are written to manifest.json before the first one starts. Runs that are done are not run again, interrupted
-ones go on, failed ones are tried again and reported with the end of their log, without stopping the others; of a file
-with runs added a second call runs those. --index=3 does one run and nothing else, for array jobs. Exit code 0: all are
-done. 1: some failed. 2: bad input. 130, 143: interrupted; the runs under way were asked to save and have ended.
+All runs are written to manifest.json before the first one starts. The same command resumes: finished runs are skipped,
+interrupted ones resume, failed ones are retried, and runs added to the file are run. A failure is reported with the end
+of its log and does not stop the others. --index=3 runs one run only, for array jobs. Exit code 0: all are done. 1: some
+failed. 2: bad input. 130, 143: interrupted; the active runs saved their state and stopped.
 """
 
 import signal
@@ -16,27 +16,27 @@ from types import FrameType
 
 from absl import flags
 
-from experiments import launch
-from experiments.sweeps import live, manifest, one
-from experiments.sweeps.executors import EXECUTORS, Options, run_all
+from ropelab.cli import launching
+from ropelab.cli.sweeps import live, manifest, worker
+from ropelab.cli.sweeps.executors import EXECUTORS, Options, run_all
 from ropelab.reporting import files
 from ropelab.spec import suggest_name
 
 HELP = {
-    "sweep": "File with a function get_sweep, a variant after a colon.",
-    "workdir": "Folder of the sweep; each run has a folder in it.",
-    "executor": "Where runs run.",
-    "parallel": "Runs at once.",
+    "sweep": "File with a function get_sweep; a variant follows a colon.",
+    "workdir": "Folder of the sweep, with a folder per run.",
+    "executor": "What runs are started by.",
+    "parallel": "Runs at the same time.",
     "retries": "Further attempts of a run that failed.",
     "resources": "For submitit or Ray, by their own names: timeout_min=120,gpus_per_node=1.",
-    "index": "Do this run of the manifest alone, here, counting from 0.",
-    "only": "Do these runs alone, by name, and what they wait for.",
+    "index": "Run only this run of the manifest, counting from 0, in this process.",
+    "only": "Run only these runs, by name, and those they wait for.",
     "dry_run": "Write the manifest and print it; run nothing.",
 }
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The exit code; `argv` has the program's name first."""
+    """Run the command and return its exit code; `argv` begins with the program's name."""
     values = flags.FlagValues()
     for name in ("sweep", "workdir"):
         flags.DEFINE_string(name, None, HELP[name], flag_values=values)
@@ -47,103 +47,105 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name in ("resources", "only"):
         flags.DEFINE_list(name, [], HELP[name], flag_values=values)
     flags.DEFINE_bool("dry_run", False, HELP["dry_run"], flag_values=values)
-    return launch.answer(act, values, argv)
+    return launching.run_with_flags(run, values, argv)
 
 
-def act(values: flags.FlagValues, words: list[str], command: str) -> int:
-    launch.no_words(words, "settings are given as --name=value")
+def run(values: flags.FlagValues, words: list[str], command: str) -> int:
+    launching.refuse_words(words, "settings are given as --name=value")
     if not values.workdir or not values.sweep:
         raise ValueError("--sweep or --workdir is missing; name a file as configs/sweeps/smoke.py, and a folder")
     folder = Path(values.workdir).expanduser().absolute()
-    found = manifest.entries(manifest.read_sweep(values.sweep))
-    manifest.write(folder, found)
+    entries = manifest.make_entries(manifest.read_sweep(values.sweep))
+    manifest.write(folder, entries)
     files.write_json(folder / "sweep.json", {"command": command})
     if values.dry_run:
-        for entry in found:
+        for entry in entries:
             print(entry["id"], *entry["command"])
         return 0
     if values.index is not None:
-        return by_index(folder, found, values.index, values.retries)
-    options = Options(values.parallel, values.retries, resources(values.resources))
-    return run(folder, chosen(found, values.only), values.executor, options)
+        return run_by_index(folder, entries, values.index, values.retries)
+    options = Options(values.parallel, values.retries, _parse_resources(values.resources))
+    return run_entries(folder, _select(entries, values.only), values.executor, options)
 
 
-def by_index(folder: Path, found: list[manifest.Entry], index: int, retries: int) -> int:
-    """One run of the manifest, here."""
-    if index >= len(found):
-        raise ValueError(f"--index={index} is no run of the manifest; there are 0 to {len(found) - 1}")
-    name = found[index]["name"]
-    missing = [n for n in found[index]["after"] if one.state(folder, n)["state"] != one.DONE]
+def run_by_index(folder: Path, entries: list[manifest.Entry], index: int, retries: int) -> int:
+    """Run one run of the manifest in this process."""
+    if index >= len(entries):
+        raise ValueError(f"--index={index} is not a run of the manifest; there are 0 to {len(entries) - 1}")
+    name = entries[index]["name"]
+    missing = [n for n in entries[index]["after"] if worker.read_state(folder, n)["state"] != worker.DONE]
     if missing:
-        raise ValueError(f"--index={index}, {name}, waits for {', '.join(missing)}; do those first")
-    one.let_run(folder, name)
-    return finish(folder, [found[index]], skipped=[], ended=[(name, one.perform(folder, name, retries=retries))])
+        raise ValueError(f"--index={index}, {name}, waits for {', '.join(missing)}; run those first")
+    worker.clear_stop(folder, name)
+    ended = [(name, worker.perform(folder, name, retries=retries))]
+    return _report_outcome(folder, [entries[index]], skipped=[], ended=ended)
 
 
-def run(folder: Path, found: list[manifest.Entry], executor: str, options: Options) -> int:
-    """All runs, under a live table."""
-    skipped = [entry["name"] for entry in found if one.state(folder, entry["name"])["state"] == one.DONE]
-    left = [entry for entry in found if entry["name"] not in skipped]
+def run_entries(folder: Path, entries: list[manifest.Entry], executor: str, options: Options) -> int:
+    """Run all runs that are not done, under a live table."""
+    skipped = [entry["name"] for entry in entries if worker.read_state(folder, entry["name"])["state"] == worker.DONE]
+    left = [entry for entry in entries if entry["name"] not in skipped]
     ended = []
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, asked)
-    with live.Shown(folder, found) as shown:
-        for name in run_all(EXECUTORS[executor], folder, left, options, shown.look):
-            ended.append((name, one.state(folder, name)["state"]))
-    return finish(folder, found, skipped, ended)
+        signal.signal(number, _raise_interrupt)
+    with live.LiveTable(folder, entries) as table:
+        for name in run_all(EXECUTORS[executor], folder, left, options, table.refresh):
+            ended.append((name, worker.read_state(folder, name)["state"]))
+    return _report_outcome(folder, entries, skipped, ended)
 
 
-class Asked(KeyboardInterrupt):
-    """A signal to stop: SIGTERM would else end the sweep at once and leave its runs behind, at work and unwatched, and
-    SIGINT would not reach one in the background of a script, whose shell has it ignored."""
+class _Interrupt(KeyboardInterrupt):
+    """SIGTERM or SIGINT as an exception.
+
+    By default SIGTERM would end the sweep at once and leave its runs without supervision, and a background job of a
+    script ignores SIGINT.
+    """
 
     def __init__(self, number: int):
         super().__init__(number)
         self.code = 128 + number
 
 
-def asked(number: int, frame: FrameType | None) -> None:
+def _raise_interrupt(number: int, frame: FrameType | None) -> None:
     del frame
-    raise Asked(number)
+    raise _Interrupt(number)
 
 
-def finish(folder: Path, found: list[manifest.Entry], skipped: list[str], ended: list[tuple[str, str]]) -> int:
-    """Say what became of the runs; the exit code."""
-    failed = [name for name, became in ended if became != one.DONE]
+def _report_outcome(
+    folder: Path, entries: list[manifest.Entry], skipped: list[str], ended: list[tuple[str, str]]
+) -> int:
+    """Print the outcome of the runs and return the exit code."""
+    failed = [name for name, state in ended if state != worker.DONE]
     for name in failed:
-        waited = next(entry["after"] for entry in found if entry["name"] == name)
-        lost = [other for other in waited if one.state(folder, other)["state"] != one.DONE]
-        why = f"waits for {', '.join(lost)}" if lost else one.last_lines(folder, name)
-        print(f"{name}: {one.state(folder, name)['state']}\n{why}\n", file=sys.stderr)
+        after = next(entry["after"] for entry in entries if entry["name"] == name)
+        lost = [other for other in after if worker.read_state(folder, other)["state"] != worker.DONE]
+        reason = f"waits for {', '.join(lost)}" if lost else worker.read_last_lines(folder, name)
+        print(f"{name}: {worker.read_state(folder, name)['state']}\n{reason}\n", file=sys.stderr)
     done = len(ended) - len(failed)
-    print(f"{len(found)} runs: {done} done, {len(skipped)} skipped, {len(failed)} failed")
+    print(f"{len(entries)} runs: {done} done, {len(skipped)} skipped, {len(failed)} failed")
     return 1 if failed else 0
 
 
-def chosen(found: list[manifest.Entry], names: Sequence[str]) -> list[manifest.Entry]:
-    """These runs and all that they wait for, all runs if none is named."""
-    by_name = {entry["name"]: entry for entry in found}
-    wanted: set[str] = set()
+def _select(entries: list[manifest.Entry], names: Sequence[str]) -> list[manifest.Entry]:
+    """Return these runs and all that they wait for; all runs if none is named."""
+    by_name = {entry["name"]: entry for entry in entries}
+    selected: set[str] = set()
     left = [name.strip() for name in names]
     while left:
         name = left.pop()
         if name not in by_name:
             raise ValueError(f"--only names no run {name!r}.{suggest_name(name, by_name)} manifest.json lists them")
-        wanted.add(name)
-        left += [other for other in by_name[name]["after"] if other not in wanted]
-    return [entry for entry in found if entry["name"] in wanted or not names]
+        selected.add(name)
+        left += [other for other in by_name[name]["after"] if other not in selected]
+    return [entry for entry in entries if entry["name"] in selected or not names]
 
 
-def resources(pairs: Sequence[str]) -> dict[str, int | str]:
-    """What --resources lists, whole numbers as such."""
-    found: dict[str, int | str] = {}
+def _parse_resources(pairs: Sequence[str]) -> dict[str, int | str]:
+    """Parse the pairs of --resources; numbers become integers."""
+    resources: dict[str, int | str] = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals:
-            raise ValueError(f"--resources={pair!r} is no pair; write timeout_min=120,gpus_per_node=1")
-        found[name.strip()] = int(value) if value.strip().isdecimal() else value.strip()
-    return found
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+            raise ValueError(f"--resources={pair!r} is not a pair; write timeout_min=120,gpus_per_node=1")
+        resources[name.strip()] = int(value) if value.strip().isdecimal() else value.strip()
+    return resources

@@ -1,11 +1,11 @@
 """Train a model from random parameters, or extend a pretrained one.
 
     python -m experiments.train --config=configs/smoke.py --workdir=runs/smoke
-    python -m experiments.train --config=configs/lex.py:rope --config.optimizer.lr=1e-3 --workdir=runs/lex_rope
+    python -m experiments.train --config=configs/smoke.py --config.optimizer.lr=1e-3 --workdir=runs/smoke_lr
 
-The same command goes on where it was stopped or killed. Written to the workdir, which may be a bucket (gs://...):
-plan.json, metrics.csv, evaluations.csv, speed.csv, skipped.csv (each also as .jsonl), tensorboard/, checkpoints/.
-On several machines, start it on each: TPU pods, Slurm and Kubernetes are recognised.
+Runs are preemptible: the same command resumes bit-exactly. Written to the workdir, which may be a bucket (gs://...):
+plan.json, metrics.csv, evaluations.csv, speed.csv, skipped.csv (each also as .jsonl), tensorboard/, checkpoints/. On
+several machines, start it on each: TPU pods, Slurm and Kubernetes are detected.
 """
 
 import contextlib
@@ -20,10 +20,10 @@ from rich.console import Console
 from rich.table import Table
 
 import ropelab
-from experiments import launch
-from experiments.launch import Config
-from experiments.planning import defaults, plan_of, words
-from experiments.workdirs import refuse_others
+from ropelab.cli import launching
+from ropelab.cli.launching import Config
+from ropelab.cli.planning import defaults, plan_of, words
+from ropelab.cli.workdirs import refuse_others
 from ropelab.reporting.numbers import as_number, number
 from ropelab.training.folder import PLAN
 from ropelab.training.loop import train
@@ -33,27 +33,27 @@ from ropelab.training.saving import first_process
 from ropelab.training.signals import Stopped
 
 
-def main(config: Config, workdir: Path, command: str, options: flags.FlagValues) -> int:
+def run(config: Config, workdir: Path, command: str, options: flags.FlagValues) -> int:
     refuse_others(workdir, PLAN)
     wanted = plan_of(config.to_dict())
     ropelab.init_distributed(options.coordinator, options.processes, options.process)
-    launch.warn_if_slow(config.compute.dtype)
+    launching.warn_if_slow(config.compute.dtype)
     try:
         rows = train(wanted, workdir, accept=options.accept, command=command)
     except (Diverged, DamagedError) as end:
-        return launch.fail(str(end), code=3)
+        return launching.fail(str(end), code=3)
     except Stopped as end:
-        with contextlib.suppress(OSError):  # of a terminal that was closed
+        with contextlib.suppress(OSError):  # the terminal may be closed
             print(end, file=sys.stderr)
         return end.code
     if first_process():
-        show(rows)
+        print_perplexity(rows)
         print(f"written to {workdir}: plan.json, metrics.csv, evaluations.csv, speed.csv, checkpoints/")
     return 0
 
 
-def show(rows: list[dict[str, Any]]) -> None:
-    """The last measurement as a table: a line a pattern, a column a length."""
+def print_perplexity(rows: list[dict[str, Any]]) -> None:
+    """Print the last evaluation as a table of patterns and lengths."""
     if not rows:
         return
     lengths = sorted({row["length"] for row in rows})
@@ -67,18 +67,14 @@ def show(rows: list[dict[str, Any]]) -> None:
     Console().print(table)
 
 
-def run(argv: Sequence[str] | None = None) -> int:
-    """The exit code of a command line."""
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code; `argv` begins with the program's name."""
     options = flags.FlagValues()
-    flags.DEFINE_list(
-        "accept", [], "Settings that may differ from those the workdir was begun with.", flag_values=options
+    flags.DEFINE_list("accept", [], "Settings that may differ from those of the workdir.", flag_values=options)
+    flags.DEFINE_string("coordinator", None, "host:port of process 0, if it is not detected.", flag_values=options)
+    flags.DEFINE_integer("processes", None, "Number of processes.", flag_values=options)
+    flags.DEFINE_integer("process", None, "Index of this process, from 0.", flag_values=options)
+    experiment = partial(run, options=options)
+    return launching.run_with_config(
+        experiment, "configs/smoke.py", argv, options=options, defaults=defaults(), words=words(), is_closed=False
     )
-    flags.DEFINE_string("coordinator", None, "host:port of process 0, where nothing else says it.", flag_values=options)
-    flags.DEFINE_integer("processes", None, "How many processes there are.", flag_values=options)
-    flags.DEFINE_integer("process", None, "Which of them this is, from 0.", flag_values=options)
-    experiment = partial(main, options=options)
-    return launch.run(experiment, "configs/smoke.py", argv, options=options, defaults=defaults(), words=words())
-
-
-if __name__ == "__main__":
-    sys.exit(run())

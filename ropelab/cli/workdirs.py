@@ -1,7 +1,7 @@
-"""The folder of a measurement: one process at a time, and settings that stay what they were.
+"""Lock the folder of a measurement and check that its settings did not change.
 
-A folder whose results were made under other settings is refused instead of overwritten, as a training's is, and so is a
-folder of another program. The same settings resume: passes that are measured are kept.
+A folder with results under other settings, or of another command, raises an error instead of being overwritten. The
+same settings resume: finished measurements are kept.
 """
 
 import fcntl
@@ -17,13 +17,13 @@ PROGRAMS = {"plan.json": "a training", "manifest.json": "a sweep", "settings.jso
 
 @contextmanager
 def lock_workdir(folder: Path, settings: Mapping[str, Any], accept: Sequence[str] = ()) -> Iterator[None]:
-    """Hold a folder on a disk for this process, if it is free, and its settings are these or there are none yet.
+    """Lock a folder for this process, and check or write its settings.
 
     Args:
         accept: names of settings that may differ.
 
     Raises:
-        ValueError: if another process is at work there, or the folder holds something else.
+        ValueError: if another process uses the folder, or it has other contents or settings.
     """
     refuse_others(folder, SETTINGS)
     if "://" in str(folder):
@@ -34,26 +34,24 @@ def lock_workdir(folder: Path, settings: Mapping[str, Any], accept: Sequence[str
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise ValueError(
-                f"another process is at work in {folder}; wait for it, or take another --workdir"
-            ) from None
+            raise ValueError(f"another process uses {folder}; wait for it, or choose another --workdir") from None
         check_settings(folder, settings, accept)
         yield
 
 
 def refuse_others(folder: Path, own: str) -> None:
-    """Refuse a folder in which another program keeps its results.
+    """Raise ValueError for a folder with the results of another command.
 
     Args:
-        own: the file of `PROGRAMS` that the caller writes itself.
+        own: the file of `PROGRAMS` that the caller writes.
     """
     for name, program in PROGRAMS.items():
         if name != own and (folder / name).exists() and not (folder / own).exists():
-            raise ValueError(f"--workdir={folder} holds {program} ({name}); take another --workdir")
+            raise ValueError(f"--workdir={folder} has {program} ({name}); choose another --workdir")
 
 
 def check_settings(folder: Path, settings: Mapping[str, Any], accept: Sequence[str]) -> None:
-    """Raise ValueError for each setting that differs from those the folder was begun with, unless it is accepted."""
+    """Raise ValueError if a setting differs from the folder's and is not accepted."""
     unknown = [name for name in accept if name not in settings]
     if unknown:
         raise ValueError(f"--accept names {', '.join(unknown)}; there are {', '.join(sorted(settings))}")
@@ -63,15 +61,11 @@ def check_settings(folder: Path, settings: Mapping[str, Any], accept: Sequence[s
         before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else now
         changed = {n: (before.get(n), now.get(n)) for n in {**before, **now} if before.get(n) != now.get(n)}
     except (ValueError, AttributeError, RecursionError) as error:
-        raise ValueError(f"{path} is damaged ({error}); take another --workdir, or remove that file") from None
+        raise ValueError(f"{path} is damaged ({error}); choose another --workdir, or remove that file") from None
     refused = {name: pair for name, pair in changed.items() if name not in accept}
     if refused:
         told = "; ".join(f"{name} was {old!r} and is {new!r}" for name, (old, new) in refused.items())
         raise ValueError(
-            f"{folder} holds results under other settings: {told}. Take another --workdir, or replace those results "
-            f"and keep what is measured: --accept={','.join(refused)}"
+            f"{folder} has results under other settings: {told}. Choose another --workdir, or replace those results "
+            f"and keep finished measurements: --accept={','.join(refused)}"
         )
-
-
-if __name__ == "__main__":
-    raise SystemExit("experiments.workdirs is used by the commands and is none itself; docs/running.md lists them")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments import check
+from ropelab.cli import check
 from ropelab.contract import PROPERTIES
 from ropelab.contract.positions import shifting_all_positions_changes_nothing
 from ropelab.encodings import ALL

@@ -5,9 +5,9 @@ from pathlib import Path
 import jax
 import pytest
 
-from experiments import cross
 from ropelab import attention
 from ropelab.attention import Grouped, ShiftedSparse
+from ropelab.cli import cross
 from ropelab.encodings import ALL, ALiBi
 from ropelab.reporting import cross_table
 from ropelab.spec import spec
@@ -56,8 +56,8 @@ def test_two_patterns_are_measured_once(tmp_path: Path, capsys: pytest.CaptureFi
 def test_a_pattern_that_is_wrong_where_tokens_are_in_order_gives_exit_code_1(
     tmp_path: Path, capsys: pytest.CaptureFixture
 ):
-    wanted = cross.combinations([ALiBi()], [Halved(group=6)], ["float32"])
-    assert cross.crossed(wanted, tmp_path, page=None, command="") == 1
+    wanted = cross.make_combinations([ALiBi()], [Halved(group=6)], ["float32"])
+    assert cross.measure_missing(wanted, tmp_path, page=None, command="") == 1
     (found,) = cross_table.read(tmp_path / "cross.jsonl")
     assert max(found["errors"]["dense"], found["errors"]["blockwise"]) < 2e-5 < found["errors"]["arranged"]
     assert "1 of 1 exceed it" in capsys.readouterr().out
@@ -73,7 +73,7 @@ def test_an_interruption_keeps_what_is_measured(
 
     monkeypatch.setattr(cross, "errors", interrupted)
     assert run("--encodings=ALiBi", "--patterns=Causal", "--markdown=page.md") == 130
-    assert "1 of 2 are kept, and the same command goes on" in capsys.readouterr().err
+    assert "1 of 2 are kept, and the same command resumes" in capsys.readouterr().err
     assert "1 of 2 are still to be measured" in (tmp_path / "page.md").read_text()
     assert len(cross_table.read(tmp_path / "runs" / "cross" / "cross.jsonl")) == 1
 
@@ -101,11 +101,11 @@ def test_double_precision_is_on_for_float64_alone(monkeypatch: pytest.MonkeyPatc
 
 
 def test_an_example_of_each_class_unless_encodings_are_named():
-    assert [type(e) for e in cross.encodings("")] == list(dict.fromkeys(type(e) for e in ALL))
-    assert all(e in ALL for e in cross.encodings(""))
-    assert cross.encodings("all") == list(ALL)
-    assert [repr(e) for e in cross.encodings("RoPE; NoPE")] == ["RoPE(base=10000.0)", "NoPE()"]
-    assert cross.patterns("") == list(attention.ALL)
+    assert [type(e) for e in cross.parse_encodings("")] == list(dict.fromkeys(type(e) for e in ALL))
+    assert all(e in ALL for e in cross.parse_encodings(""))
+    assert cross.parse_encodings("all") == list(ALL)
+    assert [repr(e) for e in cross.parse_encodings("RoPE; NoPE")] == ["RoPE(base=10000.0)", "NoPE()"]
+    assert cross.parse_patterns("") == list(attention.ALL)
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from experiments import decoding, launch
+from ropelab.cli import decoding
 from ropelab.reporting.decoding_table import layout
-from tests.experiments import tiny_run
+from tests.cli import tiny_run
 
 DYNAMIC = "DynamicNTK(factor=2.0, original_length=32)"
 
@@ -15,7 +15,7 @@ DYNAMIC = "DynamicNTK(factor=2.0, original_length=32)"
 def run(folder: Path, **changes: object) -> int:
     fields = {"model": folder / "model", "text": folder / "text.txt", "encodings": DYNAMIC, "first": 32, "length": 80}
     argv = [f"--config.{name}={value}" for name, value in (fields | changes).items()]
-    return launch.run(decoding.main, "configs/decode_smollm2.py", ["decoding", f"--workdir={folder / 'out'}", *argv])
+    return decoding.main(["decoding", f"--workdir={folder / 'out'}", *argv])
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from experiments import doctor
-from experiments.doctor import Facts
+from ropelab.cli import doctor
+from ropelab.cli.doctor import Facts
 
 ROOT = Path(__file__).parents[2]
 WELL = Facts(
@@ -26,7 +26,7 @@ WELL = Facts(
 
 
 def test_a_machine_without_accelerator_is_well() -> None:
-    assert doctor.problems(WELL) == []
+    assert doctor.find_problems(WELL) == []
 
 
 @pytest.mark.parametrize(
@@ -36,24 +36,32 @@ def test_a_machine_without_accelerator_is_well() -> None:
         ({"versions": WELL.versions | {"flax": None}}, "flax missing", "pip install -e ."),
         (
             {"gpus": ("Tesla T4, 15360 MiB",), "cuda": 12},
-            "there is Tesla T4, 15360 MiB and jax computes on the CPU",
+            "jax uses the CPU although there is Tesla T4, 15360 MiB",
             "pip install 'jax[cuda12]==0.7.2'",
         ),
         ({"gpus": ("H200",), "cuda": 13}, "there is H200", "jax[cuda13]"),
-        ({"gpus": ("H200",), "cuda": 13, "forced": "cpu"}, "JAX_PLATFORMS=cpu keeps jax from", "unset JAX_PLATFORMS"),
-        ({"tpu": True}, "there is a TPU and jax computes on the CPU", "pip install 'jax[tpu]==0.7.2'"),
+        (
+            {"gpus": ("H200",), "cuda": 13, "forced": "cpu"},
+            "JAX_PLATFORMS=cpu hides H200 from jax",
+            "unset JAX_PLATFORMS",
+        ),
+        ({"tpu": True}, "jax uses the CPU although there is a TPU", "pip install 'jax[tpu]==0.7.2'"),
         ({"tpu": True, "jax_platform": "", "failure": "libtpu is held"}, "libtpu is held", "jax[tpu]"),
-        ({"jax_platform": "", "failure": "no backend"}, "no device: no backend", "--force-reinstall 'jax==0.7.2'"),
-        ({"versions": WELL.versions | {"jaxlib": "0.7.1"}}, "jaxlib 0.7.1 is not of jax 0.7.2", "jaxlib==0.7.2"),
+        (
+            {"jax_platform": "", "failure": "no backend"},
+            "jax cannot start: no backend",
+            "--force-reinstall 'jax==0.7.2'",
+        ),
+        ({"versions": WELL.versions | {"jaxlib": "0.7.1"}}, "jaxlib 0.7.1 does not match jax 0.7.2", "jaxlib==0.7.2"),
         (
             {"versions": WELL.versions | {"jax-cuda12-plugin": "0.6.0"}},
-            "jax-cuda12-plugin 0.6.0 is not of jax",
+            "jax-cuda12-plugin 0.6.0 does not match jax",
             "pip install 'jax-cuda12-plugin==0.7.2'",
         ),
     ],
 )
 def test_each_fault_has_a_remedy(changes: dict, what: str, remedy: str) -> None:
-    (problem,) = doctor.problems(WELL._replace(**changes))
+    (problem,) = doctor.find_problems(WELL._replace(**changes))
     assert what in problem.what
     assert remedy in problem.remedy
 
@@ -61,7 +69,7 @@ def test_each_fault_has_a_remedy(changes: dict, what: str, remedy: str) -> None:
 def test_this_machine(capsys: pytest.CaptureFixture) -> None:
     code = doctor.main(["doctor"])
     printed = capsys.readouterr().out
-    assert ("nothing is wrong" in printed) == (code == 0)
+    assert ("no problems found" in printed) == (code == 0)
     assert "extra train" in printed
     assert doctor.main(["doctor", "more"]) == 2
 
@@ -69,20 +77,20 @@ def test_this_machine(capsys: pytest.CaptureFixture) -> None:
 def test_it_looks_for_what_it_does_not_need() -> None:
     """Without jax and flax it begins all the same, to say so."""
     script = "import sys; sys.modules.update(dict.fromkeys(('jax', 'flax', 'absl', 'ml_collections'))); "
-    script += "from experiments import doctor; sys.exit(doctor.main(['doctor']))"
+    script += "from ropelab.cli import doctor; sys.exit(doctor.main(['doctor']))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.returncode == 1, done.stderr
-    assert "jax finds no device" in done.stdout
+    assert "jax cannot start" in done.stdout
 
 
 def test_wrong_products_of_the_cpu_are_a_problem_with_the_flag_as_remedy() -> None:
-    (problem,) = doctor.problems(WELL._replace(cpu_errors={32: 0.97, 128: float("inf")}))
+    (problem,) = doctor.find_problems(WELL._replace(cpu_errors={32: 0.97, 128: float("inf")}))
     assert "inf" in problem.what
     assert "--xla_cpu_experimental_ynn_fusion_type=-reduce" in problem.remedy
 
 
 def test_the_verdict_on_both_reproducers_is_shown() -> None:
-    line = doctor.cpu_line(doctor.gathered().cpu_errors)
+    line = doctor.describe_cpu(doctor.collect_facts().cpu_errors)
     assert line.startswith("right")
     assert "at 32" in line
     assert "at 128" in line
@@ -93,4 +101,4 @@ def test_without_a_cpu_backend_there_is_no_verdict(monkeypatch) -> None:
         raise RuntimeError("Unknown backend cpu")
 
     monkeypatch.setattr(doctor.miscompilation, "reproduce", no_backend)
-    assert doctor.cpu_errors() == {}
+    assert doctor.measure_cpu_errors() == {}

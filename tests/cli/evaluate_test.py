@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments import evaluate
+from ropelab.cli import evaluate
 from ropelab.evaluation import attention_resolution, measured_scores
 from ropelab.evaluation.evals import perplexity
 from ropelab.evaluation.perplexity import score_windows
 from ropelab.lab import load, tokens_of
-from tests.experiments import tiny_run
+from tests.cli import tiny_run
 
 PI = "PI(factor=2.0)"
 
@@ -141,10 +141,10 @@ def test_patterns_multiply_arms(folder: Path) -> None:
         (("--evals=perplexity(bos=True, stride=32)", "--lengths=32"), "stride=32 exceeds the length of 31"),
         (("--evals=perplexity", "--lengths=9999"), "the text has 2000 tokens, and 1 pieces of 9999 are wanted"),
         (("--evals=longppl", "--lengths=64"), "has no token beyond short=4096"),
-        (("--lengths=1",), "--lengths=1 must be whole numbers from 2 on"),
+        (("--lengths=1",), "--lengths=1 must be integers"),
         (("--encodings=PI(factor=2.0); PI(factor=2)",), "are the same; leave one out"),
-        (("--encodings=RoPE(base=10000.0)",), "the arms 'unchanged' and 'RoPE(base=10000.0)' are the same"),
-        (("--fsdp=99",), "--fsdp=99 --tensor=1 want 99 devices; there are 8"),
+        (("--encodings=RoPE(base=10000.0)",), "the variants 'unchanged' and 'RoPE(base=10000.0)' are the same"),
+        (("--fsdp=99",), "--fsdp=99 --tensor=1 need 99 devices; there are 8"),
         (("spare",), "unexpected argument 'spare'"),
     ],
 )

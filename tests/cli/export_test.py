@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import ropelab
-from experiments import export
+from ropelab.cli import export
 from ropelab.data.settings import DataSettings
 from ropelab.encodings import ALiBi, YaRN
 from ropelab.training.adaptation import LoRA
@@ -100,13 +100,13 @@ def test_a_model_of_bytes_has_a_tokenizer_without_special_tokens(folder: Path, t
         ("alibi", [], "transformers cannot say ALiBi(): it has words for the usual rotary scalings only"),
         ("full", ["--pattern=SlidingWindow(window=4)"], "its attention is causal and full"),
         ("full", ["--encoding=YARN(factor=2.0)"], "Did you mean YaRN?"),
-        ("full", ["--adapter"], "trained with Full(), which is no adapter; leave out --adapter"),
-        ("full", ["--base=base"], "--base is what an adapter stands on; add --adapter"),
-        ("base", ["--adapter"], "is no folder of a training, so there is no adapter; leave out --adapter"),
+        ("full", ["--adapter"], "trained with Full(), which is not an adapter; leave out --adapter"),
+        ("full", ["--base=base"], "--base is the base model of an adapter; add --adapter"),
+        ("base", ["--adapter"], "is not the folder of a training, so there is no adapter; leave out --adapter"),
         ("lora", ["--adapter"], f"PEFT cannot put {SPEC} into"),
         ("lora", ["--adapter"], f'--encoding="{SPEC}" --to=base, then name it: --base=base'),
-        ("nowhere", ["--adapter"], "stands on random parameters that nobody else has; leave out --adapter"),
-        ("lora", ["--adapter", "--dtype=bfloat16"], "--dtype is for a whole model"),
+        ("nowhere", ["--adapter"], "is randomly initialised and was not saved; leave out --adapter"),
+        ("lora", ["--adapter", "--dtype=bfloat16"], "--dtype is not allowed with --adapter"),
         ("full", ["--dtype=int8"], "dtype='int8' is not one of float32"),
         ("full", ["--context_length=0"], "context_length"),
         ("full", ["runs/x"], "unexpected argument 'runs/x'; the run is given as --run="),

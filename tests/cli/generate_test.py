@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from experiments import generate
 from ropelab import load
+from ropelab.cli import generate
 from tests.models import tiny
 
 PROMPT = "def attend(q, k):"

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.experiments.tiny_run import arguments, numbers, per_token, place, run
+from tests.cli.tiny_run import arguments, numbers, per_token, place, run
 
 ROOT = Path(__file__).parents[2]
 # A shell may start background jobs with SIGINT ignored, which Python would inherit.
@@ -47,7 +47,7 @@ def test_an_interrupted_run_is_completed_by_the_same_command(folder: Path) -> No
     interrupted.send_signal(signal.SIGINT)
     _, errors = interrupted.communicate(timeout=60)
     assert interrupted.returncode == 130, errors
-    assert "interrupted; what was measured is kept" in errors
+    assert "interrupted; finished measurements are kept" in errors
     assert "Traceback" not in errors
     assert not (workdir / "results.csv").exists()
     assert not (workdir / "report.md").exists()

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments import lm_eval
+from ropelab.cli import lm_eval
 from ropelab.evaluation import everyday
 from ropelab.evaluation.answers import score_continuations
 from ropelab.lab import load
@@ -64,7 +64,7 @@ def test_every_question_has_one_answer_among_four_different_choices() -> None:
         (("--tasks=everyday",), "--workdir or --tasks is missing"),
         (("--workdir=x",), "--workdir or --tasks is missing"),
         (("--tasks=evryday", "--workdir=x"), "no task 'evryday'. Did you mean everyday?"),
-        (("--tasks=everyday", "--workdir=x", "--include_path=/nowhere"), "--include_path=/nowhere is no folder"),
+        (("--tasks=everyday", "--workdir=x", "--include_path=/nowhere"), "--include_path=/nowhere is not a folder"),
         (("--tasks=everyday", "--workdir=x", "--limit=0"), "limit"),
     ],
 )

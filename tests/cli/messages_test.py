@@ -6,8 +6,9 @@ from pathlib import Path
 import jax
 import pytest
 
-from experiments import evaluate, generate, launch, runtime, swap, sweep, train
-from ropelab import spec
+from experiments.papers.longnet import runtime
+from ropelab import spec as specs
+from ropelab.cli import evaluate, generate, launching, swap, sweep, train
 from ropelab.evaluation.evals import registry
 from tests.models import tiny
 
@@ -18,7 +19,7 @@ def line(capsys: pytest.CaptureFixture) -> str:
 
 
 def test_a_configuration_of_another_program_is_refused(tmp_path: Path, capsys) -> None:
-    assert swap.run(["swap", "--config=configs/smoke.py", f"--workdir={tmp_path}"]) == 2
+    assert swap.main(["swap", "--config=configs/smoke.py", f"--workdir={tmp_path}"]) == 2
     said = line(capsys)
     assert "configs/smoke.py" in said
     assert "configs/swap_smollm2.py" in said
@@ -30,19 +31,19 @@ def test_an_error_of_a_file_is_one_line_with_a_remedy(tmp_path: Path, capsys, mo
         raise OSError(code, "refused", str(tmp_path / "x"))
 
     monkeypatch.setattr(swap, "measure_variants", refuse)
-    assert swap.run(["swap", f"--workdir={tmp_path}"]) == 2
-    assert f"{tmp_path}/x: refused; {launch.REMEDIES[code]}" in line(capsys)
+    assert swap.main(["swap", f"--workdir={tmp_path}"]) == 2
+    assert f"{tmp_path}/x: refused; {launching._REMEDIES[code]}" in line(capsys)
     monkeypatch.setattr(evaluate.registry, "parse", refuse)
     assert evaluate.main(["evaluate", f"--workdir={tmp_path}"]) == 2
-    assert launch.REMEDIES[code] in line(capsys)
+    assert launching._REMEDIES[code] in line(capsys)
 
 
 @pytest.mark.parametrize(
     ("run", "flag", "remedy"),
     [
-        (swap.run, "lengths", "--config.lengths="),
-        (swap.run, "lenghts", "--config.lengths="),
-        (train.run, "lr", "--config.optimizer.lr="),
+        (swap.main, "lengths", "--config.lengths="),
+        (swap.main, "lenghts", "--config.lengths="),
+        (train.main, "lr", "--config.optimizer.lr="),
         (evaluate.main, "config.lengths", "--lengths="),
     ],
 )
@@ -52,7 +53,7 @@ def test_the_other_style_of_flags_is_named(run, flag: str, remedy: str, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("run", "fields"), [(swap.run, ("lengths", "edges", "last", "windows")), (train.run, ("optimizer.lr", "steps"))]
+    ("run", "fields"), [(swap.main, ("lengths", "edges", "last", "windows")), (train.main, ("optimizer.lr", "steps"))]
 )
 def test_help_explains_every_field(run, fields, capsys) -> None:
     assert run(["x", "--help"]) == 0
@@ -86,7 +87,7 @@ def test_messages_name_what_was_written(tmp_path: Path, capsys) -> None:
     ],
 )
 def test_only_what_is_close_is_suggested(name: str, known: list[str], hint: str) -> None:
-    assert spec.suggest_name(name, known) == hint
+    assert specs.suggest_name(name, known) == hint
 
 
 @pytest.mark.parametrize("flag", ["max_new_tokens=0", "temperature=-1", "top_p=0", "prompt=@/no/such.txt"])
@@ -110,7 +111,9 @@ def test_arguments_of_the_bench_are_named(tmp_path: Path) -> None:
 
 def test_an_exchange_between_devices_is_refused_where_there_is_no_mesh(tmp_path: Path, capsys) -> None:
     assert (
-        swap.run(["swap", f"--workdir={tmp_path}", "--config.kernel=Ring()", "--config.encodings=CoPE(max_position=8)"])
+        swap.main(
+            ["swap", f"--workdir={tmp_path}", "--config.kernel=Ring()", "--config.encodings=CoPE(max_position=8)"]
+        )
         == 2
     )
     assert "Ring()" in line(capsys)
@@ -118,7 +121,7 @@ def test_an_exchange_between_devices_is_refused_where_there_is_no_mesh(tmp_path:
 
 def test_bfloat16_on_a_cpu_is_warned_of(capsys) -> None:
     assert jax.default_backend() == "cpu"
-    launch.warn_if_slow("float32")
+    launching.warn_if_slow("float32")
     assert capsys.readouterr().err == ""
-    launch.warn_if_slow("bfloat16")
+    launching.warn_if_slow("bfloat16")
     assert "bfloat16" in line(capsys)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.experiments.tiny_run import arguments, per_token, place, results, run
+from tests.cli.tiny_run import arguments, per_token, place, results, run
 
 MINE = """
 from ropelab.encodings import RoPE

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from ropelab.evaluation import memory
-from tests.experiments.tiny_run import arguments, place, run
+from tests.cli.tiny_run import arguments, place, run
 from tests.models import tiny
 
 
@@ -50,8 +50,8 @@ def refuse(folder: Path, capsys: pytest.CaptureFixture, argv: list[str]) -> str:
         ("__import__('os').system('true')", "cannot read|neither a literal nor a spec|unknown"),
         ("PI(factor=1.0)", "nothing was applied"),
         ("RoPE", "is the unchanged model"),
-        ("PI(factor=2.0); PI(factor=2)", "two arms are the same"),
-        ("ALiBi; NoPE; ALiBi", "two arms are the same"),
+        ("PI(factor=2.0); PI(factor=2)", "two variants are the same"),
+        ("ALiBi; NoPE; ALiBi", "two variants have the name 'ALiBi'"),
         ("PI(factor=2.0) + NTK(alpha=2.0)", "more than one encoding"),
     ],
 )

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments import show
+from ropelab.cli import show
 from ropelab.encodings import parse
 from ropelab.evaluation import attention_resolution, expected_scores, measured_scores
 from ropelab.lab import load, tokens_of
-from tests.experiments import tiny_run
+from tests.cli import tiny_run
 
 DILATED = "Dilated(segments=(8, 16), rates=(1, 2))"
 ROPE, XPOS = "RoPE(base=10000.0)", "XPos(base=10000.0, scale_base=16)"
@@ -109,8 +109,8 @@ def test_in_a_model(folder: Path, capsys: pytest.CaptureFixture) -> None:
         (["--length=513"], "--length=513 is more than a picture shows; give 512 at most"),
         (["--layers=0"], "layers"),
         (["--heads=many"], "heads"),
-        (["--lengths=64,1"], "--lengths=64,1 must be whole numbers from 2 on"),
-        (["--lengths="], "must be whole numbers"),
+        (["--lengths=64,1"], "--lengths=64,1 must be integers"),
+        (["--lengths="], "must be integers"),
         (["--model=nowhere/model"], "nowhere/model"),
         (["--text=nowhere.txt", "--model=smollm2"], "no text at 'nowhere.txt'"),
         (["Causal()"], "unexpected argument 'Causal()'"),

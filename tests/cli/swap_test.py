@@ -8,21 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments import train
-from experiments.swap import labelled
+from ropelab.cli import train
+from ropelab.cli.variants import label_variants
 from ropelab.models.module import Model
-from tests.experiments.tiny_run import (
-    ARMS,
-    LENGTHS,
-    OUTPUTS,
-    WINDOWS,
-    arguments,
-    numbers,
-    per_token,
-    place,
-    results,
-    run,
-)
+from tests.cli.tiny_run import ARMS, LENGTHS, OUTPUTS, WINDOWS, arguments, numbers, per_token, place, results, run
 from tests.models import tiny
 
 
@@ -140,7 +129,7 @@ def test_other_settings_are_refused_and_nothing_is_replaced(done: Path, folder: 
 def test_a_workdir_of_another_program_is_refused(done: Path, folder: Path, tmp_path: Path, capsys) -> None:
     (tmp_path / "plan.json").write_text("{}")
     assert run(arguments(folder, tmp_path)) == 2
-    assert train.run(["train", "--config=configs/smoke.py", f"--workdir={done}"]) == 2
+    assert train.main(["train", "--config=configs/smoke.py", f"--workdir={done}"]) == 2
     training, swap = capsys.readouterr().err.splitlines()
     assert "plan.json" in training
     assert "config.json" in swap
@@ -187,10 +176,10 @@ def test_a_label_is_the_name_everywhere_and_the_spec_is_recorded(folder: Path, t
     ],
 )
 def test_labels(texts: list[str], found: dict[str, str]) -> None:
-    assert labelled(texts) == found
+    assert label_variants(texts) == found
 
 
 @pytest.mark.parametrize("texts", [["a = ALiBi", "a = NoPE"], ["unchanged = ALiBi"]])
 def test_labels_that_are_refused(texts: list[str]) -> None:
     with pytest.raises(ValueError, match="label"):
-        labelled(texts)
+        label_variants(texts)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments import swap
+from ropelab.cli import swap
 from tests.models import tiny
 
 TEXT = "".join(f"The {n}th line of this text says that {n} times {n} is {n * n}.\n" for n in range(1, 40))
@@ -47,7 +47,7 @@ def arguments(folder: Path, workdir: Path, **changes: Any) -> list[str]:
 
 def run(argv: list[str]) -> int:
     """The exit code."""
-    return swap.run(["swap", *argv])
+    return swap.main(["swap", *argv])
 
 
 def results(workdir: Path) -> list[dict[str, str]]:

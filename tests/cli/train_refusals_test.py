@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import pytest
 
-from experiments import train
+from ropelab.cli import train
 from ropelab.training import loop
 from tests.models import tiny
 from tests.training.tiny import MODEL
@@ -61,7 +61,7 @@ def no_step(monkeypatch: pytest.MonkeyPatch) -> None:
 def refuse(folder: Path, capsys: pytest.CaptureFixture, *argv: str) -> str:
     """The line that a refused command prints."""
     COMPILED.clear()
-    assert train.run(["train", f"--workdir={folder / 'out'}", *argv]) == 2
+    assert train.main(["train", f"--workdir={folder / 'out'}", *argv]) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
     (line,) = printed.err.splitlines()
@@ -255,7 +255,10 @@ def test_a_pair_that_cannot_be(changes: Changes, message: str, folder: Path, cap
     ("argv", "message"),
     [
         (["--config=configs/nowhere.py"], "--config=configs/nowhere.py: there is no such file; give one like configs/"),
-        (["--config=configs/lex.py:ropee"], "--config=configs/lex.py:ropee: no arm 'ropee'; there are sinusoidal"),
+        (
+            ["--config=experiments/papers/lex/config.py:ropee"],
+            "--config=experiments/papers/lex/config.py:ropee: no arm 'ropee'; there are sinusoidal",
+        ),
         (["--config=configs/smoke.py:rope"], "the file has no variants; leave out :rope"),
         (["--config={folder}/plain.py"], "config.optimizer: Optimizer has no field 'lrr'. Did you mean lr?"),
         (
@@ -292,5 +295,5 @@ def test_a_bucket_without_what_it_needs(
     folder: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "gcsfs", None)
-    assert train.run(["train", "--workdir=gs://bucket/x"]) == 2
+    assert train.main(["train", "--workdir=gs://bucket/x"]) == 2
     assert "pip install 'ropelab[gcs]'" in capsys.readouterr().err

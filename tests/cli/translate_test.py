@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments import translate
+from ropelab.cli import translate
 
 DIALECTS = ["hf", "llama.cpp", "gguf", "exllama", "maxtext", "spec", "words"]
 YARN = {"rope_type": "yarn", "rope_theta": 10000.0, "factor": 4.0, "original_max_position_embeddings": 8192}

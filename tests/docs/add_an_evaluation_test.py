@@ -9,7 +9,7 @@ import pytest
 from ropelab import lab
 from ropelab.data import text
 from ropelab.evaluation.evals import registry
-from tests.experiments import tiny_run
+from tests.cli import tiny_run
 from tests.models import tiny
 
 ROOT = Path(__file__).parents[2]

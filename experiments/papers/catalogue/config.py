@@ -1,8 +1,8 @@
-"""Every encoding of the catalogue inside SmolLM2-135M-Instruct: what is applied, what it costs, what the model says.
+"""Every encoding of the library inside SmolLM2-135M-Instruct: receipt, perplexity and generated text.
 
 The weights of "smollm2" are those of a Q4_1 GGUF, computed in float32.
 
-    python -m experiments.catalogue --config=configs/catalogue_smollm2.py --workdir=runs/catalogue
+    python -m experiments.papers.catalogue.table --workdir=runs/catalogue
 
 Time: about ten minutes on two CPU cores, most of it compilation. Expected: encodings that keep short distances as they
 are (PI aside, the whole rotary family; the distance remappings) leave the text sensible; others need training.

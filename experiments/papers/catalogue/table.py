@@ -1,6 +1,6 @@
 """Every encoding inside one pretrained model: the receipt, the perplexity of a short text, and a few generated words.
 
-    python -m experiments.catalogue --config=configs/catalogue_smollm2.py --workdir=runs/catalogue
+    python -m experiments.papers.catalogue.table --workdir=runs/catalogue
 
 An encoding that cannot be applied, or that changes nothing where it should, stops the run with exit code 2. Written to
 the workdir as it goes: receipts.json, results.csv, report.md, config.json. Nothing is trained: a bias or a table that
@@ -10,15 +10,16 @@ the model has never seen is expected to hurt.
 import dataclasses
 import math
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from experiments import launch
-from experiments.launch import Config
 from ropelab import spec as specs
+from ropelab.cli import launching
+from ropelab.cli.launching import Config
 from ropelab.data.text import read_text
 from ropelab.evaluation.perplexity import split_documents
 from ropelab.evaluation.protocol import versions
@@ -26,6 +27,16 @@ from ropelab.lab import Lab, load, tokens_of
 from ropelab.models.parameters import fingerprint
 from ropelab.reporting import files
 
+DEFAULTS = {
+    "model": "smollm2",
+    "encodings": "RoPE()",
+    "length": 512,
+    "text": "python-reference",
+    "prompt": "The capital of France is",
+    "max_new_tokens": 12,
+    "dtype": "float32",
+    "kernel": "auto",
+}
 FIELDS = {
     "model": "smollm2, a .gguf file, a Hugging Face directory or hub id, or the folder of a training.",
     "encodings": "Separated by ;.",
@@ -33,13 +44,20 @@ FIELDS = {
     "text": "python-reference, python-stdlib, a UTF-8 file or a folder.",
     "prompt": "Text that each model continues.",
     "max_new_tokens": "Tokens that it adds at most.",
-    "dtype": "Of the parameters and the computation; bfloat16 is slow on a CPU.",
-    "kernel": "Of attention.",
+    "dtype": "Type of parameters and computation; bfloat16 is slow on a CPU.",
+    "kernel": "Attention kernel.",
 }
 
 
-def main(config: Config, workdir: Path, command: str) -> None:
-    launch.warn_if_slow(config.dtype)
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code; `argv` begins with the program's name."""
+    return launching.run_with_config(
+        run, "experiments/papers/catalogue/config.py", argv, defaults=DEFAULTS, words=FIELDS
+    )
+
+
+def run(config: Config, workdir: Path, command: str) -> None:
+    launching.warn_if_slow(config.dtype)
     text, lab = read_text(config.text), load(config.model, dtype=config.dtype)
     tokens_1T = split_documents(tokens_of(lab, text.content), config.length, 1)
     wanted = specs.split_list(config.encodings, ";")
@@ -86,4 +104,4 @@ def report(rows: list[dict[str, Any]], protocol: str, command: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(launch.run(main, "configs/catalogue_smollm2.py", words=FIELDS))
+    sys.exit(main())

@@ -1,13 +1,13 @@
 """A model extended to two, four and eight times its trained length: directly, by PI, NTK, YaRN, LoRA and LongLoRA.
 
 Reproduces: tables 1 and 2 of YaRN (arXiv 2309.00071), tables 1 to 3 of PI (arXiv 2306.15595), figure 1 and table 2 of
-LongLoRA (arXiv 2309.12307). `configs/sweeps/yarn_tables.py`, `pi_tables.py` and `longlora_figure.py` run the arms and
-read them; one alone is
+LongLoRA (arXiv 2309.12307). The sweeps of ../{yarn,pi,longlora} run the arms and read them; a single one is
 
-    python -m experiments.train --config=configs/extension.py:base --workdir=runs/base
-    python -m experiments.train --config=configs/extension.py:yarn2 --config.model=runs/base --workdir=runs/yarn2
+    python -m experiments.train --config=experiments/papers/extension/config.py:base --workdir=runs/base
+    python -m experiments.train --config=experiments/papers/extension/config.py:yarn2 --config.model=runs/base \\
+        --workdir=runs/yarn2
 
-An arm ends in its factor. `direct`, `pi`, `ntk`, `yarn` train all parameters under full attention; `yarn8` goes on from
+An arm ends in its factor. `direct`, `pi`, `ntk`, `yarn` train all parameters under full attention; `yarn8` continues
 yarn4 at the length of that ("train short, test long"); `lora`, `norms`, `embedding` and `plus` are LoRA under PI, with
 norms, embedding, and both trained as well; `longlora` is plus in shifted groups, `shifted` and `short` are all
 parameters in shifted groups and in groups that are not. `yarn2@gpu` is an arm at another size.
@@ -25,7 +25,7 @@ Time: four minutes for the base and one for an arm on one CPU core. Expected: do
 """
 
 import re
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
@@ -117,7 +117,8 @@ def base() -> ConfigDict:
 
 
 def extended(method: str, factor: int, size: Size) -> ConfigDict:
-    config, trained = base(), min(factor, 4) * size.original  # eight times is trained at four: train short, test long
+    config: Any = base()
+    trained = min(factor, 4) * size.original  # eight times is trained at four: train short, test long
     words = {"factor": factor, "original": size.original, "group": trained // 4}
     config.model = size.model or "runs/base"
     config.encoding = ENCODINGS.get(method, PI).format(**words)

@@ -1,4 +1,4 @@
-"""Readings of the trainings of configs/extension.py: what the tables of YaRN, PI and LongLoRA share."""
+"""Read the trainings of this folder's config.py for the tables of YaRN, PI and LongLoRA."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import NamedTuple
 from ropelab.reporting.readings import Readings, Row, read, steps_of, trainings
 from ropelab.reporting.runs import names, settings
 
-FAMILY = "bytes"
+_FAMILY = "bytes"
 
 
 class Extended(NamedTuple):
@@ -37,14 +37,14 @@ class Extended(NamedTuple):
         )
 
 
-def extended(root: Path) -> Extended:
-    rows = [row for row in trainings(root, FAMILY) if row["pattern"] == "Causal()"]
+def read_extended(root: Path) -> Extended:
+    rows = [row for row in trainings(root, _FAMILY) if row["pattern"] == "Causal()"]
     return Extended(trained_length(root), rows)
 
 
 def trained_length(root: Path) -> int:
     """The smallest length any of them was trained on, halved if no base is among them; 0 without trainings."""
-    plans = {name: settings(root / FAMILY / name) for name in names(root / FAMILY)}
+    plans = {name: settings(root / _FAMILY / name) for name in names(root / _FAMILY)}
     bases = [int(plan["length"]) for name, plan in plans.items() if name.startswith("base")]
     others = [int(plan["length"]) // 2 for name, plan in plans.items() if name.rpartition("-")[0].endswith("2")]
     others += [int(plan["length"]) // 4 for name, plan in plans.items() if name.rpartition("-")[0].endswith("4")]

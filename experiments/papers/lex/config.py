@@ -4,10 +4,10 @@ Reproduces: the comparison of table 2 of arXiv 2212.10554 (sinusoidal, ALiBi, Ro
 attention), at 64 bytes of training instead of 1024 tokens, with the ablation that the paper does not print: every arm
 measured with and without blockwise causal attention.
 
-    python -m experiments.train --config=configs/lex.py:rope --workdir=runs/rope
+    python -m experiments.train --config=experiments/papers/lex/config.py:rope --workdir=runs/rope
 
-is one of them; `configs/sweeps/lex_table.py` trains all in three seeds and reads them. `rope@gpu` is an arm at another
-size. All are measured on held-out text at half to eight times the trained length, in windows that do not overlap.
+is one of them; `sweep.py` trains all in three seeds and reads them. `rope@gpu` is an arm at another size. All are
+measured on held-out text at half to eight times the trained length, in windows that do not overlap.
 
 | size | model | trained on | steps |
 |---|---|---|---|
@@ -28,6 +28,8 @@ from ml_collections import ConfigDict
 
 
 class Size(NamedTuple):
+    """Settings that differ between sizes."""
+
     model: str
     length: int
     batch: int
@@ -62,7 +64,7 @@ TIMES = (0.5, 1, 2, 4, 8)
 
 
 def get_config(arm: str = "xpos") -> ConfigDict:
-    """`--config=configs/lex.py:rope` for an arm, `:rope@gpu` for one at another size."""
+    """`--config=experiments/papers/lex/config.py:rope` for an arm, `:rope@gpu` for one at another size."""
     name, _, of = arm.partition("@")
     if name not in ARMS or of not in ("", *SIZES):
         raise ValueError(f"no arm {arm!r}; there are {', '.join(ARMS)}, with @{' or @'.join(SIZES)} after it")

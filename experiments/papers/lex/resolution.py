@@ -1,8 +1,8 @@
 """Attention resolution of trainings, within the length they were trained at and beyond: table, figure and verdict.
 
-    python -m experiments.resolution --workdir=runs/lex --lengths=64,128,256
+    python -m experiments.papers.lex.resolution --workdir=runs/lex --lengths=64,128,256
 
-The runs are folders <arm>-<seed>, such as configs/lex.py makes. Each is read on held-out text of its own data, and its
+The runs are folders <arm>-<seed>, such as config.py makes. Each is read on held-out text of its data, and its
 scaled scores are averaged by distance. Written to the workdir: resolution.md, .png and .jsonl, and resolution.npz with
 the scores by distance. Exit code 0: done. 2: bad input.
 """
@@ -16,7 +16,7 @@ import numpy as np
 from absl import flags
 from tqdm import tqdm
 
-from experiments import launch
+from ropelab.cli import launching
 from ropelab.data.held_out import held_out
 from ropelab.evaluation.attention_taps import SeenByDistance
 from ropelab.evaluation.capture import capture
@@ -43,22 +43,24 @@ class Measured(NamedTuple):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The exit code; `argv` has the program's name first."""
+    """Run the command and return its exit code; `argv` begins with the program's name."""
     values = flags.FlagValues()
     flags.DEFINE_string("workdir", None, "Folder of the runs.", flag_values=values)
     flags.DEFINE_list("lengths", ["64", "128", "256"], "Tokens of context.", flag_values=values)
     flags.DEFINE_integer("texts", 64, "Texts at each length.", 1, flag_values=values)
     flags.DEFINE_integer("sinks", 4, "First tokens whose keys do not count.", 0, flag_values=values)
-    return launch.answer(act, values, argv)
+    return launching.run_with_flags(run, values, argv)
 
 
-def act(values: flags.FlagValues, words: list[str], command: str) -> int:
-    workdir, lengths = launch.folder_of_runs(values, words), launch.lengths(values.lengths)
+def run(values: flags.FlagValues, words: list[str], command: str) -> int:
+    workdir, lengths = launching.workdir_of(values, words), launching.parse_lengths(values.lengths)
     if lengths[0] < values.sinks + 2:
         raise ValueError(f"--sinks={values.sinks} leave no two distances of {lengths[0]} tokens")
     runs = [name for name in names(workdir) if finished(workdir / name)]
     if not runs:
-        raise ValueError(f"{workdir} holds no run that is finished; train first, configs/lex.py says how")
+        raise ValueError(
+            f"{workdir} holds no run that is finished; train first, experiments/papers/lex/config.py says how"
+        )
     found: dict[str, Measured] = {}
     for name in tqdm(runs, unit="run"):
         found |= measured(workdir, name, lengths, values.texts, values.sinks)

@@ -3,14 +3,14 @@
 Reproduces: table 2 and the attention resolution of arXiv 2212.10554, and of ALiBi (arXiv 2108.12409, section 5 and
 appendix) how much of its gain beyond the trained length is left when windows overlap.
 
-    python -m experiments.sweep --sweep=configs/sweeps/lex_table.py --workdir=runs/lex --parallel=2
+    python -m experiments.sweep --sweep=experiments/papers/lex/sweep.py --workdir=runs/lex --parallel=2
 
-Sizes: configs/lex.py has them; `lex_table.py:gpu` and `:paper` for the others. Three seeds.
+Sizes: config.py has them; `sweep.py:gpu` and `:paper` for the others. Three seeds.
 
 Time: cpu 15 minutes on two cores; gpu 20 minutes an arm on one H100. Expected: docs/results.md.
 """
 
-from experiments.sweeps.runs import FOLDER, Sweep, chain, names, product, run, seeds, with_report
+from ropelab.cli.sweeps.runs import FOLDER, Sweep, chain, names, product, run, seeds, with_report
 
 ARMS = ("sinusoidal", "nope", "rope", "alibi", "xpos")
 LENGTHS = {"cpu": (64, 128, 256), "gpu": (1024, 2048, 4096), "paper": (1024, 2048, 4096)}
@@ -23,11 +23,13 @@ def get_sweep(size: str = "cpu") -> Sweep:
 
 def runs(size: str) -> Sweep:
     trained, *_ = lengths = LENGTHS[size]
-    arms = chain(*(run("train", f"configs/lex.py:{arm}@{size}", name=f"lex/{arm}") for arm in ARMS))
+    arms = chain(*(run("train", f"experiments/papers/lex/config.py:{arm}@{size}", name=f"lex/{arm}") for arm in ARMS))
     trainings = product(arms, seeds(3))
     after = names(trainings)
     text = ",".join(map(str, lengths))
-    resolution = run("resolution", name="lex/resolution", after=after, lengths=text, workdir=f"{FOLDER}/lex")
+    resolution = run(
+        "experiments.papers.lex.resolution", name="lex/resolution", after=after, lengths=text, workdir=f"{FOLDER}/lex"
+    )
     return chain(trainings, resolution, overlap("apart", trained, after), overlap("sliding", trained, after))
 
 

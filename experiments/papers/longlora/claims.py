@@ -1,22 +1,23 @@
-"""Table 2 of LongLoRA: LoRA, with norms and embeddings as well, in shifted groups, beside full fine-tuning."""
+"""LongLoRA (arXiv 2309.12307): its table 2, and memory and arithmetic of figure 1."""
 
 import math
 from pathlib import Path
 
+from experiments.papers.extension.readings import read_extended
 from ropelab.reporting import grid
 from ropelab.reporting.claims import Claim, One, below, judged
 from ropelab.reporting.numbers import log_ratio
 from ropelab.reporting.page import Section
-from ropelab.reporting.studies.extended import extended
+from ropelab.reporting.readings import Column, Readings, columns, lines, read
 
-PAPER = """
+_PERPLEXITY_PRINTED = """
 Llama-2-7B to 32768, PG-19 | perplexity
 full fine-tuning | 8.08
 LoRA, rank 8 to 256 | 11.4 to 12.0
 LoRA, norms and embeddings | 8.12
 """
-SOURCE = "Chen et al., arXiv 2309.12307, table 2, measured under full attention."
-ARMS = {
+_PERPLEXITY_SOURCE = "Chen et al., arXiv 2309.12307, table 2, measured under full attention."
+_PERPLEXITY_ARMS = {
     "base": "unchanged",
     "pi4": "full fine-tuning",
     "lora4": "LoRA",
@@ -29,7 +30,7 @@ ARMS = {
 }
 
 
-def claims(target: int) -> list[Claim]:
+def _perplexity_claims(target: int) -> list[Claim]:
     def gap(one: One, arm: str) -> float:
         return log_ratio(one(arm, target), one("pi4", target))
 
@@ -48,16 +49,72 @@ def claims(target: int) -> list[Claim]:
     ]  # fmt: skip
 
 
-def section(root: Path) -> Section:
-    found = extended(root)
+def perplexity_section(root: Path) -> Section:
+    found = read_extended(root)
     target, values = 4 * found.trained, found.last()
     wanted = [found.trained, 2 * found.trained, target]
     return Section(
         "LoRA for longer texts (LongLoRA, table 2)",
         "How near does LoRA come to full fine-tuning, and what do shifted groups cost?",
-        judged(claims(target), values),
+        judged(_perplexity_claims(target), values),
         [
-            grid.table("Ours", values, ARMS, wanted, note=f"Rank 8, alpha 16, under PI(factor=4). {found.note()}"),
-            grid.printed("As printed", PAPER, SOURCE),
+            grid.table(
+                "Ours", values, _PERPLEXITY_ARMS, wanted, note=f"Rank 8, alpha 16, under PI(factor=4). {found.note()}"
+            ),
+            grid.printed("As printed", _PERPLEXITY_PRINTED, _PERPLEXITY_SOURCE),
         ],
     )
+
+
+# Figure 1 of LongLoRA: memory and arithmetic of full fine-tuning, LoRA and LongLoRA.
+
+_COSTS_PRINTED = """
+Llama-2-7B, 8 A100 | hours, LoRA | hours, LongLoRA | GB, LoRA | GB, LongLoRA
+65536 | 92.5 | 52.4 | 71.1 | 69.8
+"""
+_COSTS_SOURCE = "Chen et al., arXiv 2309.12307, figure 1 and its table: full fine-tuning is out of memory at 65536."
+_COSTS_ARMS = ("full fine-tuning", "LoRA", "LongLoRA")
+
+
+def _read_costs(root: Path, name: str) -> Readings:
+    rows = [row for row in lines(root / "costs" / "records.jsonl", root) if row["eval"] == f"costs.{name}"]
+    return read(rows, lambda row: row["length"], value=lambda row: row["value"], arm=lambda r: f"{name}: {r['arm']}")
+
+
+def _longest(one: One, arm: str) -> Column:
+    return one.columns(arm)[-1]
+
+
+def _order(low: str, high: str, times: float = 1.0):
+    return lambda one: below((low, _longest(one, low)), (high, _longest(one, high)), times=times)(one)
+
+
+_COSTS_CLAIMS = [
+    Claim("LoRA takes less memory than full fine-tuning", _order("gib: LoRA", "gib: full fine-tuning")),
+    Claim("LongLoRA takes at most a tenth more memory than LoRA", _order("gib: LongLoRA", "gib: LoRA", 1 / 1.1)),
+    Claim("LoRA is less arithmetic than full fine-tuning", _order("gflop: LoRA", "gflop: full fine-tuning")),
+    Claim("LongLoRA is less arithmetic than LoRA", _order("gflop: LongLoRA", "gflop: LoRA")),
+]  # fmt: skip
+
+
+def costs_section(root: Path) -> Section:
+    memory, work = _read_costs(root, "gib"), _read_costs(root, "gflop")
+    rows = lines(root / "costs" / "records.jsonl", root)
+    note = f"The longest text decides. {rows[0]['protocol']}." if rows else ""
+    tables = [
+        grid.table(title, found, {f"{unit}: {arm}": arm for arm in _COSTS_ARMS}, columns(found), note=note)
+        for title, unit, found in (
+            ("Ours, GiB of a compiled step", "gib", memory),
+            ("Ours, GFLOP of a step, counted", "gflop", work),
+        )
+    ]
+    return Section(
+        "What LongLoRA saves (figure 1)",
+        "How much memory and arithmetic does a step take? Hours and gigabytes of an accelerator are not measured here; "
+        "memory is the compiler's account, arithmetic is counted.",
+        judged([claim._replace(exact=True) for claim in _COSTS_CLAIMS], memory | work),
+        [*tables, grid.printed("As printed", _COSTS_PRINTED, _COSTS_SOURCE)],
+    )
+
+
+TABLES = {"longlora": perplexity_section, "longlora_costs": costs_section}

@@ -1,6 +1,6 @@
-"""What LongLoRA saves: the memory of a compiled step and its arithmetic, beside LoRA and full fine-tuning.
+"""Memory and arithmetic of a compiled training step: full fine-tuning, LoRA and LongLoRA.
 
-    python -m experiments.costs --model=smollm2 --lengths=4096,8192,16384 --workdir=runs/costs
+    python -m experiments.papers.longlora.costs --model=smollm2 --lengths=4096,8192,16384 --workdir=runs/costs
 
 Three ways, as in figure 1 of arXiv 2309.12307: all parameters; LoRA (rank 8, q, k, v, o) under full attention; and
 LongLoRA, which trains embeddings and norms as well and attends in shifted groups of a quarter of the length. Memory is
@@ -11,7 +11,6 @@ Written to the workdir: records.jsonl and .csv. Exit code 0: done. 2: bad input.
 
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -19,8 +18,8 @@ import jax.numpy as jnp
 from absl import flags
 from tqdm import tqdm
 
-from experiments import launch
 from ropelab.attention.patterns import Causal, Pattern, ShiftedSparse
+from ropelab.cli import launching
 from ropelab.data.batch import Batch
 from ropelab.evaluation.evals.base import Case, Measurement, recorded
 from ropelab.evaluation.protocol import versions
@@ -36,26 +35,24 @@ from ropelab.training.step import Recipe, first_state, train_step
 HELP = {
     "model": "smollm2, a .gguf file, a Hugging Face directory or hub id, or the folder of a training.",
     "lengths": "Tokens of a row; a step is one row.",
-    "remat": "What is computed again on the way back.",
-    "workdir": "Folder for everything the run writes.",
+    "remat": "Activations to recompute in the backward pass.",
+    "workdir": "Folder for everything that the command writes.",
 }
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The exit code; `argv` has the program's name first."""
+    """Run the command and return its exit code; `argv` begins with the program's name."""
     values = flags.FlagValues()
     for name, default in (("model", "smollm2"), ("workdir", None)):
         flags.DEFINE_string(name, default, HELP[name], flag_values=values)
     flags.DEFINE_enum("remat", "layers", ["layers", "nothing"], HELP["remat"], flag_values=values)
     flags.DEFINE_list("lengths", ["4096", "8192", "16384"], HELP["lengths"], flag_values=values)
-    return launch.answer(act, values, argv)
+    return launching.run_with_flags(run, values, argv)
 
 
-def act(values: flags.FlagValues, words: list[str], command: str) -> int:
-    launch.no_words(words, "settings are given as --name=value")
-    if not values.workdir:
-        raise ValueError("--workdir is missing; name a folder for everything the run writes")
-    workdir, lengths = Path(values.workdir), launch.lengths(values.lengths)
+def run(values: flags.FlagValues, words: list[str], command: str) -> int:
+    workdir = launching.workdir_of(values, words)
+    lengths = launching.parse_lengths(values.lengths)
     if lengths[0] % 8:
         raise ValueError(f"--lengths={lengths[0]} must be a multiple of 8, for groups of a quarter that are halved")
     lab = load(values.model)
@@ -79,7 +76,7 @@ def ways(length: int) -> dict[str, tuple[Adaptation, Pattern]]:
 
 def measured(model: Any, name: str, lengths: Sequence[int], remat: str) -> Iterator[dict[str, Any]]:
     """The records of every way at every length."""
-    protocol = f"{name}, one row a step, float32, remat {remat}, compiled for {jax.default_backend()}; {versions()}"
+    protocol = f"{name}, one row per step, float32, remat {remat}, compiled for {jax.default_backend()}; {versions()}"
     for length in lengths:
         for arm, (adaptation, pattern) in ways(length).items():
             gib, gflop = compiled(model, adaptation, pattern, length, remat)

@@ -1,9 +1,9 @@
-"""Dilated attention beside the Sparse Transformer's, a local window and full attention, from random parameters.
+"""Dilated, fixed sparse, local and full attention, trained from random parameters.
 
 Reproduces: table 2 of LongNet (arXiv 2307.02486): perplexity of a Transformer, a Sparse Transformer and LongNet, by the
-length trained on and the length measured at. `configs/sweeps/longnet_table.py` runs the arms and reads them.
+length trained on and the length measured at. `experiments/papers/longnet/sweep.py` runs the arms and reads them.
 
-    python -m experiments.train --config=configs/longnet_table.py:dilated256 --workdir=runs/dilated256
+    python -m experiments.train --config=experiments/papers/longnet/config.py:dilated256 --workdir=runs/dilated256
 
 An arm is a pattern and the length that it is trained on; `dilated2048@gpu` is one at another size.
 

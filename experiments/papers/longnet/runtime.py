@@ -1,6 +1,7 @@
 """How the time of attention grows with the text: dilated beside full attention.
 
-    python -m experiments.runtime --dense=1024,4096,16384 --dilated=1024,4096,16384,65536 --workdir=runs/runtime
+    python -m experiments.papers.longnet.runtime --dense=1024,4096,16384 --workdir=runs/runtime \\
+        --dilated=1024,4096,16384,65536
 
 Reproduces: the runtime figure of LongNet (arXiv 2307.02486): seconds of a forward pass, its branches the segments
 `first` times 4, 16, ... that fit the text at the rates 4, 16, .... Runs alternate between the two where both are
@@ -10,7 +11,6 @@ measured, and the fastest of each counts. Written to the workdir: records.jsonl,
 import sys
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -19,8 +19,8 @@ import numpy as np
 from absl import flags
 from tqdm import tqdm
 
-from experiments import launch
 from ropelab.attention import Causal, Dilated, Pattern, attend
+from ropelab.cli import launching
 from ropelab.encodings import NoPE
 from ropelab.evaluation.evals.base import Case, Measurement, recorded
 from ropelab.evaluation.protocol import versions
@@ -30,30 +30,31 @@ HELP = {
     "dense": "Tokens at which full attention is measured.",
     "dilated": "Tokens at which dilated attention is measured.",
     "first": "Tokens of its first segment, which is not dilated.",
-    "heads": "Of 64 dimensions each.",
+    "heads": "Heads, of 64 dimensions each.",
     "repeats": "Runs of each, after one that warms up.",
-    "workdir": "Folder for everything the run writes.",
+    "workdir": "Folder for everything that the command writes.",
 }
 RATIO, HEAD_DIM = 4, 64
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The exit code; `argv` has the program's name first."""
+    """Run the command and return its exit code; `argv` begins with the program's name."""
     values = flags.FlagValues()
     for name, default in (("dense", "1024,4096,16384"), ("dilated", "1024,4096,16384,65536")):
         flags.DEFINE_list(name, default.split(","), HELP[name], flag_values=values)
     for name, default in (("first", 1024), ("heads", 4), ("repeats", 3)):
         flags.DEFINE_integer(name, default, HELP[name], 1, flag_values=values)
     flags.DEFINE_string("workdir", None, HELP["workdir"], flag_values=values)
-    return launch.answer(act, values, argv)
+    return launching.run_with_flags(run, values, argv)
 
 
-def act(values: flags.FlagValues, words: list[str], command: str) -> int:
-    launch.no_words(words, "settings are given as --name=value")
-    if not values.workdir:
-        raise ValueError("--workdir is missing; name a folder for everything the run writes")
-    workdir, protocol = Path(values.workdir), protocol_line(values.heads, values.first, values.repeats)
-    asked = {"dense": launch.lengths(values.dense, "dense"), "dilated": launch.lengths(values.dilated, "dilated")}
+def run(values: flags.FlagValues, words: list[str], command: str) -> int:
+    workdir = launching.workdir_of(values, words)
+    protocol = protocol_line(values.heads, values.first, values.repeats)
+    asked = {
+        "dense": launching.parse_lengths(values.dense, "dense"),
+        "dilated": launching.parse_lengths(values.dilated, "dilated"),
+    }
     records = []
     for length in tqdm(sorted({n for lengths in asked.values() for n in lengths}), unit="length"):
         patterns = {"dense": Causal(), "dilated": geometric(length, values.first)}

@@ -1,16 +1,16 @@
-"""Dilated attention: perplexity beside the Sparse Transformer's, a local window and full attention, and its time.
+"""Dilated attention: perplexity compared with fixed sparse, local and full attention, and its time.
 
 Reproduces: table 2 and the runtime figure of LongNet (arXiv 2307.02486).
 
-    python -m experiments.sweep --sweep=configs/sweeps/longnet_table.py --workdir=runs/longnet --parallel=2
+    python -m experiments.sweep --sweep=experiments/papers/longnet/sweep.py --workdir=runs/longnet --parallel=2
 
-Sizes: configs/longnet_table.py has them; `longnet_table.py:gpu` and `:paper` for the others. Three seeds at the size of
+Sizes: config.py has them; `sweep.py:gpu` and `:paper` for the others. Three seeds at the size of
 a laptop, one else.
 
 Time: cpu 8 minutes on two cores; gpu 10 minutes an arm on one H100. Expected: docs/results.md.
 """
 
-from experiments.sweeps.runs import Sweep, chain, product, run, seeds, with_report
+from ropelab.cli.sweeps.runs import Sweep, chain, product, run, seeds, with_report
 
 TABLES = ("longnet", "runtime")
 ARMS = {
@@ -27,7 +27,15 @@ def get_sweep(size: str = "cpu") -> Sweep:
 
 
 def runs(size: str) -> Sweep:
-    arms = chain(*(run("train", f"configs/longnet_table.py:{arm}@{size}", name=f"longnet/{arm}") for arm in ARMS[size]))
+    arms = chain(
+        *(
+            run("train", f"experiments/papers/longnet/config.py:{arm}@{size}", name=f"longnet/{arm}")
+            for arm in ARMS[size]
+        )
+    )
     trainings = product(arms, seeds(3 if size == "cpu" else 1))
     machine = "cpu" if size == "cpu" else "gpu"
-    return chain(trainings, run("runtime", name="runtime", dense=DENSE[machine], dilated=DILATED[machine]))
+    return chain(
+        trainings,
+        run("experiments.papers.longnet.runtime", name="runtime", dense=DENSE[machine], dilated=DILATED[machine]),
+    )

@@ -7,12 +7,12 @@ from ropelab.reporting.claims import Claim, below, judged
 from ropelab.reporting.page import Section
 from ropelab.reporting.readings import columns, read, setting_of, steps_of, trainings
 
-ARMS = {"alibi": "ALiBi, short all along", "curriculum": "ALiBi, the last twentieth at four times"}
+_ARMS = {"alibi": "ALiBi, short all along", "curriculum": "ALiBi, the last twentieth at four times"}
 
 
 def section(root: Path) -> Section:
     rows = [row for family in ("lex", "mpt") for row in trainings(root, family)]
-    rows = [row for row in rows if row["last"] and row["arm"] in ARMS and row["pattern"] == "Causal()"]
+    rows = [row for row in rows if row["last"] and row["arm"] in _ARMS and row["pattern"] == "Causal()"]
     found = read(rows, lambda row: row["length"], value=lambda row: row["perplexity"])
     trained = int(setting_of(root, "lex", "length") or 0)
     claims = [
@@ -31,8 +31,11 @@ def section(root: Path) -> Section:
         "Does ALiBi gain from a last twentieth of training on longer texts?",
         judged(claims, found),
         [
-            grid.table("Ours", found, ARMS, columns(found), note=note),
-            grid.chart("Perplexity by length", found, ARMS, x="length of the text, bytes", y="perplexity per byte",
+            grid.table("Ours", found, _ARMS, columns(found), note=note),
+            grid.chart("Perplexity by length", found, _ARMS, x="length of the text, bytes", y="perplexity per byte",
                        marks=((trained, f"trained on {trained}"),), note=note),
         ],
     )  # fmt: skip
+
+
+TABLES = {"mpt": section}

@@ -1,18 +1,18 @@
-"""ALiBi trained short and then a little long, beside ALiBi trained short all along.
+"""ALiBi trained on short and then briefly on long texts, compared with ALiBi trained on short texts only.
 
 Reproduces: the recipe of MPT-30B, 1000 billion tokens at 2048 and 50 billion, one in twenty, at 8192.
 
-    python -m experiments.sweep --sweep=configs/sweeps/mpt_curriculum.py --workdir=runs/mpt --parallel=2
+    python -m experiments.sweep --sweep=experiments/papers/mpt/sweep.py --workdir=runs/mpt --parallel=2
 
-Sizes: configs/lex.py has them; `mpt_curriculum.py:gpu` and `:paper` for the others. Three seeds.
+Sizes: ../lex/config.py has them; `sweep.py:gpu` and `:paper` for the others. Three seeds.
 
 Time: cpu 5 minutes on two cores. Expected: docs/results.md.
 """
 
-from experiments.sweeps.runs import Sweep, chain, product, run, seeds, with_report
+from ropelab.cli.sweeps.runs import Sweep, chain, product, run, seeds, with_report
 
 TABLES = ("mpt",)
-# the last twentieth of the steps at four times the length, as many tokens a step
+# the last twentieth of the steps at four times the length, as many tokens per step
 PHASES = {
     "cpu": "Phase(start=570, length=256, batch=8)",
     "gpu": "Phase(start=9500, length=4096, batch=8)",
@@ -25,6 +25,11 @@ def get_sweep(size: str = "cpu") -> Sweep:
 
 
 def runs(size: str) -> Sweep:
-    short = run("train", f"configs/lex.py:alibi@{size}", name="lex/alibi")
-    long = run("train", f"configs/lex.py:alibi@{size}", name="mpt/curriculum", fields={"phases": PHASES[size]})
+    short = run("train", f"experiments/papers/lex/config.py:alibi@{size}", name="lex/alibi")
+    long = run(
+        "train",
+        f"experiments/papers/lex/config.py:alibi@{size}",
+        name="mpt/curriculum",
+        fields={"phases": PHASES[size]},
+    )
     return product(chain(short, long), seeds(3))

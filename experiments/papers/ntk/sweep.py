@@ -3,7 +3,7 @@
 Reproduces: the perplexity plots of NTK-aware and dynamic scaling (2023) and the remarks on untuned models of YaRN
 (arXiv 2309.00071).
 
-    python -m experiments.sweep --sweep=configs/sweeps/untuned.py --workdir=runs/untuned --parallel=2
+    python -m experiments.sweep --sweep=experiments/papers/ntk/sweep.py --workdir=runs/untuned --parallel=2
 
 Sizes: cpu: three byte models trained on 256, at two, four and eight times; SmolLM2 at 12288, one text. gpu and paper:
 SmolLM2 at 16384 and 32768, twenty texts, and Llama-2-7B.
@@ -11,8 +11,8 @@ SmolLM2 at 16384 and 32768, twenty texts, and Llama-2-7B.
 Time: cpu 15 minutes on two cores. Expected: docs/results.md.
 """
 
-from configs.sweeps.parts.bases import bases
-from experiments.sweeps.runs import FOLDER, Sweep, chain, names, run, with_report
+from experiments.papers.extension.sweep import bases
+from ropelab.cli.sweeps.runs import FOLDER, Sweep, chain, names, run, with_report
 
 TABLES = ("untuned", "untuned_smollm2")
 ENCODINGS = (

@@ -1,16 +1,17 @@
-"""How far back a small model finds what it was told: raw, fine-tuned directly, and by PI.
+"""Effective context of a small model: unchanged, fine-tuned directly, and by PI.
 
 Reproduces: table 4 of PI (arXiv 2306.15595), the effective context k_max against steps of fine-tuning, with 128 tokens
 of training in place of 2048.
 
     for seed in 0 1 2; do
-        python -m experiments.train --config=configs/kmax.py:base --config.seed=$seed --workdir=runs/kmax/base-$seed
+        python -m experiments.train --config=experiments/papers/pi/config.py:base --config.seed=$seed \\
+            --workdir=runs/kmax/base-$seed
         for arm in direct2 direct4 pi2 pi4; do
-            python -m experiments.train --config=configs/kmax.py:$arm --config.seed=$seed \\
+            python -m experiments.train --config=experiments/papers/pi/config.py:$arm --config.seed=$seed \\
                 --config.model=runs/kmax/base-$seed --workdir=runs/kmax/$arm-$seed
         done
     done
-    python -m experiments.kmax --workdir=runs/kmax
+    python -m experiments.papers.pi.kmax --workdir=runs/kmax
 
 Sizes: 2 layers, width 64, 4 heads. A sign tells two digits of sixteen somewhere among random symbols; at the end the
 sign stands again, and the digits are asked for. Base 440 leaves of the slowest pair as much of a turn as Llama has at
@@ -19,6 +20,8 @@ sign stands again, and the digits are asked for. Base 440 leaves of the slowest 
 Time: two minutes for a base on one CPU core, one for an arm. Expected: docs/results.md, and docs/evaluation.md for a
 base of 1500 steps.
 """
+
+from typing import Any
 
 from ml_collections import ConfigDict
 
@@ -59,7 +62,8 @@ def base() -> ConfigDict:
 
 
 def extended(encoding: str, factor: int) -> ConfigDict:
-    config, length = base(), LENGTH * factor
+    config: Any = base()
+    length = LENGTH * factor
     config.model = "runs/kmax/base-0"
     config.encoding = encoding.format(factor=factor)
     config.length, config.batch, config.steps = length, 32 // factor, 200

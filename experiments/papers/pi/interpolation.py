@@ -1,6 +1,6 @@
 """PI's figure 2 and theorem 2.1 in numbers: extrapolated scores explode, interpolated ones stay within the bound.
 
-    python -m experiments.interpolation --workdir=runs/interpolation
+    python -m experiments.papers.pi.interpolation --workdir=runs/interpolation
 
 Scores that are fitted to random values at all distances up to L, in float32 and float64, without and with a ridge
 of 1, a few seeds each. Seconds on any machine. Written to the workdir: interpolation.csv, report.md, and the picture
@@ -9,13 +9,12 @@ of one fit as interpolation.png and .pdf.
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from absl import flags
 
-from experiments import launch
+from ropelab.cli import launching
 from ropelab.evaluation.interpolation import Fit, fit
 from ropelab.reporting import files
 from ropelab.reporting.charts.perplexity import render
@@ -26,21 +25,19 @@ EXPLODES, TAMED = 100.0, 10.0  # times: orders of magnitude, because the figure 
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The exit code; `argv` has the program's name first."""
+    """Run the command and return its exit code; `argv` begins with the program's name."""
     values = flags.FlagValues()
-    flags.DEFINE_string("workdir", None, "Folder for everything the run writes.", flag_values=values)
+    flags.DEFINE_string("workdir", None, "Folder for everything that the command writes.", flag_values=values)
     flags.DEFINE_integer("head_dim", 128, "Dimensions of a head.", 2, flag_values=values)
     flags.DEFINE_integer("length", 2048, "Distances that are fitted.", 16, flag_values=values)
     flags.DEFINE_float("base", 10000.0, "The base of the frequencies.", flag_values=values)
     flags.DEFINE_integer("seeds", 4, "Draws.", 1, flag_values=values)
-    return launch.answer(act, values, argv)
+    return launching.run_with_flags(run, values, argv)
 
 
-def act(values: flags.FlagValues, words: list[str], command: str) -> int:
-    launch.no_words(words, "settings are given as --name=value")
-    if not values.workdir:
-        raise ValueError("--workdir is missing; name a folder for everything the run writes")
-    workdir, sizes = Path(values.workdir), {"head_dim": values.head_dim, "length": values.length, "base": values.base}
+def run(values: flags.FlagValues, words: list[str], command: str) -> int:
+    workdir = launching.workdir_of(values, words)
+    sizes = {"head_dim": values.head_dim, "length": values.length, "base": values.base}
     fits = {
         (dtype, ridge, seed): fit(seed, dtype=dtype, ridge=ridge, **sizes)
         for dtype in ("float32", "float64")
@@ -84,7 +81,7 @@ def row(dtype: str, ridge: float, seed: int, found: Fit) -> dict[str, Any]:
 
 
 def verdicts(fits: dict[tuple[str, float, int], Fit]) -> list[str]:
-    """What of the paper's claim is seen, and how often."""
+    """Return the paper's claims, each with the number of fits in which it holds."""
     bare = {key: found for key, found in fits.items() if not key[1]}
     wide = [found for (dtype, ridge, _), found in fits.items() if dtype == "float64" and not ridge]
     narrow = [found for (dtype, _, _), found in bare.items() if dtype == "float32"]

@@ -1,10 +1,10 @@
 """Effective context of trainings on Needle, checkpoint by checkpoint: PI's table of k_max against steps.
 
-    python -m experiments.kmax --workdir=runs/kmax
+    python -m experiments.papers.pi.kmax --workdir=runs/kmax
 
-The runs are folders <arm>-<seed>, such as configs/kmax.py makes: a base, and what it was extended to. Each checkpoint
-is asked at 32 distances from the end of texts of its own length, the base at the lengths of the others as well; step 0
-is the base under the encoding of the arm. Interrupt it and run it again: what was measured is not measured again.
+The runs are folders <arm>-<seed>, such as config.py makes: a base, and its extensions. Each checkpoint is
+evaluated at 32 distances from the end of texts of its length, the base at the lengths of the others as well; step 0 is
+the base under the encoding of the arm. The same command resumes after an interruption.
 Written to the workdir: kmax.md and kmax.jsonl. Exit code 0: done. 2: bad input.
 """
 
@@ -17,7 +17,7 @@ import numpy as np
 from absl import flags
 from tqdm import tqdm
 
-from experiments import launch
+from ropelab.cli import launching
 from ropelab.data.synthetic import task_of
 from ropelab.evaluation import runner
 from ropelab.evaluation.effective_context import k_max
@@ -45,20 +45,22 @@ class Stop(NamedTuple):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The exit code; `argv` has the program's name first."""
+    """Run the command and return its exit code; `argv` begins with the program's name."""
     values = flags.FlagValues()
     flags.DEFINE_string("workdir", None, "Folder of the runs.", flag_values=values)
     flags.DEFINE_integer("trials", 10, "Questions at each distance.", 1, flag_values=values)
     flags.DEFINE_integer("distances", 32, "How many.", 1, flag_values=values)
-    return launch.answer(act, values, argv)
+    return launching.run_with_flags(run, values, argv)
 
 
-def act(values: flags.FlagValues, words: list[str], command: str) -> int:
-    workdir = launch.folder_of_runs(values, words)
+def run(values: flags.FlagValues, words: list[str], command: str) -> int:
+    workdir = launching.workdir_of(values, words)
     plans = {name: plan_of(workdir / name) for name in names(workdir) if finished(workdir / name)}
     bases = [name for name in plans if name.rpartition("-")[0] == BASE]
     if not bases:
-        raise ValueError(f"{workdir} holds no finished run {BASE}-<seed>; train first, configs/kmax.py says how")
+        raise ValueError(
+            f"{workdir} holds no finished run {BASE}-<seed>; train first, experiments/papers/pi/config.py says how"
+        )
     asked = {name: task_at_distances(name, plan, values.trials, values.distances) for name, plan in plans.items()}
     records, reach = [], {}
     for stop in tqdm(stops(workdir, plans, asked), unit="checkpoint"):
@@ -71,7 +73,7 @@ def act(values: flags.FlagValues, words: list[str], command: str) -> int:
 
 
 def task_at_distances(name: str, plan: Plan, trials: int, distances: int) -> TaskEval:
-    """What a training is asked.
+    """Return the questions for a training.
 
     Raises:
         ValueError: if it was trained on something that asks at no distance.
@@ -83,7 +85,7 @@ def task_at_distances(name: str, plan: Plan, trials: int, distances: int) -> Tas
 
 
 def stops(workdir: Path, plans: dict[str, Plan], asked: dict[str, TaskEval]) -> Iterator[Stop]:
-    """Everything that is asked, a model read from disk when its turn comes."""
+    """Yield every evaluation; each model is loaded when its turn comes."""
     lengths = sorted({plan.length for plan in plans.values()})
     for name, plan in plans.items():
         arm, _, seed = name.rpartition("-")

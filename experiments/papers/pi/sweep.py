@@ -1,17 +1,17 @@
-"""Position Interpolation beside direct fine-tuning: perplexity by length and by steps, and how far back a model finds.
+"""Position Interpolation and direct fine-tuning: perplexity by length and by steps, and the effective context.
 
 Reproduces: tables 1 to 4 of arXiv 2306.15595.
 
-    python -m experiments.sweep --sweep=configs/sweeps/pi_tables.py --workdir=runs/pi --parallel=2
+    python -m experiments.sweep --sweep=experiments/papers/pi/sweep.py --workdir=runs/pi --parallel=2
 
-Sizes: configs/extension.py and configs/kmax.py have them; `pi_tables.py:gpu` and `:paper` for the others, which ask
-for passkeys of the extended models in place of symbols. cpu has three seeds.
+Sizes: ../extension/config.py and config.py have them; `sweep.py:gpu` and `:paper` for the others, which ask for
+passkeys of the extended models in place of symbols. cpu has three seeds.
 
 Time: cpu 20 minutes on two cores; gpu half an hour an arm on one H100. Expected: docs/results.md.
 """
 
-from configs.sweeps.parts.bases import SEEDS, bases, extended
-from experiments.sweeps.runs import FOLDER, Sweep, chain, names, product, run, seeds, with_report
+from experiments.papers.extension.sweep import SEEDS, bases, extended
+from ropelab.cli.sweeps.runs import FOLDER, Sweep, chain, names, product, run, seeds, with_report
 
 ARMS = ("direct4", "pi4")  # PI's own factors are four and more
 TABLES = ("pi1", "pi3", "kmax")
@@ -28,15 +28,19 @@ def runs(size: str) -> Sweep:
 
 def finding() -> Sweep:
     """k_max of small models on symbols."""
-    made = product(run("train", "configs/kmax.py:base", name="kmax/base"), seeds(SEEDS["cpu"]))
+    made = product(run("train", "experiments/papers/pi/config.py:base", name="kmax/base"), seeds(SEEDS["cpu"]))
     more = chain(*(sought(arm, base.name) for base in made for arm in ARMS))
-    return chain(made, more, run("kmax", name="kmax/table", after=names(more), workdir=f"{FOLDER}/kmax"))
+    return chain(
+        made, more, run("experiments.papers.pi.kmax", name="kmax/table", after=names(more), workdir=f"{FOLDER}/kmax")
+    )
 
 
 def sought(arm: str, base: str) -> Sweep:
     seed = base.rpartition("-")[2]
     fields = {"model": f"{FOLDER}/{base}", "seed": int(seed)}
-    return run("train", f"configs/kmax.py:{arm}", name=f"kmax/{arm}-{seed}", fields=fields, after=(base,))
+    return run(
+        "train", f"experiments/papers/pi/config.py:{arm}", name=f"kmax/{arm}-{seed}", fields=fields, after=(base,)
+    )
 
 
 def passkeys(size: str, after: tuple[str, ...]) -> Sweep:

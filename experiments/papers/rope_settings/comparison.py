@@ -1,6 +1,6 @@
-"""Whether everybody's knobs turn the same thing: frequencies of one setting as each dialect says it.
+"""Compare the frequencies of one RoPE setting as each dialect expresses it.
 
-    python -m experiments.knobs --workdir=runs/knobs
+    python -m experiments.papers.rope_settings.comparison --workdir=runs/knobs
 
 Compares, for heads of several sizes, the angles of a pair per token: linear scaling as PI, compress_pos_emb,
 --rope-freq-scale and transformers' rope_scaling; NTK as alpha_value, --rope-freq-base and a larger rope_theta; and the
@@ -10,14 +10,13 @@ relative difference over all pairs. Written to the workdir: records.jsonl and .c
 
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from absl import flags
 
-from experiments import launch
 from ropelab.checkpoints import knobs
+from ropelab.cli import launching
 from ropelab.encodings import NTK, PI, RoPE
 from ropelab.encodings.rotary import Rotary
 from ropelab.evaluation.evals.base import Case, Measurement, recorded
@@ -30,20 +29,18 @@ FACTORS = (2.0, 4.0, 8.0)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The exit code; `argv` has the program's name first."""
+    """Run the command and return its exit code; `argv` begins with the program's name."""
     values = flags.FlagValues()
-    flags.DEFINE_string("workdir", None, "Folder for everything the run writes.", flag_values=values)
-    return launch.answer(act, values, argv)
+    flags.DEFINE_string("workdir", None, "Folder for everything that the command writes.", flag_values=values)
+    return launching.run_with_flags(run, values, argv)
 
 
-def act(values: flags.FlagValues, words: list[str], command: str) -> int:
-    launch.no_words(words, "settings are given as --name=value")
-    if not values.workdir:
-        raise ValueError("--workdir is missing; name a folder for everything the run writes")
+def run(values: flags.FlagValues, words: list[str], command: str) -> int:
+    workdir = launching.workdir_of(values, words)
     records = [record for head_dim in HEAD_DIMS for record in compared(head_dim)]
-    files.write_jsonl(Path(values.workdir) / "records.jsonl", records)
-    files.write_csv(Path(values.workdir) / "records.csv", records)
-    files.write_json(Path(values.workdir) / "settings.json", {"command": command})
+    files.write_jsonl(workdir / "records.jsonl", records)
+    files.write_csv(workdir / "records.csv", records)
+    files.write_json(workdir / "settings.json", {"command": command})
     for record in records:
         print(f"heads of {record['length']:3d}, {record['arm']}, {record['eval']}: {record['value']:.2e}")
     return 0

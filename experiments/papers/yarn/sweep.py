@@ -1,17 +1,17 @@
-"""YaRN beside NTK and PI, in fewer steps, and beyond what it was extended to.
+"""YaRN compared with NTK and PI, in fewer steps, and beyond the length it was extended to.
 
 Reproduces: tables 1 and 2 of arXiv 2309.00071.
 
-    python -m experiments.sweep --sweep=configs/sweeps/yarn_tables.py --workdir=runs/yarn --parallel=2
+    python -m experiments.sweep --sweep=experiments/papers/yarn/sweep.py --workdir=runs/yarn --parallel=2
 
-Sizes: configs/extension.py has them; `yarn_tables.py:gpu` and `:paper` for the others. cpu has three seeds, a base
+Sizes: ../extension/config.py has them; `sweep.py:gpu` and `:paper` for the others. cpu has three seeds, a base
 each; the others one model and one seed, as the paper has.
 
 Time: cpu 15 minutes on two cores; gpu half an hour an arm on one H100. Expected: docs/results.md.
 """
 
-from configs.sweeps.parts.bases import bases, extended
-from experiments.sweeps.runs import Sweep, chain, with_report
+from experiments.papers.extension.sweep import bases, extended
+from ropelab.cli.sweeps.runs import Sweep, chain, with_report
 
 TABLES = ("yarn1", "yarn2")
 

@@ -1,4 +1,4 @@
-"""The runs of a sweep as a table: state, step, loss, speed, time left, as their folders say."""
+"""A live table of a sweep's runs: state, step, loss, speed and time left, read from their folders."""
 
 import math
 import time
@@ -10,54 +10,61 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from experiments.sweeps import one
-from experiments.sweeps.manifest import Entry
+from ropelab.cli.sweeps import worker
+from ropelab.cli.sweeps.manifest import Entry
 from ropelab.reporting.numbers import number
 from ropelab.reporting.runs import rows
 
-STYLES = {one.DONE: "green", one.FAILED: "red", one.RUNNING: "cyan", one.STOPPED: "yellow", one.WAITING: "dim"}
-HEAD = ("run", "state", "step", "loss", "tokens/s", "left")
-EVERY = 1.0  # seconds: each look reads the tables of every run
+_STYLES = {
+    worker.DONE: "green",
+    worker.FAILED: "red",
+    worker.RUNNING: "cyan",
+    worker.STOPPED: "yellow",
+    worker.WAITING: "dim",
+}
+_HEAD = ("run", "state", "step", "loss", "tokens/s", "left")
+_INTERVAL = 1.0  # seconds: each refresh reads the tables of every run
 
 
-class Shown:
-    """The table on the terminal while the sweep runs, or once at the end where there is no terminal."""
+class LiveTable:
+    """The table on the terminal while the sweep runs, or once at the end if there is no terminal."""
 
-    def __init__(self, folder: Path, found: Sequence[Entry]):
-        self.folder, self.found, self.last = folder, found, 0.0
+    def __init__(self, folder: Path, entries: Sequence[Entry]):
+        self.folder, self.entries, self.last = folder, entries, 0.0
         self.console = Console(stderr=True)
         self.live = Live(console=self.console, auto_refresh=False) if self.console.is_terminal else None
 
-    def look(self) -> None:
-        if self.live is not None and time.monotonic() - self.last > EVERY:
-            self.live.update(table(self.folder, self.found), refresh=True)
+    def refresh(self) -> None:
+        if self.live is not None and time.monotonic() - self.last > _INTERVAL:
+            self.live.update(make_table(self.folder, self.entries), refresh=True)
             self.last = time.monotonic()
 
-    def __enter__(self) -> "Shown":
+    def __enter__(self) -> "LiveTable":
         if self.live is not None:
             self.live.start()
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.last = 0.0
-        self.look()
+        self.refresh()
         if self.live is not None:
             self.live.stop()
         else:
-            self.console.print(table(self.folder, self.found))
+            self.console.print(make_table(self.folder, self.entries))
 
 
-def table(folder: Path, found: Sequence[Entry]) -> Table:
-    """All runs, in the order of the manifest."""
-    shown = Table(*HEAD)
-    for entry in found:
-        state = one.state(folder, entry["name"])["state"]
-        shown.add_row(entry["name"], f"[{STYLES[state]}]{state}[/]", *progress(folder / entry["name"], entry["steps"]))
-    return shown
+def make_table(folder: Path, entries: Sequence[Entry]) -> Table:
+    """Make the table of all runs, in the order of the manifest."""
+    table = Table(*_HEAD)
+    for entry in entries:
+        state = worker.read_state(folder, entry["name"])["state"]
+        progress = read_progress(folder / entry["name"], entry["steps"])
+        table.add_row(entry["name"], f"[{_STYLES[state]}]{state}[/]", *progress)
+    return table
 
 
-def progress(place: Path, steps: int | None) -> tuple[str, str, str, str]:
-    """How far a training is; blanks for what is none, or has not begun. Damaged records do not stop a sweep."""
+def read_progress(place: Path, steps: int | None) -> tuple[str, str, str, str]:
+    """Read the progress of a training; empty for other commands, or before it begins. Damaged records are tolerated."""
     try:
         metrics, speed = rows(place, "metrics"), rows(place, "speed")
     except (ValueError, OSError):
@@ -67,12 +74,12 @@ def progress(place: Path, steps: int | None) -> tuple[str, str, str, str]:
     last = metrics[-1]
     rate = speed[-1]["tokens_per_second"] if speed else 0.0
     tokens_per_step = last["tokens"] / max(last["step"], 1)
-    left = duration((steps - last["step"]) * tokens_per_step / rate) if rate > 0 and math.isfinite(rate) else ""
+    left = _format_duration((steps - last["step"]) * tokens_per_step / rate) if rate > 0 and math.isfinite(rate) else ""
     loss = f"{last['loss']:.3f}" if math.isfinite(last["loss"]) else number(last["loss"])
     return f"{last['step']}/{steps}", loss, f"{rate:.0f}" if left else "", left
 
 
-def duration(seconds: float) -> str:
+def _format_duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

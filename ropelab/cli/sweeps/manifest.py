@@ -1,7 +1,7 @@
-"""What a sweep will do, written down before anything starts: every run with its id, its command and what it waits for.
+"""The manifest of a sweep: every run with its id, command and dependencies, written before anything starts.
 
-The id of a run is the hash of its resolved configuration, its flags and its program: two runs with the same id do the
-same, and a run whose id has changed is another one. The folder of the sweep is no part of an id.
+The id of a run is the hash of its program, resolved configuration and flags, so runs with the same id are the same. The
+folder of the sweep is not part of the id.
 """
 
 import hashlib
@@ -11,21 +11,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments import configuration, planning
-from experiments.sweeps.runs import FOLDER, Run, Sweep
+from ropelab.cli import configuration, planning
+from ropelab.cli.sweeps.runs import FOLDER, Run, Sweep
 from ropelab.reporting import files
 from ropelab.reporting.schema import TEXT, read_entries, read_object
 
-ROOT = Path(__file__).parents[2]
+# runs start here, and configurations are named from here
+ROOT = configuration.CLONE if (configuration.CLONE / "configs").is_dir() else Path.cwd()
 NAME = "manifest.json"
 Entry = dict[str, Any]  # name, id, command, after, steps
 
 
 def read_sweep(path: str) -> Sweep:
-    """The runs of a file's `get_sweep`, a variant after a colon.
+    """Return the runs of a file's `get_sweep`; a variant follows a colon.
 
     Raises:
-        ValueError: if there is none, or it makes no sweep.
+        ValueError: if there is no such function, or it returns no sweep.
     """
     file, _, variant = path.partition(":")
     get_sweep = getattr(configuration.module(file, "sweep", "configs/sweeps/smoke.py"), "get_sweep", None)
@@ -36,21 +37,21 @@ def read_sweep(path: str) -> Sweep:
     except (TypeError, ValueError) as error:
         raise ValueError(f"--sweep={path}: {error}") from None
     if not found or not all(isinstance(one, Run) for one in found):
-        raise ValueError(f"--sweep={path}: get_sweep gives no list of runs")
+        raise ValueError(f"--sweep={path}: get_sweep must return a list of runs")
     return list(found)
 
 
-def entries(sweep: Sequence[Run]) -> list[Entry]:
-    """The manifest of a sweep, in an order in which nothing comes before what it waits for.
+def make_entries(sweep: Sequence[Run]) -> list[Entry]:
+    """Make the manifest of a sweep, sorted so that each run follows those it waits for.
 
     Raises:
-        ValueError: for two runs of a name, a run without a program, a wait for nothing or in a circle, and a
-            configuration that cannot be read.
+        ValueError: for duplicate names, a run without a program, an unknown or circular dependency, and a configuration
+            that cannot be read.
     """
     names = [one.name for one in sweep]
     for one in sweep:
         if names.count(one.name) > 1:
-            raise ValueError(f"two runs are named {one.name!r}; name them apart")
+            raise ValueError(f"two runs are named {one.name!r}; rename one")
         if not all(part.strip(".") for part in one.name.split("/")) or not one.program:
             raise ValueError(
                 f"the run {one.name!r} of {one.program!r} needs a name, a folder in the sweep's, and a program"
@@ -58,10 +59,10 @@ def entries(sweep: Sequence[Run]) -> list[Entry]:
         lost = [name for name in one.after if name not in names]
         if lost:
             raise ValueError(f"{one.name} waits for {lost[0]!r}, which is no run of the sweep")
-    return [entry(one) for one in ordered(sweep)]
+    return [_make_entry(one) for one in _sort_by_dependency(sweep)]
 
 
-def ordered(sweep: Sequence[Run]) -> list[Run]:
+def _sort_by_dependency(sweep: Sequence[Run]) -> list[Run]:
     done: list[Run] = []
     waiting = list(sweep)
     while waiting:
@@ -73,29 +74,29 @@ def ordered(sweep: Sequence[Run]) -> list[Run]:
     return done
 
 
-def entry(one: Run) -> Entry:
-    resolved = configured(one)
-    said = json.dumps([one.program, resolved, dict(one.flags)], sort_keys=True, default=str)
+def _make_entry(one: Run) -> Entry:
+    resolved = _resolve_config(one)
+    content = json.dumps([one.program, resolved, dict(one.flags)], sort_keys=True, default=str)
     return {
         "name": one.name,
-        "id": hashlib.sha256(said.encode()).hexdigest()[:12],
-        "command": command(one),
+        "id": hashlib.sha256(content.encode()).hexdigest()[:12],
+        "command": _command(one),
         "after": list(one.after),
         "steps": resolved.get("steps"),
     }
 
 
-def configured(one: Run) -> dict[str, Any]:
-    """The configuration with the run's fields in it.
+def _resolve_config(one: Run) -> dict[str, Any]:
+    """Return the configuration of a run with its overrides.
 
     Raises:
-        ValueError: for a file or a field that does not exist, or a value that is not of its field's kind.
+        ValueError: for a file or field that does not exist, or a value of the wrong type.
     """
     if not one.config:
         if one.fields:
-            raise ValueError(f"{one.name} has fields and no configuration; give flags, or a configuration")
+            raise ValueError(f"{one.name} has fields and no configuration; give flags instead, or a configuration")
         return {}
-    config = configuration.read(str(ROOT / one.config))
+    config = configuration.read(_config_path(one))
     if one.program == "train":
         config = configuration.completed(config, planning.defaults(), "config")
     for field, value in one.fields.items():
@@ -107,29 +108,41 @@ def configured(one: Run) -> dict[str, Any]:
     return config.to_dict()
 
 
-def command(one: Run) -> list[str]:
-    """The words of the command, the sweep's folder as `FOLDER`."""
+def _config_path(one: Run, start: Path | None = None) -> str:
+    """Return the configuration of a run, found from `ROOT` or else from the current folder.
+
+    Args:
+        start: leave it relative where it is found from here.
+    """
+    file, colon, variant = one.config.partition(":")
+    here = ROOT if (ROOT / file).is_file() or not Path(file).is_file() else Path.cwd()
+    return one.config if here == start else f"{here / file}{colon}{variant}"
+
+
+def _command(one: Run) -> list[str]:
+    """Return the words of the command, with `FOLDER` for the sweep's folder."""
     flags = {"workdir": f"{FOLDER}/{one.name}"} | dict(one.flags)
-    config = [f"--config={one.config}"] if one.config else []
+    config = [f"--config={_config_path(one, ROOT)}"] if one.config else []
     fields = [f"--config.{field}={value}" for field, value in one.fields.items()]
-    return [f"experiments.{one.program}", *config, *fields, *(f"--{name}={value}" for name, value in flags.items())]
+    program = [one.program] if "." in one.program else ["ropelab.cli", one.program]
+    return [*program, *config, *fields, *(f"--{name}={value}" for name, value in flags.items())]
 
 
-def words(found: Entry, folder: Path) -> list[str]:
-    """The command as this machine runs it, in the repository's folder.
+def command_words(found: Entry, folder: Path) -> list[str]:
+    """Return the command as this machine runs it, from `ROOT`.
 
-    A sweep within that folder is named from there: what a training begins from is a setting of it, and with the whole
-    path in it the training would be refused where the repository has come to lie elsewhere.
+    A sweep inside `ROOT` is named relative to it: the model that a training extends is one of its settings, and with an
+    absolute path a clone that was moved could not resume.
     """
     place = folder.relative_to(ROOT) if folder.is_relative_to(ROOT) else folder
     return [sys.executable, "-m", *(word.replace(FOLDER, str(place)) for word in found["command"])]
 
 
 def write(folder: Path, found: Sequence[Entry]) -> None:
-    """Have the manifest in the sweep's folder.
+    """Write the manifest to the sweep's folder.
 
     Raises:
-        ValueError: if a run of the same name stands there with another id, and has begun.
+        ValueError: if a run of the same name has begun there with another id.
     """
     for one in found:
         path = folder / one["name"] / "run.json"
@@ -140,7 +153,7 @@ def write(folder: Path, found: Sequence[Entry]) -> None:
         if before != one["id"]:
             raise ValueError(
                 f"{path.parent} holds a run with other settings ({before}, now {one['id']}); "
-                "take another --workdir, name the run anew, or remove that folder"
+                "take another --workdir, rename the run, or remove that folder"
             )
     files.write_json(folder / NAME, list(found))
 

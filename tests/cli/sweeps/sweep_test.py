@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from experiments import knobs, sweep
-from experiments.sweeps import executors, manifest, one
-from experiments.sweeps.executors import Options
+from experiments.papers.rope_settings import comparison
+from ropelab.cli import sweep
+from ropelab.cli.sweeps import executors, manifest, worker
+from ropelab.cli.sweeps.executors import Options
 
 ROOT = Path(__file__).parents[3]
 LINES = {  # by name: what a run does, its folder being $1
@@ -34,10 +35,10 @@ class Thread:
     """A run in a thread of the test."""
 
     def __init__(self, folder: Path, name: str, options: Options):
-        self.thread = threading.Thread(target=one.perform, args=(folder, name), kwargs={"retries": options.retries})
+        self.thread = threading.Thread(target=worker.perform, args=(folder, name), kwargs={"retries": options.retries})
         self.thread.start()
 
-    def ended(self) -> bool:
+    def has_ended(self) -> bool:
         return not self.thread.is_alive()
 
 
@@ -49,7 +50,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def words(entry: manifest.Entry, place: Path) -> list[str]:
         return ["sh", "-c", LINES[entry["name"]], "sh", str(place / entry["name"])]
 
-    monkeypatch.setattr(manifest, "words", words)
+    monkeypatch.setattr(manifest, "command_words", words)
     return tmp_path
 
 
@@ -60,7 +61,7 @@ def entries(*names: str) -> list[manifest.Entry]:
 def run(folder: Path, *names: str, parallel: int = 2, retries: int = 1) -> int:
     found = entries(*names)
     manifest.write(folder, found)
-    return sweep.run(folder, found, "local", Options(parallel, retries, {}))
+    return sweep.run_entries(folder, found, "local", Options(parallel, retries, {}))
 
 
 def times(folder: Path, name: str) -> int:
@@ -103,19 +104,19 @@ def test_a_run_with_other_settings_is_not_taken_for_this_one(folder: Path) -> No
 def test_by_index_one_run_is_done(folder: Path, capsys: pytest.CaptureFixture) -> None:
     found = entries("good", "after", "bad")
     manifest.write(folder, found)
-    with pytest.raises(ValueError, match="--index=1, after, waits for good; do those first"):
-        sweep.by_index(folder, found, 1, 0)
-    assert sweep.by_index(folder, found, 0, 0) == 0
-    assert sweep.by_index(folder, found, 1, 0) == 0
-    assert sweep.by_index(folder, found, 2, 0) == 1
+    with pytest.raises(ValueError, match="--index=1, after, waits for good; run those first"):
+        sweep.run_by_index(folder, found, 1, 0)
+    assert sweep.run_by_index(folder, found, 0, 0) == 0
+    assert sweep.run_by_index(folder, found, 1, 0) == 0
+    assert sweep.run_by_index(folder, found, 2, 0) == 1
     with pytest.raises(ValueError, match="there are 0 to 2"):
-        sweep.by_index(folder, found, 3, 0)
+        sweep.run_by_index(folder, found, 3, 0)
 
 
 def test_a_run_that_is_asked_to_stop_before_it_begins_does_not(folder: Path) -> None:
     manifest.write(folder, entries("good"))
-    one.ask_to_stop(folder, "good")
-    assert one.perform(folder, "good") == one.STOPPED
+    worker.request_stop(folder, "good")
+    assert worker.perform(folder, "good") == worker.STOPPED
     assert times(folder, "good") == 0
     assert run(folder, "good") == 0, "a sweep takes that back"
 
@@ -125,9 +126,9 @@ def test_a_killed_run_is_seen_and_not_begun_beside_itself(tmp_path: Path) -> Non
     found = [entries("good")[0] | {"command": ["experiments.nothing"]}]
     manifest.write(tmp_path, found)
     script = (
-        "import sys; from pathlib import Path; from experiments.sweeps import manifest, one\n"
-        "manifest.words = lambda entry, folder: ['sleep', '3']\n"
-        f"one.perform(Path({str(tmp_path)!r}), 'good')"
+        "import sys; from pathlib import Path; from ropelab.cli.sweeps import manifest, worker\n"
+        "manifest.command_words = lambda entry, folder: ['sleep', '3']\n"
+        f"worker.perform(Path({str(tmp_path)!r}), 'good')"
     )
     wrapper = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)})
     while not (tmp_path / "good" / "run.json").exists():
@@ -135,11 +136,11 @@ def test_a_killed_run_is_seen_and_not_begun_beside_itself(tmp_path: Path) -> Non
     time.sleep(0.3)
     wrapper.send_signal(signal.SIGKILL)
     wrapper.wait()
-    assert one.state(tmp_path, "good")["state"] == one.RUNNING
+    assert worker.read_state(tmp_path, "good")["state"] == worker.RUNNING
     until = time.time() + 20
-    while one.state(tmp_path, "good")["state"] == one.RUNNING and time.time() < until:
+    while worker.read_state(tmp_path, "good")["state"] == worker.RUNNING and time.time() < until:
         time.sleep(0.1)
-    assert one.state(tmp_path, "good")["state"] == one.STOPPED
+    assert worker.read_state(tmp_path, "good")["state"] == worker.STOPPED
 
 
 @pytest.mark.parametrize(
@@ -154,7 +155,7 @@ def test_a_sweep_that_is_asked_to_stop_asks_its_runs(
         pytest.importorskip(executor)
     fields = {"steps": 100000, "held.every": 0, "saving.every": 100000}
     (tmp_path / "sweep.py").write_text(
-        "from experiments.sweeps.runs import run\n"
+        "from ropelab.cli.sweeps.runs import run\n"
         f"def get_sweep():\n    return run('train', 'configs/smoke.py', name='long', fields={fields})\n"
     )
     flags = (f"--sweep={tmp_path / 'sweep.py'}", f"--workdir={tmp_path / 'out'}", f"--executor={executor}")
@@ -165,7 +166,7 @@ def test_a_sweep_that_is_asked_to_stop_asks_its_runs(
         time.sleep(0.1)
     process.send_signal(asked)
     assert process.wait(240) == code
-    assert one.state(tmp_path / "out", "long")["state"] == one.STOPPED
+    assert worker.read_state(tmp_path / "out", "long")["state"] == worker.STOPPED
     (saved,) = (tmp_path / "out" / "long" / "checkpoints").glob("*/manifest.json")
     assert json.loads(metrics.read_text().splitlines()[-1])["step"] == int(saved.parent.name)
 
@@ -179,20 +180,21 @@ def test_an_executor_runs_commands(tmp_path: Path, executor: str) -> None:
     if executor != "local":
         pytest.importorskip(executor)
     (tmp_path / "sweep.py").write_text(
-        "from experiments.sweeps.runs import chain, run\n"
+        "from ropelab.cli.sweeps.runs import chain, run\n"
         "def get_sweep():\n"
-        "    good = run('knobs', name='of/good')\n"
-        "    return chain(good, run('nowhere', name='bad'), run('knobs', name='lost', after=('bad',)))\n"
+        "    comparison = 'experiments.papers.rope_settings.comparison'\n"
+        "    good, lost = run(comparison, name='of/good'), run(comparison, name='lost', after=('bad',))\n"
+        "    return chain(good, run('nowhere', name='bad'), lost)\n"
     )
     flags = (f"--sweep={tmp_path / 'sweep.py'}", f"--workdir={tmp_path / 'out'}", f"--executor={executor}")
     command = [sys.executable, "-m", "experiments.sweep", *flags, "--retries=0", "--parallel=2"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.stdout.endswith("3 runs: 1 done, 0 skipped, 2 failed\n"), done.stderr
     assert done.returncode == 1
-    assert "No module named experiments.nowhere" in done.stderr
+    assert "error: no command 'nowhere'" in done.stderr
     assert "lost: waiting\nwaits for bad" in done.stderr
     assert json.loads((tmp_path / "out" / "manifest.json").read_text())[2]["after"] == ["bad"]
-    assert knobs.main(["knobs", f"--workdir={tmp_path / 'alone'}"]) == 0
+    assert comparison.main(["knobs", f"--workdir={tmp_path / 'alone'}"]) == 0
     records = [(tmp_path / place / "records.jsonl").read_bytes() for place in ("alone", "out/of/good")]
     assert records[0] == records[1]
 
@@ -202,9 +204,10 @@ def test_an_executor_runs_commands(tmp_path: Path, executor: str) -> None:
     [
         ((), "--sweep or --workdir is missing"),
         (("--sweep=nowhere.py", "--workdir=x"), "there is no such file"),
+        (("--sweep=configs/sweeps/lex_table.py:cpu", "--workdir=x"), "it is experiments/papers/lex/sweep.py now"),
         (("--sweep=configs/smoke.py", "--workdir=x"), "has no function get_sweep"),
         (("--sweep=configs/sweeps/smoke.py", "--workdir=x", "--only=rope-7"), "no run 'rope-7'. Did you mean rope-1?"),
-        (("--sweep=configs/sweeps/smoke.py", "--workdir=x", "--resources=many"), "--resources='many' is no pair"),
+        (("--sweep=configs/sweeps/smoke.py", "--workdir=x", "--resources=many"), "--resources='many' is not a pair"),
     ],
 )
 def test_bad_input_is_one_message(

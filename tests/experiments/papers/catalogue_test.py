@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from configs.catalogue_smollm2 import ENCODINGS
-from experiments import catalogue, launch
+from experiments.papers.catalogue import table
+from experiments.papers.catalogue.config import ENCODINGS
 from ropelab import encodings
-from tests.experiments import tiny_run
+from tests.cli import tiny_run
 
 SPECS = "RoPE(); T5Bias(); Layers((RoPE(), NoPE()))"
 
@@ -23,9 +23,7 @@ def run(folder: Path, **changes: object) -> int:
         "prompt": "The ",
     }
     argv = [f"--config.{name}={value}" for name, value in (fields | changes).items()]
-    return launch.run(
-        catalogue.main, "configs/catalogue_smollm2.py", ["catalogue", f"--workdir={folder / 'out'}", *argv]
-    )
+    return table.main(["catalogue", f"--workdir={folder / 'out'}", *argv])
 
 
 def test_each_encoding_gets_a_row_and_a_receipt(tmp_path: Path) -> None:

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from experiments.papers.claims import TABLES
+from experiments.papers.pi.claims import k_max
 from ropelab.reporting.page import Chart, Section, Table
-from ropelab.reporting.studies.catalogue import TABLES
-from ropelab.reporting.studies.kmax import k_max
 from tests.reporting.runs_on_disk import by_length, jsonl, record, training
 
 LENGTHS = (32, 64, 128, 256, 512)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments import interpolation
+from experiments.papers.pi import interpolation
 
 
 def run(*arguments: str) -> int:

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments import kmax, resolution
+from experiments.papers.lex import resolution
+from experiments.papers.pi import kmax
 from ropelab.attention.patterns import BlockwiseCausal, Causal
 from ropelab.data.held_out import held_out
 from ropelab.data.settings import DataSettings

@@ -1,0 +1,6 @@
+"""The same as `ropelab cross`."""
+
+from ropelab.cli.main import run_main
+
+if __name__ == "__main__":
+    run_main("cross")

@@ -1,0 +1,6 @@
+"""The same as `ropelab doctor`."""
+
+from ropelab.cli.main import run_main
+
+if __name__ == "__main__":
+    run_main("doctor")
