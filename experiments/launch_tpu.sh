@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
-# Start a training on every worker of a TPU VM, and again whenever it was interrupted, until it is done.
+# Start a training on every worker of a TPU VM, and restart it after interruptions until it is done.
 #
 #   gcloud compute tpus tpu-vm create pod --zone=us-east5-b --accelerator-type=v6e-16 --version=v2-alpha-tpuv6e --spot
 #   experiments/launch_tpu.sh pod us-east5-b --config=configs/extend.py:yarn --workdir=gs://bucket/yarn
 #
-# What follows the zone is handed to `python -m experiments.train` on all workers as it is. The last commit of this
-# repository is copied to them; what has changed since is not.
+# Arguments after the zone are passed to `python -m experiments.train` on all workers. The last commit of this repository
+# is copied to them; uncommitted changes are not.
 #
-# It ends when the training does: done (0), bad input (2), or come to nothing (3). After anything else it starts the same
-# command again, which goes on from the last checkpoint. A VM that was preempted is deleted and made anew by
-# CREATE="gcloud compute tpus tpu-vm create ..."; without CREATE, this waits until it is there again.
+# It ends with the training: done (0), bad input (2), or diverged (3). After any other exit code it restarts the same
+# command, which resumes from the last checkpoint. A preempted VM is deleted and created again by
+# CREATE="gcloud compute tpus tpu-vm create ..."; without CREATE, this script waits until the VM is ready again.
 #
-# Environment: CREATE; RESTARTS, at most (100); WAIT, seconds between two (60); EXTRAS of the package (train,tpu,gcs).
+# Environment: CREATE; RESTARTS, the maximum (100); WAIT, seconds between restarts (60); EXTRAS (train,tpu,gcs).
 set -euo pipefail
 
 if (($# < 3)); then
@@ -36,7 +36,7 @@ install() {
 ~/.local/bin/uv pip install --quiet -e '.[${EXTRAS:-train,tpu,gcs}]'"
 }
 
-# Each worker first ends what a lost connection has left running, as that holds the chips.
+# Each worker first stops a training that a lost connection left running, because it holds the chips.
 train() {
   on_all "cd ropelab; rm -f train.code; old=\$(cat train.pid 2>/dev/null)
 if grep -qs experiments.train \"/proc/\$old/cmdline\"; then kill \"\$old\"; tail --pid=\"\$old\" -f /dev/null; fi
@@ -44,7 +44,7 @@ if grep -qs experiments.train \"/proc/\$old/cmdline\"; then kill \"\$old\"; tail
 wait \$!; code=\$?; echo \$code >train.code; exit \$code"
 }
 
-# What gcloud exits with is not what the training did, if there are several workers.
+# With several workers, gcloud's exit code is not the training's.
 code() {
   gcloud compute tpus tpu-vm ssh "$name" --zone="$zone" --worker=0 --command="cat ropelab/train.code" 2>/dev/null ||
     echo unknown
@@ -52,13 +52,13 @@ code() {
 
 state() { gcloud compute tpus tpu-vm describe "$name" --zone="$zone" --format="value(state)" 2>/dev/null || echo GONE; }
 
-# Have the VM back, if it is not there.
+# Wait for the VM, or create it again.
 back() {
   local now
   now=$(state)
   [[ $now == READY ]] && return
   if [[ -n ${CREATE:-} ]]; then
-    echo "$name is $now; making it anew" >&2
+    echo "$name is $now; creating it again" >&2
     gcloud compute tpus tpu-vm delete "$name" --zone="$zone" --quiet || true
     until bash -c "$CREATE"; do sleep "${WAIT:-60}"; done
   else

@@ -8,11 +8,11 @@ Time: under two minutes on two CPU cores. Expected: `4 runs: 4 done, 0 skipped, 
 `4 runs: 0 done, 4 skipped, 0 failed`.
 """
 
-from experiments.sweeps.runs import Sweep, named, product, run, seeds
+from ropelab.cli.sweeps.runs import Sweep, product, run, seeds, variants
 
 FIELDS = {"steps": 20, "held.every": 0, "saving.every": 10}
 
 
 def get_sweep() -> Sweep:
-    encodings = named(rope={"encoding": "RoPE(base=10000.0)"}, alibi={"encoding": "ALiBi()"})
+    encodings = variants(rope={"encoding": "RoPE(base=10000.0)"}, alibi={"encoding": "ALiBi()"})
     return product(run("train", "configs/smoke.py", name="", fields=FIELDS), encodings, seeds(2))

@@ -1,31 +1,32 @@
 """The report of one workdir, or of several side by side: sections of all that is found there, and how it came to be."""
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ropelab.reporting.evaluated import evaluation_section, is_evaluation
 from ropelab.reporting.page import WORDS, Cell, Facts, Page, Section, Table, Verdict, code
 from ropelab.reporting.runs import rows
 from ropelab.reporting.schema import TEXT, read_entries, read_object
-from ropelab.reporting.studies.catalogue import TABLES
 from ropelab.reporting.swapped import is_swap, swap_section, together
 from ropelab.reporting.trained import differences, trainings_of, trainings_section
 
 MANIFEST = "manifest.json"
+Tables = Mapping[str, Callable[[Path], Section]]
 
 
-def report(roots: Sequence[Path], tables: Sequence[str] = ()) -> Page:
+def report(roots: Sequence[Path], tables: Sequence[str] = (), known: Tables | None = None) -> Page:
     """The page.
 
     Args:
         tables: of papers, by name; those that the manifest of a sweep asks for if none is given.
+        known: the section of each table by its name, as a paper's claims.py has them.
 
     Raises:
         ValueError: if there is nothing to report.
     """
     wanted = list(tables) or tables_of(roots[0])
-    sections = papers(roots, wanted) if wanted else everything(roots)
+    sections = papers(roots, wanted, known or {}) if wanted else everything(roots)
     if not sections:
         raise ValueError(
             f"{', '.join(map(str, roots))} holds no records: no sweep with tables, no evaluation, no swap, no training"
@@ -46,12 +47,16 @@ def tables_of(root: Path) -> list[str]:
     return list(dict.fromkeys(name for names in named for name in names))
 
 
-def papers(roots: Sequence[Path], tables: Sequence[str]) -> list[Section]:
+def papers(roots: Sequence[Path], tables: Sequence[str], known: Tables) -> list[Section]:
     """A summary of all claims, then a section a table; of several workdirs the sections of each in turn."""
-    unknown = [name for name in tables if name not in TABLES]
+    unknown = [name for name in tables if name not in known]
     if unknown:
-        raise ValueError(f"there is no table {unknown[0]!r}; there are {', '.join(TABLES)}")
-    found = {root: {name: TABLES[name](root) for name in tables} for root in roots}
+        there = f"there are {', '.join(known)}" if known else "no claims are loaded"
+        raise ValueError(
+            f"there is no table {unknown[0]!r}; {there}. Name the file that defines it with --claims=..., "
+            "as experiments/papers/claims.py"
+        )
+    found = {root: {name: known[name](root) for name in tables} for root in roots}
     if len(roots) == 1:
         sections = found[roots[0]]
         return [summary(sections), *(with_settings(roots[0], one) for one in sections.values())]

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 import ropelab
-from experiments import check
 from ropelab import contract, lab
+from ropelab.cli import check
 from ropelab.encodings import Rotary, user_module
-from tests.experiments import tiny_run
+from tests.cli import tiny_run
 from tests.models import tiny
 
 ROOT = Path(__file__).parents[2]
@@ -49,7 +49,7 @@ def test_every_other_check_names_what_can_be_checked(folder: Path):
     named = [argv for name, argv in map(program, COMMANDS[1:]) if name == "experiments.check"]
     assert len(named) == 2
     for argv in named:
-        assert check.wanted(argv, everything=False)
+        assert check.parse_encodings(argv, everything=False)
 
 
 def test_the_fault_that_the_page_plants_is_caught_where_it_says(folder: Path):

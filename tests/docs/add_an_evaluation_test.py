@@ -9,7 +9,7 @@ import pytest
 from ropelab import lab
 from ropelab.data import text
 from ropelab.evaluation.evals import registry
-from tests.experiments import tiny_run
+from tests.cli import tiny_run
 from tests.models import tiny
 
 ROOT = Path(__file__).parents[2]
@@ -56,4 +56,4 @@ def test_the_command_line_does_not_know_it_as_the_page_says():
 def test_the_files_it_names_exist():
     for path in re.findall(r"`(ropelab/[\w/]+(?:\.py|/))`", PAGE):
         assert (ROOT / path).exists(), path
-    assert "OF_TEXT" in vars(registry)
+    assert "BY_NAME" in vars(registry)

@@ -6,20 +6,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments import pages
-from experiments.described import entry, explained, families
 from ropelab import attention
+from ropelab.cli.planning import explained
 from ropelab.encodings import ALL, NoPE, RoPE, YaRN, parse
 from ropelab.reporting.charts.gallery import draw_encodings
 from ropelab.reporting.charts.perplexity import render
 from ropelab.reporting.encoding_page import marked_down
+from tools import docs_pages as pages
+from tools.docs_pages import entry, families
 
 DOCS = Path(__file__).parents[2] / "docs"
 
 
 def test_the_page_is_what_the_files_say():
     assert (DOCS / "encodings.md").read_text() == pages.encodings_page(), (
-        "docs/encodings.md is stale; write it anew: python -m experiments.pages --docs=docs"
+        "docs/encodings.md is stale; write it anew: python -m tools.docs_pages --docs=docs"
     )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from experiments import train
+from ropelab.cli import train
 
 ROOT = Path(__file__).parents[2]
 EXPERIMENTS = ROOT / "experiments"
@@ -219,5 +219,5 @@ def test_skypilot_s_nodes_meet_at_the_first(stage: Stage) -> None:
 def test_what_the_launchers_hand_over_is_understood(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     """Down to the address of the coordinator, which is checked before anybody is looked for."""
     argv = ["train", "--config=configs/smoke.py", f"--workdir={tmp_path}", "--coordinator=nobody", "--processes=2"]
-    assert train.run([*argv, "--process=1"]) == 2
+    assert train.main([*argv, "--process=1"]) == 2
     assert "coordinator='nobody' must be the host and a free port" in capsys.readouterr().err

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import ropelab
-from experiments import export, generate
+from ropelab.cli import export, generate
 from ropelab.evaluation.answers import score_batch
 from ropelab.evaluation.attention_taps import ScoreByDistance
 from ropelab.evaluation.capture import capture

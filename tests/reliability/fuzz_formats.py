@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 import ropelab
-from experiments.sweeps import manifest
 from ropelab.attention import patterns as known
+from ropelab.cli.sweeps import manifest
 from ropelab.encodings import registry
 from ropelab.errors import CheckpointError
 from ropelab.evaluation import receipt
@@ -828,6 +828,7 @@ class Records(Format):
     def use(self, folder: Path) -> None:
         from etils import epath
 
+        from experiments.papers.claims import TABLES
         from ropelab.reporting.page import Facts
         from ropelab.reporting.page_data import as_csv, as_parquet
         from ropelab.reporting.page_html import html
@@ -838,7 +839,7 @@ class Records(Format):
         (root,) = (path for path in folder.iterdir() if path.is_dir())
         for path in sorted(root.rglob("*.jsonl")):
             rows_of(epath.Path(path))
-        page = report([root])
+        page = report([root], known=TABLES)
         html(page)
         markdown(page, {})
         for section in page.sections:

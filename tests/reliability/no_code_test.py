@@ -12,9 +12,9 @@ import jax
 import pytest
 
 import ropelab
-from experiments import report, translate
 from ropelab.checkpoints import CheckpointError
 from ropelab.checkpoints.peft import ENCODING_FILE, save_adapter
+from ropelab.cli import report, translate
 from ropelab.training.adaptation import LoRA
 from ropelab.training.manifest import NAME, DamagedError
 from tests.checkpoints import gguf_test

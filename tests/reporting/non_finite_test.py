@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from experiments import train
-from experiments.sweeps import live
+from ropelab.cli import train
+from ropelab.cli.sweeps import live
 from ropelab.reporting import files, grid
 from ropelab.reporting.charts.perplexity import draw_perplexity, render
 from ropelab.reporting.claims import Claim, below, judged
@@ -35,18 +35,18 @@ def sweep(tmp_path):
 def test_the_table_of_a_sweep_has_a_row_for_it(sweep):
     found = [{"name": name, "steps": 10} for name in ("good-0", "bad-0")]
     console = Console(width=100, record=True)
-    console.print(live.table(sweep, found))
+    console.print(live.make_table(sweep, found))
     assert "nan" in console.export_text()
-    assert live.progress(sweep / "bad-0", 10) == ("3/10", "nan", "", "")
+    assert live.read_progress(sweep / "bad-0", 10) == ("3/10", "nan", "", "")
 
 
 def test_records_that_are_damaged_do_not_stop_a_sweep(sweep):
     (sweep / "bad-0" / "metrics.jsonl").write_text('{"step": 1, "loss": 1.0, "tok\n{}\n')
-    assert live.progress(sweep / "bad-0", 10)[1] == "damaged"
+    assert live.read_progress(sweep / "bad-0", 10)[1] == "damaged"
 
 
 def test_a_training_prints_it(capsys):
-    train.show([row | {"perplexity": "nan"} for row in by_length({64: 1.0})])
+    train.print_perplexity([row | {"perplexity": "nan"} for row in by_length({64: 1.0})])
     assert "nan" in capsys.readouterr().out
 
 

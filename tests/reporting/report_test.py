@@ -5,8 +5,10 @@ import json
 import numpy as np
 import pytest
 
+from experiments.papers.claims import TABLES
 from ropelab.reporting.page import Chart, Heat, Page, Section, Table
 from ropelab.reporting.report import report
+from tests.errors import names
 from tests.reporting import samples
 from tests.reporting.runs_on_disk import by_length, jsonl, record, training
 
@@ -169,7 +171,7 @@ def test_a_sweep_s_tables_and_its_commands(tmp_path):
     ]
     (tmp_path / "manifest.json").write_text(json.dumps(entries))
     (tmp_path / "sweep.json").write_text(json.dumps({"command": "python -m experiments.sweep"}))
-    page = report([tmp_path])
+    page = report([tmp_path], known=TABLES)
     assert list(sections(page)) == [
         "Verdict", "Length extrapolation from scratch (LEX)", "Short, then a little long (MPT-30B)",
     ]  # fmt: skip
@@ -190,7 +192,7 @@ def test_claims_of_two_sweeps_side_by_side(tmp_path):
     for name, alibi in (("a", 4.4), ("b", 7.0)):
         training(tmp_path / name / "lex" / "rope-0", by_length({64: 4.0, 128: 6.0}), length=64)
         training(tmp_path / name / "lex" / "alibi-0", by_length({64: 4.5, 128: alibi}), length=64)
-    page = report([tmp_path / "a", tmp_path / "b"], ["lex"])
+    page = report([tmp_path / "a", tmp_path / "b"], ["lex"], TABLES)
     table = tables(page.sections[0])["Claims side by side"]
     claim = "Length extrapolation from scratch (LEX): at 2 times the trained length ALiBi is below RoPE"
     assert column(table, "a")[claim].startswith("direction only (1 of 1)")
@@ -201,5 +203,7 @@ def test_claims_of_two_sweeps_side_by_side(tmp_path):
 def test_nothing_and_unknown_tables_are_refused(tmp_path):
     with pytest.raises(ValueError, match="holds no records"):
         report([tmp_path])
-    with pytest.raises(ValueError, match="there is no table 'lox'; there are lex, resolution"):
-        report([tmp_path], ["lox"])
+    with pytest.raises(ValueError, match=names("'lox'", "lex", "resolution")):
+        report([tmp_path], ["lox"], TABLES)
+    with pytest.raises(ValueError, match=names("'lex'", "--claims")):
+        report([tmp_path], ["lex"])

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments import report as command
+from ropelab.cli import report as command
 from ropelab.reporting import schema
 from ropelab.reporting.report import report
 from tests.reporting.report_test import evaluation

@@ -113,3 +113,9 @@ def test_a_source_that_is_not_there_is_named(tmp_path):
         structure.main(["--rev=no-such-revision"])
     with pytest.raises(SystemExit, match="bread"):
         structure.measure(tmp_path, ["bread"])
+
+
+def test_frames_from_logits_to_the_hooks_are_counted():
+    counts = structure.measure_frames(structure.ROOT)
+    assert len(counts) == 2
+    assert all(1 < int(text.split()[0]) < 40 for text in counts.values())

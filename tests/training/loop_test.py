@@ -12,6 +12,8 @@ import pytest
 from etils import epath
 
 from ropelab.attention.patterns import BlockwiseCausal, Causal
+from ropelab.cli import launching
+from ropelab.cli import train as command
 from ropelab.data.positions import PoSE
 from ropelab.data.settings import DataSettings
 from ropelab.encodings import ALiBi, T5Bias
@@ -265,8 +267,6 @@ def test_a_folder_that_goes_away_ends_the_training_with_an_error(tmp_path, monke
 
 def test_a_disk_that_cannot_be_written_is_one_line(tmp_path, monkeypatch, capsys):
     """Where the records lie, and where a checkpoint does."""
-    from experiments import launch
-    from experiments import train as command
 
     def full(*_):
         raise OSError(28, "No space left on device", str(tmp_path / "x"))
@@ -275,11 +275,11 @@ def test_a_disk_that_cannot_be_written_is_one_line(tmp_path, monkeypatch, capsys
     for place, name in ((loop.Records, "add"), (manifest, "write"), (loop, "write_down")):
         with monkeypatch.context() as patch:
             patch.setattr(place, name, full)
-            assert command.run(["train", f"--workdir={tmp_path / name}"]) == 2
+            assert command.main(["train", f"--workdir={tmp_path / name}"]) == 2
         (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
         assert "No space left on device" in line
-        assert command.run(["train", f"--workdir={tmp_path / name}"]) == 0
-    assert launch.fail("x") == 2
+        assert command.main(["train", f"--workdir={tmp_path / name}"]) == 0
+    assert launching.fail("x") == 2
 
 
 def test_a_measurement_that_was_cut_short_is_made_again(whole, tmp_path):

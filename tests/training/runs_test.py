@@ -15,9 +15,9 @@ from etils import epath
 from jax.sharding import AxisType
 
 import ropelab
-from experiments import export, generate, swap
 from ropelab.attention.patterns import ShiftedSparse
 from ropelab.checkpoints.tokenizer import Tokenizer
+from ropelab.cli import export, generate, swap
 from ropelab.data.held_out import load_held_out
 from ropelab.data.positions import PoSE
 from ropelab.data.settings import DataSettings
@@ -32,7 +32,7 @@ from ropelab.training.records import rows_of
 from ropelab.training.runs import open_run, outline, plan_of
 from ropelab.training.saving import Saving
 from ropelab.training.start import origin
-from tests.experiments.tiny_run import TEXT
+from tests.cli.tiny_run import TEXT
 from tests.models import tiny
 from tests.training.tiny import tiny_plan, untrained
 
@@ -149,7 +149,7 @@ def test_a_model_of_bytes_reads_and_writes_text(tmp_path: Path) -> None:
     assert isinstance(lab.generate("The pass key", max_new_tokens=3), str)
     fields = {"model": tmp_path / "run", "text": tmp_path / "text.txt", "encodings": "ALiBi()", "lengths": "16,400"}
     argv = [f"--config.{name}={value}" for name, value in (fields | {"edges": "16", "last": 8}).items()]
-    run = swap.launch.run(swap.main, "configs/swap_smollm2.py", ["swap", f"--workdir={tmp_path / 'out'}", *argv])
+    run = swap.main(["swap", f"--workdir={tmp_path / 'out'}", *argv])
     assert run == 0
     assert "unchanged, chopped at 300" in (tmp_path / "out" / "results.csv").read_text()
 

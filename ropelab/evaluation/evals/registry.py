@@ -72,11 +72,11 @@ def parse_question_eval(family: object, fields: str, name: str) -> Evaluation:
     """Questions of a family with fields as they are written; errors have the name that the list has."""
     try:
         return parse_fields(
-            QuestionEval, "Asked", ", ".join(part for part in (f"family={family!r}", fields) if part.strip())
+            QuestionEval, "QuestionEval", ", ".join(part for part in (f"family={family!r}", fields) if part.strip())
         )
     except ValueError as error:
-        said = str(error).replace(f"'Asked(family={family!r}, {fields})'", repr(f"{name}({fields})"))
-        raise ValueError(re.sub(r"\bAsked\b", name, said).replace("It has: family, ", "It has: ")) from None
+        said = str(error).replace(f"'QuestionEval(family={family!r}, {fields})'", repr(f"{name}({fields})"))
+        raise ValueError(re.sub(r"\bQuestionEval\b", name, said).replace("It has: family, ", "It has: ")) from None
 
 
 def parse_fields(made: Callable[..., Evaluation], name: str, fields: str) -> Evaluation:

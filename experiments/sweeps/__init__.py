@@ -1,1 +1,0 @@
-"""Sweeps: lists of runs made by combinators, written down before anything starts, and run by an executor."""

@@ -1,0 +1,191 @@
+"""Swap the positional encoding inside a pretrained Llama and measure perplexity against position.
+
+    python -m experiments.swap --config=configs/swap_smollm2.py --workdir=runs/swap \
+        --config.encodings="PI(factor=2.0); YaRN(factor=2.0, original_length=8192)" --config.lengths=4096,12288
+
+Variants are separated by semicolons. A label, as in "Log = mine.py:LogRoPE(window=128)", names a variant in all tables
+and figures. The first variant is always the unchanged model, and, if a text is longer than its trained length, the
+second is the unchanged model on text chopped at that length. Written to the workdir: results.csv, per_token.npz,
+receipts.json, config.json, perplexity.png and .pdf, report.md. The same command resumes; a workdir with results under
+other settings raises an error, unless --accept names the settings that may differ.
+"""
+
+import dataclasses
+import io
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from absl import flags
+from tqdm import tqdm
+
+from ropelab import spec as specs
+from ropelab.attention import registry
+from ropelab.attention.exchanges import Exchange
+from ropelab.cli import launching, workdirs
+from ropelab.cli.launching import Config
+from ropelab.cli.variants import label_variants, parse_variant
+from ropelab.data.text import Text, read_text
+from ropelab.evaluation.memory import check_memory
+from ropelab.evaluation.perplexity import split_documents
+from ropelab.evaluation.protocol import Protocol
+from ropelab.evaluation.study import Measured, Pass, measure, plan, records
+from ropelab.evaluation.variants import Variant, make_baselines
+from ropelab.lab import Lab, load, tokens_of
+from ropelab.models.parameters import fingerprint
+from ropelab.reporting import files
+from ropelab.reporting.charts.perplexity import draw_perplexity, render
+from ropelab.reporting.perplexity_table import print_tables
+from ropelab.reporting.swap_report import swap_report, verdict
+
+PART = 2048
+OUTPUTS = ("results.csv", "per_token.npz", "receipts.json", "perplexity.png", "perplexity.pdf", "report.md")
+
+
+ACCEPT = "Settings that may differ from those of the workdir; finished measurements are kept."
+
+DEFAULTS = {
+    "model": "smollm2",
+    "encodings": "PI(factor=2.0); NTK(alpha=2.0); DynamicNTK(factor=1.0, original_length=8192); "
+    "YaRN(factor=2.0, original_length=8192)",
+    "lengths": (4096, 12288),
+    "windows": 1,
+    "text": "python-reference",
+    "edges": (1024, 2048, 4096, 8192, 12288, 16384, 32768, 65536),
+    "last": 1024,
+    "dtype": "float32",
+    "kernel": "auto",
+}
+FIELDS = {
+    "model": "smollm2, a .gguf file, a Hugging Face directory or hub id, or the folder of a training.",
+    "encodings": "Variants, separated by ;: an encoding, a pattern, or both joined by a plus, with an optional label "
+    "before an equals sign.",
+    "lengths": "Tokens of each window.",
+    "windows": "Number of windows of the longest length, from the beginning of the text.",
+    "text": "python-reference, python-stdlib, a UTF-8 file or a folder.",
+    "edges": "Positions that separate the bands of the table by position.",
+    "last": "Tokens at the end of each length that get their own column.",
+    "dtype": "Type of parameters and computation; bfloat16 is slow on a CPU.",
+    "kernel": "Attention kernel.",
+}
+
+
+def run(config: Config, folder: Path, command: str, accept: Sequence[str] = ()) -> None:
+    with workdirs.lock_workdir(folder, config.to_dict(), accept):
+        measure_variants(config, folder, command)
+
+
+def measure_variants(config: Config, workdir: Path, command: str) -> None:
+    asked = label_variants(specs.split_list(config.encodings, ";"))
+    for spec in asked.values():
+        parse_variant(spec)  # bad input fails before the model is loaded
+    if isinstance(registry.parse(config.kernel), Exchange):
+        raise ValueError(f"config.kernel={config.kernel!r} needs a mesh of devices; use auto, or swap in Python")
+    text = read_text(config.text)
+    launching.warn_if_slow(config.dtype)
+    lab = load(config.model, dtype=config.dtype)
+    protocol = protocol_of(config, lab, text)
+    tokens = split_documents(tokens_of(lab, text.content), protocol.stride, protocol.windows)
+    wanted = [(name, *parse_variant(spec, lab.config.trained_length)) for name, spec in asked.items()]
+    labs = swapped(lab, wanted, config.kernel)
+    arms = [
+        *make_baselines(lab.swap(kernel=config.kernel).model, protocol.stride),
+        *(Variant(name, one.model) for name, one in labs.items()),
+    ]
+    for arm in arms:
+        check_memory(arm.model.wiring, protocol.stride, PART, config.dtype)
+    receipts = {"unchanged": lab.swap(kernel=config.kernel).receipt()} | {n: one.receipt() for n, one in labs.items()}
+    files.write_json(workdir / "config.json", config.to_dict())
+    measured = measured_with_progress(arms, tokens, protocol, workdir / "measurements")
+    # everything that can raise runs before the first result is replaced
+    rows, figures = records(measured, protocol), drawn(measured, protocol, lab.config.trained_length)
+    facts = {name: dataclasses.asdict(receipt) for name, receipt in receipts.items()}
+    page = swap_report(rows, facts, protocol=protocol.line(), command=command)
+    files.write_json(workdir / "receipts.json", facts)
+    write_data(workdir, measured, protocol)
+    for kind, figure in figures.items():
+        files.write(workdir / f"perplexity.{kind}", figure)
+    files.write(workdir / "report.md", page)
+    print_tables(rows, protocol.line())
+    print(verdict(rows))
+    print(f"written to {workdir}: {', '.join(OUTPUTS)}, config.json")
+
+
+def swapped(lab: Lab, wanted: list[tuple[str, Any, Any]], kernel: str) -> dict[str, Lab]:
+    """Return the requested variants by their names."""
+    labs = {text: lab.swap(encoding, pattern, kernel) for text, encoding, pattern in wanted}
+    wirings = [one.model.wiring for one in labs.values()]
+    if len(set(wirings)) < len(wirings):
+        raise ValueError("two variants are the same; leave one out")
+    for text, one in labs.items():
+        if one.model.wiring[:3] == lab.model.wiring[:3]:
+            raise ValueError(f"the variant {text!r} is the unchanged model, which is always measured; leave it out")
+    return labs
+
+
+def protocol_of(config: Config, lab: Lab, text: Text) -> Protocol:
+    """Return the protocol of a configuration."""
+    lengths = tuple(sorted(set(launching.integers_field(config, "lengths"))))
+    if not lengths or lengths[0] < 2 or config.windows < 1 or config.last < 1:
+        raise ValueError(f"config.lengths={lengths} must be at least 2, config.windows and config.last at least 1")
+    return Protocol(
+        model=lab.full_name,
+        weights=fingerprint(lab.params),
+        text=text.name,
+        text_sha256=text.sha256,
+        lengths=lengths,
+        windows=config.windows,
+        edges=launching.integers_field(config, "edges"),
+        last=config.last,
+        dtype=config.dtype,
+        kernel=config.kernel,
+        part=PART,
+    )
+
+
+def measured_with_progress(arms: list[Variant], tokens: np.ndarray, protocol: Protocol, folder: Path) -> list[Measured]:
+    """Call `measure` with a progress bar of tokens."""
+    total = sum(one.length - 1 for one in plan(arms, protocol))
+    with tqdm(total=total, unit="tok", dynamic_ncols=True, smoothing=0.05) as bar:
+
+        def begin(one: Pass) -> None:
+            bar.set_description(f"{one.arm.name} @ {one.length}")
+
+        return measure(arms, tokens, protocol, folder, begin=begin, advance=bar.update)
+
+
+def write_data(workdir: Path, measured: list[Measured], protocol: Protocol) -> None:
+    """Write all records, and the loss of every token."""
+    files.write_csv(workdir / "results.csv", records(measured, protocol))
+    archive = io.BytesIO()
+    per_token: dict[str, Any] = {f"{one.arm.name} @ {one.length}": one.nll for one in measured}
+    np.savez_compressed(archive, protocol=np.array(protocol.line()), **per_token)
+    files.write(workdir / "per_token.npz", archive.getvalue())
+
+
+def drawn(measured: list[Measured], protocol: Protocol, trained_length: int) -> dict[str, bytes]:
+    """Draw perplexity against position at the longest length; return the files by their type."""
+    figure = draw_perplexity(
+        {one.arm.name: one.nll for one in measured if one.length == protocol.stride},
+        trained_length=trained_length,
+        title=f"{protocol.model} on {protocol.text}, {protocol.stride} tokens",
+        protocol=protocol.line(),
+    )
+    return {kind: render(figure, kind) for kind in ("png", "pdf")}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code; `argv` begins with the program's name."""
+    options = flags.FlagValues()
+    flags.DEFINE_list("accept", [], ACCEPT, flag_values=options)
+    launching.define_allow_nonfinite(options)
+    experiment = partial(with_options, options=options)
+    return launching.run_with_config(
+        experiment, "configs/swap_smollm2.py", argv, options=options, defaults=DEFAULTS, words=FIELDS
+    )
+
+
+def with_options(config: Config, folder: Path, command: str, options: flags.FlagValues) -> None:
+    run(config, folder, command, options.accept)
