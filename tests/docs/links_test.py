@@ -6,8 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from ropelab.cli.main import COMMANDS
+
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [
+    *(ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "SECURITY")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 OURS = "https://colab.research.google.com/github/ropelab/ropelab/blob/main/"
 
 
@@ -52,6 +57,7 @@ def test_programs_and_configurations_that_are_named_are_there(page: Path):
     modules = re.findall(r"(?:python|\.venv/bin/python) -m ((?:experiments|benchmarks|tests|tools)[\w.]*\w)", text)
     modules += re.findall(r"`((?:experiments|benchmarks|tools)\.\w+)`", text)
     assert not missing([Path(*module.split(".")).with_suffix(".py") for module in modules])
+    assert set(re.findall(r"(?:^|[^`\w]`)ropelab ([a-z_]+) [-\"\w]*[-./\"]", text, re.MULTILINE)) <= set(COMMANDS)
     assert not missing([Path(path) for path in re.findall(r"\b(configs/[\w/]+\.py)\b", text)])
     assert not missing(
         [Path(path) for path in re.findall(r"`((?:ropelab|tests|tools|experiments|constraints)/[\w./]+)`", text)]
