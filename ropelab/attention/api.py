@@ -12,10 +12,10 @@ from jax.sharding import AbstractMesh, Mesh
 from jax.sharding import PartitionSpec as P
 
 from ropelab.attention.exchanges import Exchange
-from ropelab.attention.formula import Formula, Operands, Pattern, Tokens
+from ropelab.attention.formula import Formula, Operands, Pattern, Result, Tokens
 from ropelab.attention.kernels.dense import dense
 from ropelab.attention.patterns.causal import Causal
-from ropelab.attention.registry import FUSED, Kernel, parse, select_kernel
+from ropelab.attention.registry import FUSED, KERNELS, Kernel, choose_kernel, parse, select_kernel
 from ropelab.encodings.base import Context, Encoding, Params
 from ropelab.encodings.positions import context_length, normalize_positions, normalize_segments
 from ropelab.encodings.scoring import (
@@ -92,9 +92,9 @@ def attend(
     v_BKSH = jnp.swapaxes(v_BSKH, 1, 2)
     if length is None and isinstance(kernel, Exchange) and encoding.depends_on_length:
         raise ValueError(f"a shard does not know how long the text is and {encoding!r} must: say length=")
-    return attend_encoded(
-        encoding, pattern, params, queries, keys, v_BKSH, ctx, kernel, in_order=in_order, sink_logits=sink_logits
-    )
+    evaluate = _plan_calls(encoding, pattern, ctx.num_heads, kernel, q_pos_BT.shape[1], k_pos_BS.shape[1], in_order)
+    out_BNTH, lse_BNT = evaluate(Operands(params, queries, keys, v_BKSH, ctx.length, ctx.heads))
+    return _finish(out_BNTH, lse_BNT, sink_logits)
 
 
 def attend_encoded(
@@ -113,29 +113,45 @@ def attend_encoded(
     """Evaluate the formula on head-major tokens that are encoded already (raw if keys are encoded per query).
 
     Args:
-        in_order: whether queries and keys are the same tokens, each at the position of its number, under all heads:
-            then a pattern may arrange its calls. `dense`, the specification, is one call whatever the pattern.
+        in_order: whether queries and keys are the same tokens, token t at position t, under all heads of the model.
     """
-    operands = Operands(params, queries, keys, v_BKSH, ctx.length, ctx.heads)
-    formula = Formula(encoding, pattern, ctx.num_heads)
+    T, S = queries.pos.shape[1], keys.pos.shape[1]
+    evaluate = _plan_calls(encoding, pattern, ctx.num_heads, kernel, T, S, in_order)
+    out_BNTH, lse_BNT = evaluate(Operands(params, queries, keys, v_BKSH, ctx.length, ctx.heads))
+    return _finish(out_BNTH, lse_BNT, sink_logits)
+
+
+def _plan_calls(
+    encoding: Encoding, pattern: Pattern, num_heads: int, kernel: str | Kernel, T: int, S: int, in_order: bool
+) -> Callable[[Operands], Result]:
+    """Return the function that evaluates the formula on its operands: one call of a kernel, or as the pattern arranges.
+
+    `dense`, the specification, is always one call. Fused kernels count tokens from 0 and so need to know whether the
+    tokens are in order.
+    """
+    arranges = type(pattern).attend is not Pattern.attend
     in_order = in_order and kernel not in ("dense", dense)
-    picked = type(pattern).attend is not Pattern.attend
-    run = _resolve_kernel(kernel, in_order and not picked) if isinstance(kernel, str) else kernel
-    evaluate = partial(pattern.attend, run, formula, in_order=in_order)
-    out_BNTH, lse_BNT = (jit_for_float64(evaluate) if encoding.per_query_keys else evaluate)(operands)
-    found = jnp.swapaxes(out_BNTH, 1, 2), jnp.swapaxes(lse_BNT, 1, 2)
-    return found if sink_logits is None else _add_sinks(*found, sink_logits)
+    if not isinstance(kernel, str):
+        run = kernel
+    elif kernel in FUSED:
+        run = partial(FUSED[kernel], in_order=in_order and not arranges)
+    else:
+        run = partial(select_kernel, kernel) if arranges else KERNELS[choose_kernel(kernel, T, S, encoding)]
+    formula = Formula(encoding, pattern, num_heads)
+    evaluate = partial(pattern.attend, run, formula, in_order=in_order) if arranges else partial(run, formula)
+    return jit_for_float64(evaluate) if encoding.per_query_keys else evaluate
+
+
+def _finish(out_BNTH: Array, lse_BNT: Array, sink_logits_N: Array | None) -> tuple[Array, Array]:
+    """Return a kernel's result in the model's layout, with learned sinks added."""
+    out_BTNH, lse_BTN = jnp.swapaxes(out_BNTH, 1, 2), jnp.swapaxes(lse_BNT, 1, 2)
+    return (out_BTNH, lse_BTN) if sink_logits_N is None else _add_sinks(out_BTNH, lse_BTN, sink_logits_N)
 
 
 def _empty_result(q_BTNH: Array, v_BSKH: Array) -> tuple[Array, Array]:
     """Of no queries, or of queries without any key."""
     shape, dtype = q_BTNH.shape[:-1], jnp.promote_types(q_BTNH.dtype, jnp.float32)
     return jnp.zeros((*shape, v_BSKH.shape[-1]), v_BSKH.dtype), jnp.full(shape, -jnp.inf, dtype)
-
-
-def _resolve_kernel(kernel: str, in_order: bool) -> Kernel:
-    """The kernel of this name; a fused one, which counts tokens from 0, must be told whether they stand in order."""
-    return partial(FUSED[kernel], in_order=in_order) if kernel in FUSED else partial(select_kernel, kernel)
 
 
 def _add_sinks(out_BTNH: Array, lse_BTN: Array, sink_logits_N: Array) -> tuple[Array, Array]:
