@@ -47,9 +47,9 @@ def attend(
     layer: int = 0,
     sink_logits: Array | None = None,
 ) -> tuple[Array, Array]:
-    """`(out_BTNH, lse_BTN)` of the one formula, for any encoding and any pattern.
+    """Compute attention, `(out_BTNH, lse_BTN)`, for any encoding and any pattern.
 
-    Without keys `out` is 0 and `lse` is -inf, as for a query that sees none.
+    Queries without any visible key have `out` 0 and `lse` -inf.
 
     Args:
         q_BTNH, k_BSKH, v_BSKH: not yet encoded; N must be a multiple of K.
@@ -76,7 +76,7 @@ def attend(
     encoding.check(q_BTNH.shape[-1])
     check_params(encoding, params, num_heads or q_BTNH.shape[2], q_BTNH.shape[-1])
     if heads is not None and num_heads is None:
-        raise ValueError("heads= are numbers within the whole model: say how many it has with num_heads=")
+        raise ValueError("heads= are numbers within the whole model; pass its number of heads as num_heads=")
     kernel = parse(kernel) if isinstance(kernel, str) else kernel
     if not q_BTNH.shape[1] or not k_BSKH.shape[1]:
         found = _empty_result(q_BTNH, v_BSKH)
@@ -91,7 +91,7 @@ def attend(
     keys = Tokens(prepare_keys(encoding, params, k_BSKH, k_pos_BS, ctx), k_pos_BS, k_seg)
     v_BKSH = jnp.swapaxes(v_BSKH, 1, 2)
     if length is None and isinstance(kernel, Exchange) and encoding.depends_on_length:
-        raise ValueError(f"a shard does not know how long the text is and {encoding!r} must: say length=")
+        raise ValueError(f"{encoding!r} depends on the length of the text, which a shard does not have; pass length=")
     evaluate = _plan_calls(encoding, pattern, ctx.num_heads, kernel, q_pos_BT.shape[1], k_pos_BS.shape[1], in_order)
     out_BNTH, lse_BNT = evaluate(Operands(params, queries, keys, v_BKSH, ctx.length, ctx.heads))
     return _finish(out_BNTH, lse_BNT, sink_logits)
@@ -149,13 +149,13 @@ def _finish(out_BNTH: Array, lse_BNT: Array, sink_logits_N: Array | None) -> tup
 
 
 def _empty_result(q_BTNH: Array, v_BSKH: Array) -> tuple[Array, Array]:
-    """Of no queries, or of queries without any key."""
+    """Return the result for no queries, or for queries without any key."""
     shape, dtype = q_BTNH.shape[:-1], jnp.promote_types(q_BTNH.dtype, jnp.float32)
     return jnp.zeros((*shape, v_BSKH.shape[-1]), v_BSKH.dtype), jnp.full(shape, -jnp.inf, dtype)
 
 
 def _add_sinks(out_BTNH: Array, lse_BTN: Array, sink_logits_N: Array) -> tuple[Array, Array]:
-    """One more score in every softmax, of a key without a value: out e^(lse - lse'), lse' = log(e^lse + e^sink).
+    """Add one score without a value to every softmax: out e^(lse - lse'), lse' = log(e^lse + e^sink).
 
     Source: gpt-oss, openai/gpt-oss torch/model.py (`sdpa`, sinks), after Xiao et al., arXiv 2309.17453, section 3.3.
     """
@@ -167,11 +167,11 @@ def _add_sinks(out_BTNH: Array, lse_BTN: Array, sink_logits_N: Array) -> tuple[A
 def _resolve_positions(
     q_BTNH: Array, k_BSKH: Array, q_pos: Array | None, k_pos: Array | None, encoding: Encoding, pattern: Pattern
 ) -> tuple[Array, Array, int | Array]:
-    """Positions with a batch axis, and the length they imply; a known one when they are 0, 1, 2, ..."""
+    """Return positions with a batch axis and the length they imply, an int if the positions are 0, 1, 2, ..."""
     (B, T), S = q_BTNH.shape[:2], k_BSKH.shape[1]
     if q_pos is None and k_pos is None:
         if T != S:
-            raise ValueError(f"{T} queries against {S} keys: say where they stand with q_pos= and k_pos=")
+            raise ValueError(f"q has {T} tokens and k has {S}: pass their positions as q_pos= and k_pos=")
         pos_BT = jnp.broadcast_to(jnp.arange(T, dtype=jnp.int32), (B, T))
         return pos_BT, pos_BT, T
     if q_pos is None or k_pos is None:
@@ -208,17 +208,17 @@ def attend_sharded(
     segments: Array | None = None,
     length: int | Array | None = None,
 ) -> tuple[Array, Array]:
-    """`(out_BTNH, lse_BTN)` of self-attention over a text whose tokens are cut over an axis of the mesh.
+    """Compute self-attention, `(out_BTNH, lse_BTN)`, over a text whose tokens are sharded over a mesh axis.
 
-    Equal to `attend` on one device, forward and backward. Tokens are handed over and come back in the order of the
-    text; they lie on the devices in the exchange's order.
+    The result equals that of `attend` on one device, forward and backward. Arguments and results are in the order of
+    the text; on the devices, tokens are in the exchange's order.
 
     Args:
         pos, segments: as `attend` takes them for queries and keys alike.
         length: tokens in context; the largest position plus one if not given.
 
     Raises:
-        ValueError: for an axis that the mesh lacks, or what the exchange refuses.
+        ValueError: for an axis that the mesh lacks, or a call that the exchange does not support.
     """
     pattern = pattern or Causal()
     devices = check_exchange(exchange, mesh, encoding, pattern, q_BTNH.shape[1])
@@ -241,7 +241,7 @@ def attend_sharded(
 
 
 def reorder(tree: Any, order: np.ndarray) -> Any:
-    """Tokens, on axis 1, in another order; nothing is done, and nothing sent, for the natural one."""
+    """Reorder tokens, on axis 1; the natural order is free of computation and communication."""
     if np.array_equal(order, np.arange(order.size)):
         return tree
     return jax.tree.map(lambda x: jnp.take(x, order, axis=1), tree)
@@ -250,7 +250,7 @@ def reorder(tree: Any, order: np.ndarray) -> Any:
 def check_exchange(
     exchange: Exchange, mesh: Mesh | AbstractMesh, encoding: Encoding, pattern: Pattern, tokens: int
 ) -> int:
-    """How many devices the tokens are cut over."""
+    """Return the number of devices over which the tokens are sharded."""
     if exchange.axis not in mesh.shape:
         raise ValueError(f"the mesh has the axes {', '.join(mesh.shape)}, and {exchange!r} wants {exchange.axis!r}")
     exchange.check(encoding, pattern, tokens, mesh.shape[exchange.axis])

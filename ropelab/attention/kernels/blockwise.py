@@ -1,4 +1,4 @@
-"""The portable kernel: online softmax over blocks of keys, memory O(T), hidden blocks left out.
+"""The portable kernel: online softmax over blocks of keys in O(T) memory; fully masked blocks are skipped.
 
 For each block of queries, over blocks of keys, with running maximum m, sum l and mean o:
 
@@ -36,10 +36,10 @@ Sums = tuple[Array, Array, Array]
 
 
 def blockwise(formula: Formula, operands: Operands, block: _Block | None = None) -> Result:
-    """`(out_BNTH, lse_BNT)`; a query that sees nothing gets 0 and -inf.
+    """Compute `(out_BNTH, lse_BNT)` block by block; a query that sees nothing gets 0 and -inf.
 
     Args:
-        block: queries and keys per block; by default what is fastest on a CPU.
+        block: queries and keys per block; by default the fastest on a CPU.
     """
     T, S = operands.queries.pos.shape[1], operands.keys.pos.shape[1]
     rows, columns = block or choose_block(T, S)
@@ -49,13 +49,16 @@ def blockwise(formula: Formula, operands: Operands, block: _Block | None = None)
 
 
 def choose_block(T: int, S: int) -> tuple[int, int]:
-    """On two cores 512 queries keep the matrix products large, and 256 keys the probabilities of eight heads at 4 MB:
-    4096 tokens take 250 ms, 274 with 512 x 512, 315 with 256 x 512, 403 with 256 x 256 (`benchmarks.blocks`)."""
+    """Return the queries and keys per block, chosen for two CPU cores.
+
+    512 queries keep the matrix products large, and 256 keys keep the probabilities of eight heads at 4 MB: 4096 tokens
+    take 250 ms, 274 with 512 x 512, 315 with 256 x 512, 403 with 256 x 256 (`benchmarks.blocks`).
+    """
     return min(512, T), min(256, S)
 
 
 def _scan_query_blocks(formula: Formula, block: _Block, operands: Operands) -> Result:
-    """All blocks of queries in turn."""
+    """Evaluate all blocks of queries in turn."""
     T = operands.queries.pos.shape[1]
     operands = cut_operands(operands, *block)
     cases = classify_blocks(formula.pattern, operands.queries, operands.keys)
