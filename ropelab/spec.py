@@ -96,23 +96,23 @@ class Spec:
 
 
 def is_default(value: Spec, field: dataclasses.Field) -> bool:
-    """Whether the field holds what its constructor would have put there."""
+    """Return whether the field has its default value."""
     return field.default is not dataclasses.MISSING and getattr(value, field.name) == field.default
 
 
 def resolve_field_types(cls: type) -> dict[str, Any]:
-    """The resolved annotation of every field."""
+    """Return the resolved annotation of every field."""
     return typing.get_type_hints(cls)
 
 
 def list_alternatives(annotation: Any) -> tuple[Any, ...]:
-    """The alternatives of a union; of any other annotation, the annotation itself."""
+    """Return the alternatives of a union, or the annotation itself if it is not a union."""
     union = typing.get_origin(annotation) in (typing.Union, types.UnionType)
     return typing.get_args(annotation) if union else (annotation,)
 
 
 def _conform(value: Any, annotation: Any, name: str, owner: object) -> Any:
-    """`value` as the annotation wants it (an int given for a float becomes one).
+    """Return `value` as the annotation requires it (an int passed for a float becomes a float).
 
     Raises:
         ValueError: naming the field, what was given and what is allowed.
@@ -140,7 +140,7 @@ def _conform(value: Any, annotation: Any, name: str, owner: object) -> Any:
 
 
 def _to_finite_float(value: float, name: str, owner: object) -> float:
-    """`value` as a float.
+    """Return `value` as a float.
 
     Raises:
         ValueError: for NaN, an infinity, or an integer that no float can hold.
@@ -154,7 +154,7 @@ def _to_finite_float(value: float, name: str, owner: object) -> float:
 
 
 def _abbreviate(value: object) -> str:
-    """The `repr` of a value, cut where it is long."""
+    """Return the `repr` of a value, cut if it is long."""
     try:
         text = repr(value)
     except ValueError:  # Python does not print integers of more than 4300 digits
@@ -165,7 +165,7 @@ def _abbreviate(value: object) -> str:
 
 
 def describe_type(annotation: Any) -> str:
-    """An annotation in words: `"half" or "interleaved" or None`."""
+    """Describe an annotation as text: `"half" or "interleaved" or None`."""
     words = []
     for option in list_alternatives(annotation):
         if typing.get_origin(option) is Literal:
@@ -178,7 +178,7 @@ def describe_type(annotation: Any) -> str:
 
 
 def iterate_specs(value: object) -> Iterator[Spec]:
-    """A spec, and those that it is made of."""
+    """Yield a spec and all specs nested in it."""
     if isinstance(value, Spec):
         yield value
         value = tuple(getattr(value, field.name) for field in dataclasses.fields(value))
@@ -200,7 +200,7 @@ def at_least(low: float, owner: object, *names: str) -> None:
 
 
 def suggest_name(name: str, known: Iterable[str]) -> str:
-    """` Did you mean X?`, or nothing when no known name is close."""
+    """Return ` Did you mean X?`, or an empty string if no known name is close."""
     folded = {k.lower(): k for k in known}
     close = difflib.get_close_matches(name.lower(), folded, n=1, cutoff=0.6)
     return f" Did you mean {folded[close[0]]}?" if close else ""
@@ -209,7 +209,7 @@ def suggest_name(name: str, known: Iterable[str]) -> str:
 def parse(
     text: str, known: Mapping[str, Callable[..., Any]], kind: str, inherited: Mapping[str, Any] | None = None
 ) -> Any:
-    """Read one spec, `Name(field=literal, ...)`, or a bare `Name` for `Name()`.
+    """Parse one spec, `Name(field=literal, ...)`, or a bare `Name` for `Name()`.
 
     Args:
         known: constructors by name.
@@ -227,7 +227,7 @@ def parse(
 
 
 def _parse_tree(text: str, kind: str) -> ast.expr:
-    """The syntax tree of a spec.
+    """Return the syntax tree of a spec.
 
     Raises:
         ValueError: for a text that is too long, nested too deeply, or no expression of Python.
@@ -258,7 +258,7 @@ def _parse_tree(text: str, kind: str) -> ast.expr:
 def _build(
     node: ast.expr, text: str, known: Mapping[str, Callable[..., Any]], kind: str, inherited: Mapping[str, Any]
 ) -> Any:
-    """The value of one node of a spec's syntax tree; `text` is the spec as messages show it."""
+    """Return the value of one node of a spec's syntax tree; `text` is the spec as messages show it."""
     if isinstance(node, ast.Name):
         return construct(_lookup(node.id, known, kind), {}, text, inherited)
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
@@ -292,7 +292,7 @@ def _lookup(name: str, known: Mapping[str, Callable[..., Any]], kind: str) -> Ca
 def construct(
     cls: Callable[..., Any], fields: dict[str, Any], text: str, inherited: Mapping[str, Any] | None = None
 ) -> Any:
-    """Construct, turning Python's own complaints about fields into ours."""
+    """Construct a spec, with errors of ours for unknown, missing and incalculable fields."""
     name = getattr(cls, "__name__", str(cls))
     declared = {f.name: f for f in dataclasses.fields(typing.cast(Any, cls))}
     for field in fields:
@@ -311,7 +311,7 @@ def construct(
 
 
 def split_list(text: str, separator: str) -> list[str]:
-    """The parts of a list of specs, cut at separators outside of brackets and stripped; empty ones left out."""
+    """Split a list of specs at separators outside of brackets, strip the parts and drop empty ones."""
     parts, depth = [""], 0
     for letter in text:
         depth += (letter in "([{") - (letter in ")]}")

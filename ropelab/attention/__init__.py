@@ -1,6 +1,7 @@
-"""Patterns as counts, kernels that evaluate the one formula, and `attend`, which joins them."""
+"""Attention: patterns as counts, kernels that evaluate the formula, exchanges over devices, and `attend`."""
 
 from ropelab.attention.api import attend, attend_sharded
+from ropelab.attention.cross_batch import ExtendedKeys, extend_across_batch, extend_with_memory, split_windows
 from ropelab.attention.exchanges import AllGather, Ring, SparseGather
 from ropelab.attention.patterns import (
     ALL,
@@ -17,6 +18,7 @@ from ropelab.attention.patterns import (
     SlidingWindow,
     parse,
 )
+from ropelab.attention.traffic import count_received_bytes, estimate_forward_bytes
 
 __all__ = [
     "ALL",
@@ -25,6 +27,7 @@ __all__ = [
     "BlockwiseCausal",
     "Causal",
     "Dilated",
+    "ExtendedKeys",
     "FixedSparse",
     "Grouped",
     "LambdaMask",
@@ -36,5 +39,10 @@ __all__ = [
     "SparseGather",
     "attend",
     "attend_sharded",
+    "count_received_bytes",
+    "estimate_forward_bytes",
+    "extend_across_batch",
+    "extend_with_memory",
     "parse",
+    "split_windows",
 ]

@@ -12,10 +12,10 @@ from jax.sharding import AbstractMesh, Mesh
 from jax.sharding import PartitionSpec as P
 
 from ropelab.attention.exchanges import Exchange
-from ropelab.attention.formula import Formula, Operands, Pattern, Tokens
+from ropelab.attention.formula import Formula, Operands, Pattern, Result, Tokens
 from ropelab.attention.kernels.dense import dense
 from ropelab.attention.patterns.causal import Causal
-from ropelab.attention.registry import FUSED, Kernel, parse, select_kernel
+from ropelab.attention.registry import FUSED, KERNELS, Kernel, choose_kernel, parse, select_kernel
 from ropelab.encodings.base import Context, Encoding, Params
 from ropelab.encodings.positions import context_length, normalize_positions, normalize_segments
 from ropelab.encodings.scoring import (
@@ -47,9 +47,9 @@ def attend(
     layer: int = 0,
     sink_logits: Array | None = None,
 ) -> tuple[Array, Array]:
-    """`(out_BTNH, lse_BTN)` of the one formula, for any encoding and any pattern.
+    """Compute attention, `(out_BTNH, lse_BTN)`, for any encoding and any pattern.
 
-    Without keys `out` is 0 and `lse` is -inf, as for a query that sees none.
+    Queries without any visible key have `out` 0 and `lse` -inf.
 
     Args:
         q_BTNH, k_BSKH, v_BSKH: not yet encoded; N must be a multiple of K.
@@ -76,7 +76,7 @@ def attend(
     encoding.check(q_BTNH.shape[-1])
     check_params(encoding, params, num_heads or q_BTNH.shape[2], q_BTNH.shape[-1])
     if heads is not None and num_heads is None:
-        raise ValueError("heads= are numbers within the whole model: say how many it has with num_heads=")
+        raise ValueError("heads= are numbers within the whole model; pass its number of heads as num_heads=")
     kernel = parse(kernel) if isinstance(kernel, str) else kernel
     if not q_BTNH.shape[1] or not k_BSKH.shape[1]:
         found = _empty_result(q_BTNH, v_BSKH)
@@ -91,10 +91,10 @@ def attend(
     keys = Tokens(prepare_keys(encoding, params, k_BSKH, k_pos_BS, ctx), k_pos_BS, k_seg)
     v_BKSH = jnp.swapaxes(v_BSKH, 1, 2)
     if length is None and isinstance(kernel, Exchange) and encoding.depends_on_length:
-        raise ValueError(f"a shard does not know how long the text is and {encoding!r} must: say length=")
-    return attend_encoded(
-        encoding, pattern, params, queries, keys, v_BKSH, ctx, kernel, in_order=in_order, sink_logits=sink_logits
-    )
+        raise ValueError(f"{encoding!r} depends on the length of the text, which a shard does not have; pass length=")
+    evaluate = _plan_calls(encoding, pattern, ctx.num_heads, kernel, q_pos_BT.shape[1], k_pos_BS.shape[1], in_order)
+    out_BNTH, lse_BNT = evaluate(Operands(params, queries, keys, v_BKSH, ctx.length, ctx.heads))
+    return _finish(out_BNTH, lse_BNT, sink_logits)
 
 
 def attend_encoded(
@@ -113,33 +113,49 @@ def attend_encoded(
     """Evaluate the formula on head-major tokens that are encoded already (raw if keys are encoded per query).
 
     Args:
-        in_order: whether queries and keys are the same tokens, each at the position of its number, under all heads:
-            then a pattern may arrange its calls. `dense`, the specification, is one call whatever the pattern.
+        in_order: whether queries and keys are the same tokens, token t at position t, under all heads of the model.
     """
-    operands = Operands(params, queries, keys, v_BKSH, ctx.length, ctx.heads)
-    formula = Formula(encoding, pattern, ctx.num_heads)
+    T, S = queries.pos.shape[1], keys.pos.shape[1]
+    evaluate = _plan_calls(encoding, pattern, ctx.num_heads, kernel, T, S, in_order)
+    out_BNTH, lse_BNT = evaluate(Operands(params, queries, keys, v_BKSH, ctx.length, ctx.heads))
+    return _finish(out_BNTH, lse_BNT, sink_logits)
+
+
+def _plan_calls(
+    encoding: Encoding, pattern: Pattern, num_heads: int, kernel: str | Kernel, T: int, S: int, in_order: bool
+) -> Callable[[Operands], Result]:
+    """Return the function that evaluates the formula on its operands: one call of a kernel, or as the pattern arranges.
+
+    `dense`, the specification, is always one call. Fused kernels count tokens from 0 and so need to know whether the
+    tokens are in order.
+    """
+    arranges = type(pattern).attend is not Pattern.attend
     in_order = in_order and kernel not in ("dense", dense)
-    picked = type(pattern).attend is not Pattern.attend
-    run = _resolve_kernel(kernel, in_order and not picked) if isinstance(kernel, str) else kernel
-    evaluate = partial(pattern.attend, run, formula, in_order=in_order)
-    out_BNTH, lse_BNT = (jit_for_float64(evaluate) if encoding.per_query_keys else evaluate)(operands)
-    found = jnp.swapaxes(out_BNTH, 1, 2), jnp.swapaxes(lse_BNT, 1, 2)
-    return found if sink_logits is None else _add_sinks(*found, sink_logits)
+    if not isinstance(kernel, str):
+        run = kernel
+    elif kernel in FUSED:
+        run = partial(FUSED[kernel], in_order=in_order and not arranges)
+    else:
+        run = partial(select_kernel, kernel) if arranges else KERNELS[choose_kernel(kernel, T, S, encoding)]
+    formula = Formula(encoding, pattern, num_heads)
+    evaluate = partial(pattern.attend, run, formula, in_order=in_order) if arranges else partial(run, formula)
+    return jit_for_float64(evaluate) if encoding.per_query_keys else evaluate
+
+
+def _finish(out_BNTH: Array, lse_BNT: Array, sink_logits_N: Array | None) -> tuple[Array, Array]:
+    """Return a kernel's result in the model's layout, with learned sinks added."""
+    out_BTNH, lse_BTN = jnp.swapaxes(out_BNTH, 1, 2), jnp.swapaxes(lse_BNT, 1, 2)
+    return (out_BTNH, lse_BTN) if sink_logits_N is None else _add_sinks(out_BTNH, lse_BTN, sink_logits_N)
 
 
 def _empty_result(q_BTNH: Array, v_BSKH: Array) -> tuple[Array, Array]:
-    """Of no queries, or of queries without any key."""
+    """Return the result for no queries, or for queries without any key."""
     shape, dtype = q_BTNH.shape[:-1], jnp.promote_types(q_BTNH.dtype, jnp.float32)
     return jnp.zeros((*shape, v_BSKH.shape[-1]), v_BSKH.dtype), jnp.full(shape, -jnp.inf, dtype)
 
 
-def _resolve_kernel(kernel: str, in_order: bool) -> Kernel:
-    """The kernel of this name; a fused one, which counts tokens from 0, must be told whether they stand in order."""
-    return partial(FUSED[kernel], in_order=in_order) if kernel in FUSED else partial(select_kernel, kernel)
-
-
 def _add_sinks(out_BTNH: Array, lse_BTN: Array, sink_logits_N: Array) -> tuple[Array, Array]:
-    """One more score in every softmax, of a key without a value: out e^(lse - lse'), lse' = log(e^lse + e^sink).
+    """Add one score without a value to every softmax: out e^(lse - lse'), lse' = log(e^lse + e^sink).
 
     Source: gpt-oss, openai/gpt-oss torch/model.py (`sdpa`, sinks), after Xiao et al., arXiv 2309.17453, section 3.3.
     """
@@ -151,11 +167,11 @@ def _add_sinks(out_BTNH: Array, lse_BTN: Array, sink_logits_N: Array) -> tuple[A
 def _resolve_positions(
     q_BTNH: Array, k_BSKH: Array, q_pos: Array | None, k_pos: Array | None, encoding: Encoding, pattern: Pattern
 ) -> tuple[Array, Array, int | Array]:
-    """Positions with a batch axis, and the length they imply; a known one when they are 0, 1, 2, ..."""
+    """Return positions with a batch axis and the length they imply, an int if the positions are 0, 1, 2, ..."""
     (B, T), S = q_BTNH.shape[:2], k_BSKH.shape[1]
     if q_pos is None and k_pos is None:
         if T != S:
-            raise ValueError(f"{T} queries against {S} keys: say where they stand with q_pos= and k_pos=")
+            raise ValueError(f"q has {T} tokens and k has {S}: pass their positions as q_pos= and k_pos=")
         pos_BT = jnp.broadcast_to(jnp.arange(T, dtype=jnp.int32), (B, T))
         return pos_BT, pos_BT, T
     if q_pos is None or k_pos is None:
@@ -192,17 +208,17 @@ def attend_sharded(
     segments: Array | None = None,
     length: int | Array | None = None,
 ) -> tuple[Array, Array]:
-    """`(out_BTNH, lse_BTN)` of self-attention over a text whose tokens are cut over an axis of the mesh.
+    """Compute self-attention, `(out_BTNH, lse_BTN)`, over a text whose tokens are sharded over a mesh axis.
 
-    Equal to `attend` on one device, forward and backward. Tokens are handed over and come back in the order of the
-    text; they lie on the devices in the exchange's order.
+    The result equals that of `attend` on one device, forward and backward. Arguments and results are in the order of
+    the text; on the devices, tokens are in the exchange's order.
 
     Args:
         pos, segments: as `attend` takes them for queries and keys alike.
         length: tokens in context; the largest position plus one if not given.
 
     Raises:
-        ValueError: for an axis that the mesh lacks, or what the exchange refuses.
+        ValueError: for an axis that the mesh lacks, or a call that the exchange does not support.
     """
     pattern = pattern or Causal()
     devices = check_exchange(exchange, mesh, encoding, pattern, q_BTNH.shape[1])
@@ -225,7 +241,7 @@ def attend_sharded(
 
 
 def reorder(tree: Any, order: np.ndarray) -> Any:
-    """Tokens, on axis 1, in another order; nothing is done, and nothing sent, for the natural one."""
+    """Reorder tokens, on axis 1; the natural order is free of computation and communication."""
     if np.array_equal(order, np.arange(order.size)):
         return tree
     return jax.tree.map(lambda x: jnp.take(x, order, axis=1), tree)
@@ -234,7 +250,7 @@ def reorder(tree: Any, order: np.ndarray) -> Any:
 def check_exchange(
     exchange: Exchange, mesh: Mesh | AbstractMesh, encoding: Encoding, pattern: Pattern, tokens: int
 ) -> int:
-    """How many devices the tokens are cut over."""
+    """Return the number of devices over which the tokens are sharded."""
     if exchange.axis not in mesh.shape:
         raise ValueError(f"the mesh has the axes {', '.join(mesh.shape)}, and {exchange!r} wants {exchange.axis!r}")
     exchange.check(encoding, pattern, tokens, mesh.shape[exchange.axis])

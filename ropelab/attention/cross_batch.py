@@ -1,4 +1,4 @@
-"""The Focused Transformer's memory layers: keys of other contexts beside one's own, all of them at position 0.
+"""The Focused Transformer's memory layers: keys of other contexts in addition to a row's own, all at position 0.
 
     out_i = sum_j exp(s_ij) v_j / sum_j exp(s_ij),   j over one's own tokens j <= i, at their positions,
                                                      and over all tokens of the other contexts, at position 0
@@ -9,8 +9,8 @@ earlier windows of the text. Either way there is one softmax, the others are no 
 one's own context, and the length of the context, on which some encodings depend, is that of one's own.
 
 This is no Pattern. Counts are functions of position and head and see neither the row of the batch nor where a key comes
-from: of two keys at position 0, one from row b - 1 and one from a row too far back, one is seen. So keys are brought
-together here and handed to `attend` with `Causal()`, under which position 0 is never ahead of a query:
+from: of two keys at position 0, one from row b - 1 and one from a row too far back, one is seen. So this module
+concatenates the keys, for `attend` with `Causal()`, under which position 0 is never ahead of a query:
 
     x = extend_across_batch(k_BSKH, v_BSKH, others=2, pack=4)
     attend(q_BTNH, x.k_BSKH, x.v_BSKH, encoding=..., q_pos=x.q_pos, k_pos=x.k_pos, segments=x.segments)
@@ -34,7 +34,7 @@ _HIDDEN = -1  # the segment of keys that no query sees; queries and all other ke
 
 
 class ExtendedKeys(NamedTuple):
-    """One's own keys and, behind them, those of other contexts, as `attend` takes them.
+    """A row's own keys, followed by those of other contexts, as `attend` takes them.
 
     Attributes:
         k_BSKH, v_BSKH: not encoded, the own S tokens first.
@@ -50,7 +50,7 @@ class ExtendedKeys(NamedTuple):
 
 
 def count_visible_rows(rows: int, *, others: int, pack: int | None = None) -> np.ndarray:
-    """m(b), the earlier rows that each row of a batch sees: b - 1, b - 2, ..., b - m(b).
+    """Return m(b), the number of earlier rows that each row of a batch sees: b - 1, b - 2, ..., b - m(b).
 
         m(b) = min(others, b)                                                   without `pack`
         m(b) = min((b mod pack) ceil((others + 1) / (pack - 1)), others, b)     with it, if it is not 1
@@ -82,7 +82,7 @@ def extend_across_batch(
     pack: int | None = None,
     present: Array | None = None,
 ) -> ExtendedKeys:
-    """Each row's keys and values, and those of the rows before it that it sees: at most `1 + others` times as many.
+    """Extend each row's keys and values by those of the earlier rows that it sees, at most `1 + others` times as many.
 
     Args:
         pos: [S] or [B, S], not negative; 0, 1, 2, ... if not given.
@@ -113,7 +113,7 @@ def extend_with_memory(
     present: Array | None = None,
     memory_present: Array | None = None,
 ) -> ExtendedKeys:
-    """The keys and values of a window of text, and those of all windows before it.
+    """Extend the keys and values of a window of text by those of all earlier windows.
 
     Args:
         memory_k_BSKH, memory_v_BSKH: as that layer projected them, not encoded; of length 0 for the first window.
@@ -132,7 +132,7 @@ def extend_with_memory(
 
 
 def split_windows(length: int, *, window: int, last: int) -> Sequence[slice]:
-    """Into which parts a text is cut for inference: windows from its beginning, and its `last` tokens at the end.
+    """Split a text for inference into windows from its beginning, and its `last` tokens at the end.
 
     Raises:
         ValueError: unless both lengths are at least 1.
@@ -147,11 +147,11 @@ def split_windows(length: int, *, window: int, last: int) -> Sequence[slice]:
 def _extend_keys(
     k_BSKH: Array, v_BSKH: Array, pos: Array | None, here: Array, far_k: Array, far_v: Array, seen: Array
 ) -> ExtendedKeys:
-    """Own tokens and others, and what of both is seen."""
+    """Concatenate own and other tokens, with positions and segments that hide padding."""
     B, S = k_BSKH.shape[:2]
     pos = jnp.arange(S, dtype=jnp.int32) if pos is None else pos
     if not isinstance(pos, Tracer) and np.min(pos, initial=0) < 0:
-        raise ValueError(f"position {np.min(pos)} is before the other contexts, which stand at 0: count from 0 on")
+        raise ValueError(f"position {np.min(pos)} is before the other contexts, which are at position 0; count from 0")
     pos_BS = jnp.broadcast_to(jnp.asarray(pos), (B, S))
     k_pos = jnp.concatenate([pos_BS, jnp.zeros(far_k.shape[:2], pos_BS.dtype)], axis=1)
     k_seg = jnp.where(jnp.concatenate([here, seen], axis=1), 0, _HIDDEN)
@@ -160,7 +160,7 @@ def _extend_keys(
 
 
 def _broadcast_present(present: Array | None, k_BSKH: Array) -> Array:
-    """bool[B, S]: which tokens are no padding."""
+    """Return which tokens are not padding, bool[B, S]."""
     B, S = k_BSKH.shape[:2]
     return jnp.ones((B, S), bool) if present is None else jnp.broadcast_to(jnp.asarray(present, bool), (B, S))
 

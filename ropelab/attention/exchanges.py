@@ -1,12 +1,12 @@
-"""Attention over a sequence that is cut over devices: how each shard gets to see the keys of the others.
+"""Attention over a sequence that is sharded over devices: how each shard gets the keys of the others.
 
-An exchange is a kernel: called inside `jax.shard_map` with the tokens of one shard, it returns what the whole sequence
-would give them. Positions and segments travel with the keys, so that every count and every bias is that of the whole
-text, in whatever order its tokens lie on the devices; nothing counts from the start of a shard.
+An exchange is a kernel: called inside `jax.shard_map` with the tokens of one shard, it returns their result under the
+whole sequence. Positions and segments travel with the keys, so that every count and every bias is that of the whole
+text, for any order of the tokens on the devices; nothing counts from the start of a shard.
 
     AllGather     all keys to every device:          (n - 1) / n T (k + v) received
     Ring          a shard of keys at a time, around: the same bytes, O(T / n) memory, merged by lse
-    SparseGather  of `Dilated`, what each segment keeps, among the devices that share it: w / r tokens a branch
+    SparseGather  the kept tokens of each segment of `Dilated`, among its devices: w / r tokens per branch
 
 Ring attention merges the results over the shards by their lse. In the backward pass lse and out of the whole are known,
 so each shard's share of every cotangent is one call of the blockwise backward pass; the cotangents of keys and values
@@ -36,13 +36,13 @@ from ropelab.spec import Spec, require, spec
 
 
 def _pass_on(tree: Any, axis: str) -> Any:
-    """What the device before holds."""
+    """Return the arrays of the previous device."""
     devices = lax.axis_size(axis)
     return jax.tree.map(lambda x: lax.ppermute(x, axis, [(d, (d + 1) % devices) for d in range(devices)]), tree)
 
 
 def _scan_shards(formula: Formula, axis: str, operands: Operands) -> Result:
-    """One's own keys first, then those of each other device as they come by."""
+    """Attend to this device's keys first, then to those of each other device as they arrive."""
 
     def step(carry: tuple, _: None) -> tuple[tuple, None]:
         result, keys, values = carry
@@ -91,12 +91,12 @@ class Exchange(Spec):
     axis: str = "sequence"
 
     def check(self, encoding: Encoding, pattern: Pattern, tokens: int, devices: int) -> None:
-        """Raise `ValueError` for what this exchange cannot do, before anything is compiled."""
+        """Raise `ValueError` for a call that this exchange does not support, before anything is compiled."""
         del encoding, pattern
         require(tokens % devices == 0, self, f"{tokens} tokens do not divide among {devices} devices; pad the text")
 
     def order(self, tokens: int, devices: int) -> np.ndarray:
-        """Which token lies where: shard d holds the d-th part of this list."""
+        """Return the order of the tokens on the devices: shard d has the d-th part of this list."""
         del devices
         return np.arange(tokens)
 
@@ -166,7 +166,7 @@ class SparseGather(Exchange):
         return formula.pattern.attend(partial(self.within_segment, local), formula, operands, in_order=True)
 
     def within_segment(self, local: int, formula: Formula, operands: Operands) -> Result:
-        """The kept tokens of one branch, with those of the shards that its segment covers."""
+        """Attend to the kept tokens of one branch, with those of the shards that its segment covers."""
         group = cast(Grouped, formula.pattern).group
         if group <= local:
             return blockwise(formula, operands)
@@ -175,13 +175,13 @@ class SparseGather(Exchange):
 
 
 def zigzag_order(tokens: int, devices: int) -> np.ndarray:
-    """Of 2 n parts of the text, device d holds parts d and 2 n - 1 - d."""
+    """Return the zigzag order: device d has parts d and 2 n - 1 - d of 2 n parts of the text."""
     parts = np.arange(tokens).reshape(2 * devices, -1)
     return np.concatenate([np.concatenate([parts[d], parts[2 * devices - 1 - d]]) for d in range(devices)])
 
 
 def _gather_keys(operands: Operands, axis: str, among: int | None = None) -> Operands:
-    """The operands with the keys and values of all devices, or of neighbouring groups `among` each."""
+    """Return the operands with the keys and values of all devices, or of groups of `among` neighbouring devices."""
     devices = lax.axis_size(axis)
     size = among or devices
     groups = None if size == devices else np.arange(devices).reshape(-1, size).tolist()

@@ -46,7 +46,7 @@ class Pattern(Spec):
 
     @property
     def span(self) -> int:
-        """How many tokens from the beginning of a text may all be seen once: beyond, a receipt looks for a difference.
+        """The number of tokens from the beginning of a text that may all be seen once; a receipt looks beyond it.
 
         An upper bound: what the integers among the fields add up to, `sinks` + `window` of `Sinks`.
         """
@@ -62,7 +62,7 @@ class Pattern(Spec):
             )
 
     def counts(self, q_pos: Array, k_pos: Array, head: Array, num_heads: int) -> Array:
-        """n_ij, an integer or a boolean, for each query position, key position and head, broadcast.
+        """Return n_ij, an integer or a boolean, for each query position, key position and head, broadcast.
 
         Args:
             head: global number of the query head, of the `num_heads` that the whole model has.
@@ -71,7 +71,7 @@ class Pattern(Spec):
         return jnp.ones(jnp.broadcast_shapes(jnp.shape(q_pos), jnp.shape(k_pos)), bool)
 
     def reach(self, q_low: Array, q_high: Array, k_low: Array, k_high: Array) -> tuple[Array, Array]:
-        """`(any_visible, all_once)` for a block whose positions lie in the given closed ranges, whatever the head.
+        """Return `(any_visible, all_once)` for a block whose positions are in the closed ranges, for any head.
 
         A kernel leaves out the blocks without a visible pair, and does not ask for the counts of a
         block in which every pair is seen exactly once. The default claims nothing.
@@ -80,7 +80,7 @@ class Pattern(Spec):
         return jnp.ones_like(q_high, bool), jnp.zeros_like(q_high, bool)
 
     def attend(self, kernel: Evaluate, formula: "Formula", operands: "Operands", *, in_order: bool) -> tuple:
-        """`(out_BNTH, lse_BNT)` of the formula, by as many calls of the kernel as make it cheap.
+        """Evaluate the formula, `(out_BNTH, lse_BNT)`, by the calls of the kernel that make it cheap.
 
         Args:
             in_order: whether queries and keys are the same tokens, token t at position t, and all heads of the model
@@ -90,7 +90,7 @@ class Pattern(Spec):
         return kernel(formula, operands)
 
     def arrangement(self, num_heads: int) -> str:
-        """What `attend` does with tokens in order, in words, for a receipt."""
+        """Describe, for a receipt, the calls that `attend` makes for tokens in order."""
         del num_heads
         return "one call"
 
@@ -100,11 +100,11 @@ class Interval(Pattern):
     """Each query sees the keys from a first one up to itself, the first never falling as the query moves on."""
 
     def first(self, q_pos: Array, head: Array, num_heads: int) -> Array:
-        """The position of the first key that a query sees."""
+        """Return the position of the first key that a query sees."""
         raise NotImplementedError
 
     def earliest_and_latest(self, q_pos: Array) -> tuple[Array, Array]:
-        """Bounds of `first` over all heads."""
+        """Return bounds of `first` over all heads."""
         same = self.first(q_pos, jnp.zeros((), jnp.int32), 1)
         return same, same
 
@@ -121,7 +121,7 @@ Result = tuple[Array, Array]  # (out_BNTH, lse_BNT)
 
 
 class Formula(NamedTuple):
-    """The static part of an attention call: which scores, which counts, how many heads in the model."""
+    """Static part of an attention call: encoding, pattern, and number of heads of the model."""
 
     encoding: Encoding
     pattern: Pattern
@@ -129,7 +129,7 @@ class Formula(NamedTuple):
 
 
 class Tokens(NamedTuple):
-    """Encoded queries, or encoded keys, with what travels along with them.
+    """Encoded queries, or encoded keys, with their positions and segments.
 
     Attributes:
         views: each [B, N, T, H] for queries, divided by sqrt(H); [B, K, S, H] for keys. Under an encoding with
@@ -170,11 +170,11 @@ def score_block(
     group: Array | None = None,
     multiply: Callable[[Array, Array], Array] = multiply_qk,
 ) -> Array:
-    """s_BNTS, before anything is hidden.
+    """Compute s_BNTS of one block, before masking.
 
     Args:
         group: under an encoding with per-query keys, the group whose queries are scored; other entries are undefined.
-        multiply: what makes s_BNTS of a view of the queries and one of the keys.
+        multiply: computes s_BNTS from a view of the queries and a view of the keys.
     """
     encoding, params = formula.encoding, operands.params
     ctx = Context(operands.length, formula.num_heads, operands.heads, group)
@@ -187,7 +187,7 @@ def score_block(
 
 
 def count_block(formula: Formula, operands: Operands, queries: Tokens, keys: Tokens) -> Array:
-    """n_BNTS, or n_B1TS where all heads see the same."""
+    """Compute n_BNTS of one block, or n_B1TS if all heads see the same."""
     q_pos, k_pos = queries.pos[:, None, :, None], keys.pos[:, None, None, :]
     n = formula.pattern.counts(q_pos, k_pos, operands.heads[:, None, None], formula.num_heads)
     n_BNTS = jnp.broadcast_to(n, jnp.broadcast_shapes(jnp.shape(n), q_pos.shape, k_pos.shape))
@@ -198,14 +198,14 @@ def count_block(formula: Formula, operands: Operands, queries: Tokens, keys: Tok
 
 
 def add_log_counts(s_BNTS: Array, n_BNTS: Array) -> Array:
-    """s + log n, and -inf where n = 0: never a finite number, which growing scores could overtake."""
+    """Return s + log n, and -inf where n = 0: a finite number could be exceeded by large scores."""
     if n_BNTS.dtype == jnp.bool_:
         return jnp.where(n_BNTS, s_BNTS, -jnp.inf)
     return jnp.where(n_BNTS > 0, s_BNTS + jnp.log(jnp.maximum(n_BNTS, 1).astype(s_BNTS.dtype)), -jnp.inf)
 
 
 def average_values(p_BNTS: Array, v_BKSH: Array) -> Array:
-    """sum_j p_ij v_j as [B, N, T, H], accumulated in the dtype of p."""
+    """Return sum_j p_ij v_j as [B, N, T, H], accumulated in the dtype of p."""
     B, N, T, S = p_BNTS.shape
     K, H = v_BKSH.shape[1], v_BKSH.shape[3]
     p_BKMS = p_BNTS.astype(v_BKSH.dtype).reshape(B, K, N // K * T, S)

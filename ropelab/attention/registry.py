@@ -1,4 +1,4 @@
-"""The kernels by name, and which of them evaluates a call."""
+"""Registry of the kernels by name, and the choice among them."""
 
 from collections.abc import Callable
 
@@ -22,7 +22,7 @@ _MAX_DENSE_SCORES = 256 * 1024  # scores per head below which one dense square i
 
 
 def parse(kernel: str | Exchange) -> str | Exchange:
-    """A kernel's name as it is, or the exchange that a spec such as "Ring(axis='sequence')" means.
+    """Return a kernel's name unchanged, or the exchange that a spec such as "Ring(axis='sequence')" means.
 
     Raises:
         ValueError: for anything else.
@@ -49,6 +49,6 @@ def choose_kernel(kernel: str | Exchange, T: int, S: int, encoding: Encoding | N
 
 
 def select_kernel(name: str, formula: Formula, operands: Operands) -> tuple[Array, Array]:
-    """The portable kernel of this name, or for "auto" the faster one for this call."""
+    """Evaluate the formula with the portable kernel of this name, or for "auto" with the faster one."""
     T, S = operands.queries.pos.shape[1], operands.keys.pos.shape[1]
     return KERNELS[choose_kernel(name, T, S, formula.encoding)](formula, operands)

@@ -1,4 +1,4 @@
-"""Picking heads and tokens by their numbers, and putting partial results together: what patterns arrange calls with.
+"""Subsets of heads and tokens, and exact merging of partial results, for patterns that arrange their calls.
 
 Results over different keys of the same queries merge exactly by their log-sum-exp:
 
@@ -26,7 +26,7 @@ class HeadResult(NamedTuple):
 
 
 def select_heads(operands: Operands, heads: Sequence[int]) -> Operands:
-    """Some of the query heads, with the key heads that they read."""
+    """Select query heads, and the key heads that they read."""
     N, K = operands.queries.views[0].shape[1], operands.values.shape[1]
     wanted = [head // (N // K) for head in heads]
     each = [head for head in dict.fromkeys(wanted) for _ in range(len(wanted) // len(set(wanted)))]
@@ -41,7 +41,7 @@ def select_heads(operands: Operands, heads: Sequence[int]) -> Operands:
 
 
 def select_tokens(operands: Operands, queries: _Indices = slice(None), keys: _Indices = slice(None)) -> Operands:
-    """Some of the queries and some of the keys, by number."""
+    """Select queries and keys by number."""
     return operands._replace(
         queries=select(operands.queries, queries),
         keys=select(operands.keys, keys),
@@ -63,14 +63,14 @@ def _take_axis(x: Array, numbers: Sequence[int], axis: int) -> Array:
 
 
 def concat_heads(parts: Sequence[HeadResult]) -> Result:
-    """All heads in their order, from parts that hold each of them once."""
+    """Concatenate parts that contain each head once, in the order of the heads."""
     order = np.argsort([head for part in parts for head in part.heads])
     out, lse = (jnp.concatenate([part.result[n] for part in parts], axis=1) for n in range(2))
     return _take_axis(out, order.tolist(), 1), _take_axis(lse, order.tolist(), 1)
 
 
 def scatter(result: Result, rate: int, offsets: Sequence[int], T: int) -> Result:
-    """Results of every `rate`-th token, from each head's offset on, among all T: 0 and -inf for the others."""
+    """Scatter results of every `rate`-th token, from each head's offset on, among all T: 0 and -inf elsewhere."""
     out_BNMH, lse_BNM = result
     B, N, M, H = out_BNMH.shape
     here = jnp.asarray(np.arange(rate) == np.asarray(offsets)[:, None])[None, :, None]
@@ -79,7 +79,7 @@ def scatter(result: Result, rate: int, offsets: Sequence[int], T: int) -> Result
 
 
 def merge_results(parts: Sequence[Result], *, weights_learn: bool = True) -> Result:
-    """One result from those over different keys; 0 and -inf where no part sees anything.
+    """Merge results over different keys; 0 and -inf where no part sees a key.
 
     Args:
         weights_learn: whether gradients go through the weights exp(lse_b - lse) of out, as they do in one softmax
@@ -100,7 +100,7 @@ def merge_results(parts: Sequence[Result], *, weights_learn: bool = True) -> Res
 
 
 def strided(rate: int, operands: Operands, offset: int, zero: Array) -> Operands:
-    """Queries, keys and values number offset, offset + rate, offset + 2 rate, ...
+    """Select queries, keys and values number offset, offset + rate, offset + 2 rate, ...
 
     Args:
         zero: added to what is picked, see `zero_after`.
@@ -113,17 +113,17 @@ def strided(rate: int, operands: Operands, offset: int, zero: Array) -> Operands
 
 
 def sequencing_zero(result: Result) -> Array:
-    """0, which XLA cannot know before the result is there.
+    """Return a 0 that XLA cannot compute before the result exists.
 
-    What it is added to is made then: otherwise the tokens of all branches are picked first and held while one is
-    worked on, 5.1 instead of 4.1 times the bytes of the queries at 65536 tokens. (`optimization_barrier` is gone
-    before a CPU's schedule is made.)
+    Arrays to which it is added are computed after the result. Otherwise the tokens of all branches are selected
+    first and kept in memory: 5.1 instead of 4.1 times the bytes of the queries at 65536 tokens.
+    (`optimization_barrier` is removed before a CPU's schedule is made.)
     """
     return (result[1].ravel()[0] > jnp.inf).astype(jnp.int32)
 
 
 def pad_queries(result: Result, M: int) -> Result:
-    """A result with unseeing queries behind it, M altogether."""
+    """Pad a result to M queries with queries that see nothing."""
     out, lse = result
     missing = M - lse.shape[2]
     none: list[tuple[int, int]] = [(0, 0)] * 2
@@ -134,7 +134,7 @@ def pad_queries(result: Result, M: int) -> Result:
 
 
 def empty_result(like: Operands, heads: int, T: int) -> Result:
-    """The result of queries that see nothing."""
+    """Return the result of queries that see nothing."""
     B, H = like.values.shape[0], like.values.shape[-1]
     dtype = jnp.promote_types(like.values.dtype, jnp.float32)
     return jnp.zeros((B, heads, T, H), like.values.dtype), jnp.full((B, heads, T), -jnp.inf, dtype)

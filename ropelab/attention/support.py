@@ -1,8 +1,8 @@
-"""Which attention calls a fused kernel may take: the reason why not, in words with the remedy, or None.
+"""Attention calls that a fused kernel supports: the reason against a call, with the remedy, or None.
 
-Fused kernels count tokens from 0 and add no bias. What they can do of the one formula is one view, softmax over a
-causal triangle, a window or everything, and a bias linear in the distance written as more head dimensions (`low_rank`).
-Everything else is what `blockwise` is for, and every reason ends with how to have it or that it has it.
+Fused kernels count tokens from 0 and add no bias. They support one view, a causal, windowed or full softmax, and a bias
+linear in the distance, written as more head dimensions (`low_rank`). `blockwise` supports everything else, and every
+reason ends with the remedy or with that kernel.
 """
 
 import inspect
@@ -32,7 +32,7 @@ def find_unsupported(
     backend: str | None = None,
     hopper: bool | None = None,
 ) -> str | None:
-    """Why the kernel of this name may not evaluate this call, None if it may.
+    """Return why the kernel of this name cannot evaluate this call, or None if it can.
 
     Args:
         in_order: whether queries and keys are the same tokens, token t at position t, under all heads of the model, and
@@ -56,7 +56,7 @@ def find_unsupported(
 
 
 def _unsupported_platform(name: str, backend: str) -> str | None:
-    """What the device or jax lacks."""
+    """Return why the device or jax cannot run the kernel, or None."""
     if backend not in (_PLATFORM[name], {"gpu": "cuda"}.get(_PLATFORM[name])):
         return f"it runs on a {_PLATFORM[name].upper()}, and jax is on {backend}; {_FALLBACK_HINT}"
     if name == "cudnn" and "return_residual" not in inspect.signature(jax.nn.dot_product_attention).parameters:
@@ -68,12 +68,10 @@ def _unsupported_platform(name: str, backend: str) -> str | None:
 
 
 def _unsupported_layout(operands: Operands, in_order: bool) -> str | None:
-    """What is wrong with where the tokens stand."""
+    """Return why the layout of the tokens is not supported, or None."""
     T, S = operands.queries.pos.shape[1], operands.keys.pos.shape[1]
     if operands.queries.segments is not None or operands.keys.segments is not None:
-        return (
-            f"documents packed with segments= are not told apart by it; give each a row of its own, or {_FALLBACK_HINT}"
-        )
+        return f"it does not support documents packed with segments=; put each into its own row, or {_FALLBACK_HINT}"
     if not in_order or T != S:
         return (
             f"it counts tokens from 0, and these {T} queries and {S} keys are not known to be the same tokens, each at "
@@ -83,7 +81,7 @@ def _unsupported_layout(operands: Operands, in_order: bool) -> str | None:
 
 
 def _unsupported_scores(formula: Formula, operands: Operands) -> str | None:
-    """What of the encoding or the pattern it cannot express."""
+    """Return why the encoding or the pattern is not supported, or None."""
     encoding, pattern, views = formula.encoding, formula.pattern, len(operands.queries.views)
     if encoding.needs_full_rows:
         return f"a score of {encoding!r} depends on the other keys of its query; {_FALLBACK_HINT}"
@@ -97,7 +95,7 @@ def _unsupported_scores(formula: Formula, operands: Operands) -> str | None:
 
 
 def _unsupported_bias(formula: Formula, operands: Operands) -> str | None:
-    """What is wrong with the bias on its scores, if there is one."""
+    """Return why the bias on the scores is not supported, or None."""
     encoding, T = formula.encoding, operands.queries.pos.shape[1]
     plain = unwrap(encoding)
     if type(plain).combine is Encoding.combine:
@@ -118,7 +116,7 @@ def _unsupported_bias(formula: Formula, operands: Operands) -> str | None:
 
 
 def _unsupported_by_cudnn(formula: Formula, operands: Operands, hopper: bool | None) -> str | None:
-    """What cuDNN's attention refuses: dtypes and head dimensions."""
+    """Return why cuDNN does not support the dtypes or head dimensions, or None."""
     q_BNTH, k_BKSH, v = operands.queries.views[0], operands.keys.views[0], operands.values
     dtypes = [str(x.dtype) for x in (q_BNTH, k_BKSH, v)]
     if len(set(dtypes)) > 1 or dtypes[0] not in ("bfloat16", "float16"):
@@ -142,20 +140,20 @@ def _unsupported_by_splash(operands: Operands) -> str | None:
 
 
 def _count_more_dimensions(formula: Formula, operands: Operands) -> int:
-    """Head dimensions that the bias takes."""
+    """Count the head dimensions that the bias takes."""
     slopes = unwrap(formula.encoding).linear_slopes(formula.num_heads)
     return 0 if slopes is None else count_bias_dimensions(slopes, operands.keys.pos.shape[1])
 
 
 def unwrap(encoding: Encoding) -> Encoding:
-    """The encoding whose `combine` it is: a wrapper that multiplies queries adds nothing to their scores."""
+    """Return the encoding whose `combine` applies: a wrapper that multiplies queries adds nothing to scores."""
     while isinstance(encoding, QueryScaled) and type(encoding).combine is QueryScaled.combine:
         encoding = encoding.inner
     return encoding
 
 
 def _is_hopper() -> bool:
-    """Whether the first GPU is of compute capability 9.0 or more; without one, no."""
+    """Return whether the first GPU has compute capability 9.0 or more; False without a GPU."""
     if jax.default_backend() != "gpu":
         return False
     major, _, _ = str(getattr(jax.devices()[0], "compute_capability", "0")).partition(".")

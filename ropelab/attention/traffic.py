@@ -32,7 +32,7 @@ def estimate_forward_bytes(
     batch: int = 1,
     itemsize: int = 4,
 ) -> int:
-    """What one device receives in a forward pass of one layer, for an encoding with one view of its keys."""
+    """Return the bytes that one device receives in a forward pass of one layer, for one view of the keys."""
     local = tokens // devices
     token = batch * (2 * key_heads * head_dim * itemsize + 4)
     if not isinstance(exchange, SparseGather):
@@ -48,7 +48,7 @@ def estimate_forward_bytes(
 
 
 def count_received_bytes(hlo: str) -> Counter[str]:
-    """Bytes received by one device in each kind of collective of a compiled program, loops counted in full.
+    """Count the bytes received by one device per kind of collective of a compiled program, with all loop trips.
 
     Args:
         hlo: `compiled.as_text()` of a jitted function.
@@ -63,7 +63,7 @@ def count_received_bytes(hlo: str) -> Counter[str]:
 
 
 def _add_computation(name: str, times: int, bodies: dict[str, str], total: Counter[str]) -> None:
-    """Add what one computation receives, and those that it calls."""
+    """Add the bytes that one computation receives, and those of the computations that it calls."""
     for line in bodies.get(name, "").splitlines():
         kind = next((k for k in _KINDS if re.search(rf" {k}(-start)?\(", line)), None)
         if kind is not None:
@@ -75,7 +75,7 @@ def _add_computation(name: str, times: int, bodies: dict[str, str], total: Count
 
 
 def _count_line_bytes(kind: str, line: str) -> int:
-    """What one collective brings to a device: the result without the part that was there already."""
+    """Return the bytes that one collective sends to a device: its result without the part already there."""
     result = line.split(" = ", 1)[1].split(f" {kind}", 1)[0]
     shapes = SHAPE.findall(result)
     size = sum(_BYTES[dtype] * math.prod(map(int, filter(None, dims.split(",")))) for dtype, dims in shapes)
@@ -86,7 +86,7 @@ def _count_line_bytes(kind: str, line: str) -> int:
 
 
 def _parse_group_size(line: str) -> int:
-    """How many devices take part, in any of the three notations of XLA."""
+    """Return the number of devices of a collective, in any of XLA's three notations."""
     if listed := re.search(r"replica_groups=\{\{([\d,]+)\}", line):
         return len(listed[1].split(","))
     if counted := re.search(r"replica_groups=\[\d+,(\d+)\]", line):

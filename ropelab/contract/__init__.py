@@ -1,4 +1,4 @@
-"""The contract of every encoding, as functions that anyone can run on a class of their own."""
+"""The contract of every encoding, as functions that anyone can run on their own class."""
 
 from ropelab.contract.suite import PROPERTIES, Verdict, broken_hook, examine, ready, verdict
 

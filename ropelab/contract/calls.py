@@ -23,7 +23,7 @@ KERNELS: dict[str, Kernel] = {"dense": dense, "blockwise": partial(blockwise, bl
 
 
 class TokenPositions(NamedTuple):
-    """Where the tokens of a call stand and which heads they have, in the words of `attend`."""
+    """Positions, segments and heads of a call, with the argument names of `attend`."""
 
     q_pos: Numbers | None = None
     k_pos: Numbers | None = None
@@ -35,7 +35,7 @@ class TokenPositions(NamedTuple):
 def make_positions(
     pos_BT: np.ndarray, segments_BT: np.ndarray | None = None, *, length: int, heads: Numbers = range(N)
 ) -> TokenPositions:
-    """Self-attention of tokens at these positions, all in one document unless segments are given."""
+    """Return the positions of self-attention, all tokens in one document unless segments are passed."""
     pos_BT = np.asarray(pos_BT, np.int32)
     segments_BT = np.zeros_like(pos_BT) if segments_BT is None else np.asarray(segments_BT, np.int32)
     return TokenPositions(pos_BT, pos_BT, segments_BT, length, np.asarray(heads, np.int32))
@@ -50,7 +50,7 @@ def run_attention(
     placement: TokenPositions = TokenPositions(),  # noqa: B008
     num_heads: int = N,
 ) -> tuple[Array, Array]:
-    """`attend`, the placement spelt out, with its static arguments first."""
+    """Call `attend` with its static arguments first."""
     where = placement._asdict()
     return attend(*qkv, encoding=encoding, pattern=pattern, params=params, kernel=kernel, num_heads=num_heads, **where)
 
@@ -71,7 +71,7 @@ def run_with_gradients(
     placement: TokenPositions,
     cotangents: tuple[Array, Array],
 ) -> tuple[tuple[Array, Array], Params, Arrays]:
-    """`((out, lse), dparams, (dq, dk, dv))` for the cotangents of out and of lse."""
+    """Return `((out, lse), dparams, (dq, dk, dv))` for the cotangents of out and lse."""
     results, pull = jax.vjp(lambda p, x: run_attention(encoding, pattern, kernel, p, x, placement), params, qkv)
     return results, *pull(cotangents)
 
@@ -79,6 +79,6 @@ def run_with_gradients(
 def run_forward(
     encoding: Encoding, pattern: Pattern, kernel: Kernel, params: Params, qkv: Arrays, placement: TokenPositions
 ) -> tuple[Array, Array]:
-    """`(out, lse)`, by the program that `differentiated` compiled."""
+    """Return `(out, lse)` from the program that `run_with_gradients` compiled."""
     nothing = np.zeros_like(qkv[0]), np.zeros_like(qkv[0][..., 0])
     return run_with_gradients(encoding, pattern, kernel, params, qkv, placement, nothing)[0]

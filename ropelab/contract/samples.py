@@ -22,7 +22,7 @@ PATTERNS = (Causal(), SlidingWindow(window=9))  # an encoding is tried on two; e
 
 
 def sample_qkv(length: int = T) -> tuple[Numbers, Numbers, Numbers]:
-    """Queries, keys and values of one self-attention."""
+    """Sample queries, keys and values of one self-attention."""
     rng = np.random.default_rng(length)
     q = 2 * rng.standard_normal((B, length, N, H))
     k, v = rng.standard_normal((2, B, length, K, H))
@@ -30,7 +30,7 @@ def sample_qkv(length: int = T) -> tuple[Numbers, Numbers, Numbers]:
 
 
 def sample_params(encoding: Encoding) -> Params:
-    """The encoding's learned tables, moved away from a start that may be all zeros."""
+    """Return the encoding's learned tables, moved away from an initial value that may be all zeros."""
     made = encoding.init(jax.random.key(0), num_heads=N, head_dim=H)
     leaves, structure = jax.tree.flatten(made)
     rng = np.random.default_rng(1)
@@ -38,21 +38,21 @@ def sample_params(encoding: Encoding) -> Params:
 
 
 def find_trained_length(encoding: Encoding) -> int:
-    """The length from which the encoding's scaling acts, if it or a part of it names one."""
+    """Return the length from which the encoding's scaling acts, if it or a nested encoding has one."""
     named = [getattr(part, name, None) for part in iterate_specs(encoding) for name in _NAMED_LENGTHS]
     named.append(encoding.position_limit)
     return max([T, *(length for length in named if isinstance(length, int))])
 
 
 def sample_positions(encoding: Encoding) -> Numbers:
-    """i32[T]: positions with uneven gaps, in no order, up to four trained lengths."""
+    """Sample i32[T] positions with uneven gaps, unsorted, up to four trained lengths."""
     rng = np.random.default_rng(2)
     chosen = rng.choice(4 * find_trained_length(encoding) - 1, T - 1, replace=False)
     return rng.permutation(np.append(chosen, 4 * find_trained_length(encoding) - 1)).astype(np.int32)
 
 
 def assert_same(actual: Numbers, expected: Numbers, tolerance: float, what: str) -> None:
-    """Raise in words unless the arrays agree to `tolerance` of the expected one's largest finite entry or of 1."""
+    """Raise `AssertionError` unless the arrays agree to `tolerance` times the largest finite entry expected, or 1."""
     a, e = np.asarray(actual, np.float64), np.asarray(expected, np.float64)
     assert a.shape == e.shape, f"{what}: shape {a.shape} instead of {e.shape}"
     scale = max(1.0, np.abs(e[np.isfinite(e)]).max(initial=0.0))

@@ -1,4 +1,4 @@
-"""What must hold of every encoding: plain functions of an instance that raise the first counterexample in words.
+"""Properties of every encoding: functions of an instance that raise `AssertionError` with the first counterexample.
 
     from ropelab import contract
     for verdict in contract.examine(MyEncoding(base=1e4)):
@@ -72,7 +72,7 @@ class Verdict(NamedTuple):
 
 
 def examine(encoding: Encoding) -> Iterator[Verdict]:
-    """The verdict on every property, in order, one at a time as they are found.
+    """Yield the verdict on every property, in order.
 
     Raises:
         ValueError: as `ready`.
@@ -83,7 +83,7 @@ def examine(encoding: Encoding) -> Iterator[Verdict]:
 
 
 def ready(encoding: Encoding) -> None:
-    """Whether the contract can be tried at all.
+    """Check that the contract can run.
 
     Raises:
         ValueError: if the encoding is incomplete or cannot serve the small heads it is tried on, or under `python -O`,
@@ -95,7 +95,7 @@ def ready(encoding: Encoding) -> None:
 
 
 def broken_hook(encoding: Encoding) -> Verdict | None:
-    """The verdict on an encoding whose hooks raise, or return what no kernel can take; None if they work.
+    """Return the verdict on an encoding whose hooks raise or return invalid arrays; None if they work.
 
     Every property would fail on it alike, so this one stands for all.
     """
@@ -121,7 +121,7 @@ def broken_hook(encoding: Encoding) -> Verdict | None:
 
 
 def verdict(encoding: Encoding, name: str) -> Verdict:
-    """Whether one property holds; whatever an encoding's own code raises is a counterexample too."""
+    """Return whether one property holds; any exception from the encoding's code is a counterexample too."""
     try:
         reason = PROPERTIES[name](encoding)
     except AssertionError as error:
@@ -132,7 +132,7 @@ def verdict(encoding: Encoding, name: str) -> Verdict:
 
 
 def _describe_exception(error: Exception, encoding: Encoding) -> str:
-    """An exception in a line, with the last place in the encoding's own file that it came through, or where it rose."""
+    """Describe an exception in one line, with the last location in the encoding's own file, or where it was raised."""
     frames = traceback.extract_tb(error.__traceback__)
     own = {inspect.getfile(type(part)) for part in iterate_specs(encoding)}
     place = next((frame for frame in reversed(frames) if frame.filename in own), frames[-1])

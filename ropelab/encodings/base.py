@@ -1,4 +1,4 @@
-"""What position does to a query, a key and a score.
+"""The interface of encodings: how positions change a query, a key and a score.
 
 Attention in ropelab is one formula with three orthogonal parts, an encoding (q', k', combine), a
 pattern (the counts n) and a kernel that evaluates it:
@@ -28,7 +28,7 @@ Params = Mapping[str, Any]
 
 
 class Context(NamedTuple):
-    """What an encoding may know besides the positions themselves.
+    """Information that an encoding may use in addition to the positions.
 
     Attributes:
         length: tokens in context now. May be traced, so that a growing cache never recompiles.
@@ -47,15 +47,15 @@ class Context(NamedTuple):
 class Encoding(Spec):
     """Encodes nothing: the base of all encodings.
 
-    Every method sees positions only as arrays handed to it, so that caches, packed documents,
+    Every method gets positions as arrays, so that caches, packed documents,
     dilation and sharded sequences need no code here. The contract, checked for every encoding:
 
     1. Pure: the same arguments give the same arrays, and nothing is remembered between calls.
     2. Permuting tokens together with their positions permutes the result.
     3. `heads` selects a slice: a shard of the heads equals the slice of the whole.
     4. `combine` is elementwise over (T, S), so that it may be called on any block of scores.
-    5. Every field matters: changing it changes the scores or is refused.
-    6. `relative` encodings give the same scores when all positions are shifted; others say that they do not.
+    5. Every field matters: changing it changes the scores or raises `ValueError`.
+    6. `relative` encodings give the same scores when all positions are shifted; others set `relative` to False.
     """
 
     renamed: ClassVar[Mapping[str, str]] = types.MappingProxyType(
@@ -85,27 +85,27 @@ class Encoding(Spec):
 
     @property
     def relative(self) -> bool:
-        """Whether scores depend on the distance of two positions alone."""
+        """Whether scores depend only on the distance between two positions."""
         return True
 
     @property
     def position_limit(self) -> int | None:
-        """How many positions there are, if they are numbered."""
+        """The number of positions, if they are numbered."""
         return None
 
     @property
     def fractional_positions(self) -> bool:
-        """Whether positions may be fractions, as in Position Interpolation; if not, they are refused."""
+        """Whether positions may be fractions, as in Position Interpolation; if not, fractions raise `ValueError`."""
         return False
 
     @property
     def per_layer(self) -> bool:
-        """Whether each layer of a model has learned tables of its own, and not one for all."""
+        """Whether each layer of a model has its own learned tables."""
         return True
 
     @property
     def needs_full_rows(self) -> bool:
-        """Whether a score depends on the other keys of its query too, so that `in_context` needs whole rows of keys."""
+        """Whether a score depends on the other keys of its query, so that `combine_rows` needs whole rows of keys."""
         return False
 
     @property
@@ -118,20 +118,20 @@ class Encoding(Spec):
         return False
 
     def query_group(self, q_pos_BT: Array) -> Array:
-        """i32[B, T]: the group of each query, a function of its position alone."""
+        """Return the group of each query, i32[B, T], a function of its position only."""
         return jnp.zeros_like(q_pos_BT)
 
     def unique_encodings(self) -> "tuple[Encoding, ...]":
-        """The different encodings that a model with this one runs: itself, unless it is a schedule over layers."""
+        """Return the distinct encodings of a model with this one: itself, unless it is a schedule over layers."""
         return (self,)
 
     def encoding_index(self, layer: int) -> int:
-        """Which of `kinds` a layer runs."""
+        """Return the index in `unique_encodings` of the encoding of a layer."""
         del layer
         return 0
 
     def init(self, key: Array, *, num_heads: int, head_dim: int) -> Params:
-        """Learned tables, `{}` if there are none."""
+        """Return initial learned tables, `{}` if there are none."""
         del key, num_heads, head_dim
         return {}
 
@@ -141,29 +141,29 @@ class Encoding(Spec):
         return type(self).embed is not Encoding.embed
 
     def embed(self, params: Params, x_BTD: Array, pos_BT: Array) -> Array:
-        """The embedded tokens as the first layer sees them; only input-added encodings change them."""
+        """Return the embedded tokens as the first layer sees them; only input-added encodings change them."""
         del params, pos_BT
         return x_BTD
 
     def encode_q(self, params: Params, q_BTNH: Array, pos_BT: Array, ctx: Context) -> tuple[Array, ...]:
-        """The queries as the scores see them, one entry per view."""
+        """Encode the queries, one array per view."""
         del params, pos_BT, ctx
         return (q_BTNH,)
 
     def encode_k(self, params: Params, k_BSKH: Array, pos_BS: Array, ctx: Context) -> tuple[Array, ...]:
-        """The keys as the scores see them, one entry per view."""
+        """Encode the keys, one array per view."""
         del params, pos_BS, ctx
         return (k_BSKH,)
 
     def combine(
         self, params: Params, views: tuple[Array, ...], q_pos_BT: Array, k_pos_BS: Array, ctx: Context
     ) -> Array:
-        """One score from the scaled scores s_BNTS of each view: a choice among them, or a bias added."""
+        """Compute one score from the scaled scores s_BNTS of each view: select among them, or add a bias."""
         del params, q_pos_BT, k_pos_BS, ctx
         return views[0]
 
     def linear_slopes(self, num_heads: int) -> np.ndarray | None:
-        """m_n of every head of the model if all that `combine` does is add -m_n |i - j|, else None.
+        """Return m_n of every head of the model if `combine` only adds -m_n |i - j|, else None.
 
         Such a bias is of low rank in the positions, so that kernels which take no bias can have it.
         """
@@ -180,7 +180,7 @@ class Encoding(Spec):
         k_pos_BS: Array,
         ctx: Context,
     ) -> Array:
-        """As `combine`, for contextual encodings: with the queries themselves, and all keys of each at once.
+        """Compute scores as `combine`, from the queries themselves and all keys of each query.
 
         Args:
             visible: bool[B, N or 1, T, S], the pairs that the pattern counts.
@@ -189,7 +189,7 @@ class Encoding(Spec):
         return self.combine(params, views, q_pos_BT, k_pos_BS, ctx)
 
     def inherit(self, other: "Encoding") -> "Encoding":
-        """This encoding with the fields left out taken from `other`, a checkpoint's own encoding."""
+        """Return this encoding with missing fields taken from `other`, the encoding of a checkpoint."""
         del other
         return self
 
@@ -199,7 +199,7 @@ class Encoding(Spec):
 
 
 def init_encodings(kinds: tuple[Encoding, ...], key: Array, *, num_heads: int, head_dim: int) -> Params:
-    """The tables of a schedule over layers: those of each of its kinds, under "0", "1", ..."""
+    """Return the tables of a schedule over layers: those of each distinct encoding, under "0", "1", ..."""
     keys = jax.random.split(key, len(kinds))
     return {
         str(n): kind.init(k, num_heads=num_heads, head_dim=head_dim)
@@ -208,10 +208,10 @@ def init_encodings(kinds: tuple[Encoding, ...], key: Array, *, num_heads: int, h
 
 
 def compute_distances(q_pos_BT: Array, k_pos_BS: Array) -> Array:
-    """i - j as i32[B, 1, T, S]: positive for keys before the query."""
+    """Return i - j as i32[B, 1, T, S], positive for keys before the query."""
     return (jnp.asarray(q_pos_BT)[:, :, None] - jnp.asarray(k_pos_BS)[:, None, :])[:, None]
 
 
 def select_heads(values_N: Array, ctx_heads: Array, dtype: jnp.dtype) -> Array:
-    """One number for each head present, as [N, 1, 1]."""
+    """Return one number per head present, as [N, 1, 1]."""
     return jnp.asarray(values_N)[ctx_heads].astype(dtype)[:, None, None]

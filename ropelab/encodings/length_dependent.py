@@ -24,7 +24,7 @@ from ropelab.spec import at_least, require, spec
 
 @spec
 class LengthDependent(Rotary):
-    """Fields of the length-dependent encodings.
+    """Base of the length-dependent rotary encodings.
 
     Attributes:
         original_length: tokens of context up to which nothing changes, L.
@@ -69,7 +69,7 @@ class LengthDependent(Rotary):
 
 
 def scale_factor(length: int | Array, original_length: int) -> float | Array:
-    """max(length, L) / L in float64."""
+    """Return max(length, L) / L in float64."""
     if isinstance(length, int | np.integer):
         return max(int(length), original_length) / original_length
     with float64():

@@ -17,7 +17,7 @@ from ropelab.spec import iterate_specs, require, spec
 
 @spec
 class QueryScaled(Encoding):
-    """All that `inner` does, with queries multiplied by `sharpness`; biases are left as they are."""
+    """Wrapper that multiplies the queries of `inner` by `query_scale` and leaves biases as they are."""
 
     inner: Encoding
 
@@ -29,7 +29,7 @@ class QueryScaled(Encoding):
         require(not twice, self, "has a learned table, which one inside of it would share; wrap once")
 
     def query_scale(self, params: Params, pos_BT: Array, ctx: Context) -> Array:
-        """The factor on each query, float32 [B, T, N or 1]."""
+        """Return the factor on each query, float32 [B, T, N or 1]."""
         raise NotImplementedError
 
     def unique_encodings(self) -> tuple[Encoding, ...]:
@@ -79,7 +79,7 @@ class QueryScaled(Encoding):
         }
 
     def init_query_scale(self, num_heads: int) -> Params:
-        """The learned tables of `sharpness` itself, `{}` if there are none."""
+        """Return the learned tables of `query_scale`, `{}` if there are none."""
         del num_heads
         return {}
 

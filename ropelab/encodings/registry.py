@@ -66,7 +66,7 @@ from ropelab.encodings.layers import *
 
 
 def find_classes(module: types.ModuleType) -> dict[str, type[Encoding]]:
-    """The encodings that a module defines, by name.
+    """Return the encodings that a module defines, by name.
 
     Raises:
         ValueError: for a class whose fields are declared and are none, because @spec is missing.
@@ -82,7 +82,7 @@ def find_classes(module: types.ModuleType) -> dict[str, type[Encoding]]:
 
 
 def collect_examples(module: types.ModuleType, named: str) -> tuple[Encoding, ...]:
-    """What the module-level `EXAMPLES` holds, and each other final encoding of the module, made from its defaults.
+    """Return the module's `EXAMPLES`, and each other final encoding of the module with its defaults.
 
     Args:
         named: what errors call the module.
@@ -119,7 +119,7 @@ ALL: tuple[Encoding, ...] = tuple(
 
 
 def parse(text: str, inherited: Mapping[str, Any] | None = None) -> Encoding:
-    """The encoding a spec string names: `parse(repr(e)) == e`.
+    """Parse a spec into an encoding: `parse(repr(e)) == e`.
 
     Args:
         inherited: values of fields that have no default and are left out, such as `original_length` from a checkpoint.

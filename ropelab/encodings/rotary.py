@@ -38,7 +38,7 @@ Pairing = Literal["half", "interleaved"]
 
 @spec
 class Rotary(Encoding):
-    """Fields that every rotary encoding has; left out, they are inherited from the checkpoint.
+    """Base of the rotary encodings; missing fields are inherited from the checkpoint.
 
     Attributes:
         base: the b of inv_freq_i = b^(-2i/d). There is no default: it belongs to the weights.
@@ -64,7 +64,7 @@ class Rotary(Encoding):
         return not self.per_query_keys
 
     def frequencies(self, head_dim: int, length: int | Array) -> tuple[Frequencies, float | Array]:
-        """`(inv_freq, amplitude)`: radians per token of each pair, and the factor on q' and on k'.
+        """Return `(inv_freq, amplitude)`: radians per token of each pair, and the factor on q' and on k'.
 
         Args:
             head_dim: dimensions of one head.
@@ -83,7 +83,7 @@ class Rotary(Encoding):
         self.require_base()
 
     def rotated_dims(self, head_dim: int) -> int:
-        """The number of dimensions that are turned."""
+        """Return the number of dimensions that are rotated."""
         require(head_dim % 2 == 0, self, f"head_dim={head_dim} must be even")
         dim = head_dim if self.rotary_dim is None else self.rotary_dim
         require(dim <= head_dim, self, f"rotary_dim={dim} exceeds head_dim={head_dim}")
@@ -108,14 +108,14 @@ class Rotary(Encoding):
         return rotate(x_BTNH, angle_BTR, amplitude, self.layout)
 
     def angles(self, head_dim: int, pos_BT: Array, ctx: Context) -> tuple[Array, float | Array]:
-        """`(angle_BTR, amplitude)`, both float32 where they are arrays."""
+        """Return `(angle_BTR, amplitude)`, both float32 where they are arrays."""
         with float64():
             inv_freq, amplitude = self.frequencies(head_dim, self.effective_length(ctx))
             amplitude = amplitude.astype(jnp.float32) if isinstance(amplitude, Array) else amplitude
         return compute_angles(pos_BT, inv_freq), amplitude
 
     def effective_length(self, ctx: Context) -> int | Array:
-        """The length whose frequencies serve the queries of a call."""
+        """Return the length whose frequencies apply to the queries of a call."""
         return ctx.length
 
     @property
@@ -124,16 +124,16 @@ class Rotary(Encoding):
 
 
 def plain_frequencies(dim: int, *, base: float) -> np.ndarray:
-    """inv_freq_i = base^(-2i/dim), i = 0 .. dim/2 - 1, in float64."""
+    """Return inv_freq_i = base^(-2i/dim), i = 0 .. dim/2 - 1, in float64."""
     return base ** (-np.arange(0, dim, 2, dtype=np.float64) / dim)
 
 
 def compute_angles(pos_BT: Array, inv_freq: Frequencies) -> Array:
-    """pos * inv_freq modulo 2 pi, in float32: f32[B, T, R], within 3e-5 rad at position 10^6.
+    """Compute pos * inv_freq modulo 2 pi in float32, f32[B, T, R], within 3e-5 rad at position 10^6.
 
     A plain float32 product is off by up to 0.06 rad there. So angles are counted in turns, with each frequency split
     by `split_turns`: 12-bit halves of the position times the leading bits are exact, whole turns are dropped exactly,
-    and only the small rest rounds. Of a fractional position the whole part is taken so, and the fraction added.
+    and only the small rest rounds. A fractional position gets the angle of its whole part plus that of its fraction.
     """
     if not jnp.issubdtype(pos_BT.dtype, jnp.integer):
         whole_BT = jnp.floor(pos_BT)
@@ -147,7 +147,7 @@ def compute_angles(pos_BT: Array, inv_freq: Frequencies) -> Array:
 
 
 def split_turns(inv_freq: Frequencies) -> tuple[Array, Array]:
-    """Turns per token as a sum of 12 leading bits and the rest, both float32."""
+    """Split turns per token into 12 leading bits and the rest, both float32."""
     if isinstance(inv_freq, np.ndarray):
         turns = inv_freq.astype(np.float64) / (2 * np.pi)
         leading = _round_to_12_bits(turns)
@@ -159,18 +159,18 @@ def split_turns(inv_freq: Frequencies) -> tuple[Array, Array]:
 
 
 def _round_to_12_bits(x: np.ndarray | float) -> np.ndarray:
-    """The 12 leading bits of float64 numbers."""
+    """Round float64 numbers to their 12 leading bits."""
     mantissa, exponent = np.frexp(x)
     return np.ldexp(np.round(np.ldexp(mantissa, 12)), exponent - 12)
 
 
 def _wrap_turns(turns: Array) -> Array:
-    """Turns without the whole ones, in [-1/2, 1/2]."""
+    """Drop whole turns; the result is in [-1/2, 1/2]."""
     return turns - jnp.round(turns)
 
 
 def rotate(x_BTNH: Array, angle_BTR: Array, amplitude: float | Array, pairing: Pairing) -> Array:
-    """Turn the first 2R dimensions by the angles, in float32, and return them in the dtype of x."""
+    """Rotate the first 2R dimensions by the angles in float32, and return them in the dtype of x."""
     dtype = jnp.promote_types(x_BTNH.dtype, jnp.float32)
     cos, sin = (amplitude * wave[:, :, None, :] for wave in _compute_cos_sin(angle_BTR.astype(dtype)))
     turned = 2 * angle_BTR.shape[-1]
@@ -181,7 +181,7 @@ def rotate(x_BTNH: Array, angle_BTR: Array, amplitude: float | Array, pairing: P
 
 
 def _compute_cos_sin(angle_BTR: Array) -> tuple[Array, Array]:
-    """Cosine and sine, once for all heads and layers.
+    """Compute cosine and sine once for all heads and layers.
 
     XLA would fuse them into each rotation and compute them anew for each head: 15 instead of 1.3 ms for 8448 keys of
     three heads. It does not fuse through a joined array whose precision is stated, even if that changes nothing.

@@ -1,4 +1,4 @@
-"""From queries, keys and positions to scores: the one place where an encoding's hooks are called in order."""
+"""Computes scores from queries, keys and positions by calling an encoding's hooks in order."""
 
 import math
 from collections.abc import Callable
@@ -19,12 +19,12 @@ Views = tuple[Array, ...]
 
 
 def make_context(length: int | Array, num_heads: int, heads: Array | None = None) -> Context:
-    """The context of a model that holds all its heads, or of the shard that holds `heads`."""
+    """Return the context of a model that has all its heads, or of the shard that has `heads`."""
     return Context(length, num_heads, jnp.arange(num_heads, dtype=jnp.int32) if heads is None else heads)
 
 
 def select_encoding(encoding: Encoding, params: Params, layer: int) -> tuple[Encoding, Params]:
-    """The encoding that a layer runs, and its tables."""
+    """Return the encoding that a layer runs, and its learned tables."""
     kinds = encoding.unique_encodings()
     if kinds == (encoding,):
         return encoding, params
@@ -59,9 +59,9 @@ def check_params(encoding: Encoding, params: Params, num_heads: int, head_dim: i
 
 
 def encode_queries(encoding: Encoding, params: Params, q_BTNH: Array, pos_BT: Array, ctx: Context) -> Views:
-    """Each view of the queries, head-major [B, N, T, H] and divided by sqrt(H).
+    """Encode queries: each view, head-major [B, N, T, H] and divided by sqrt(H).
 
-    Of contextual encodings the queries themselves come last.
+    If the encoding needs full rows, the raw queries follow as the last entry.
     """
     scale = 1 / math.sqrt(q_BTNH.shape[-1])
     views = tuple(jnp.swapaxes(q * scale, 1, 2) for q in encoding.encode_q(params, q_BTNH, pos_BT, ctx))
@@ -69,7 +69,7 @@ def encode_queries(encoding: Encoding, params: Params, q_BTNH: Array, pos_BT: Ar
 
 
 def encode_keys(encoding: Encoding, params: Params, k_BSKH: Array, pos_BS: Array, ctx: Context) -> Views:
-    """Each view of the keys, head-major [B, K, S, H]."""
+    """Encode keys: each view, head-major [B, K, S, H]."""
     return tuple(jnp.swapaxes(k, 1, 2) for k in encoding.encode_k(params, k_BSKH, pos_BS, ctx))
 
 
@@ -81,14 +81,14 @@ def prepare_queries(encoding: Encoding, params: Params, q_BTNH: Array, pos_BT: A
 
 
 def prepare_keys(encoding: Encoding, params: Params, k_BSKH: Array, pos_BS: Array, ctx: Context) -> Views:
-    """As `query_side`, of the keys."""
+    """Return the keys as a kernel takes them; see `prepare_queries`."""
     if encoding.per_query_keys:
         return (jnp.swapaxes(k_BSKH, 1, 2),)
     return encode_keys(encoding, params, k_BSKH, pos_BS, ctx)
 
 
 def multiply_qk(q_BNTH: Array, k_BKSH: Array) -> Array:
-    """q . k as s_BNTS, in float32 or wider; query head n sees key head n // G."""
+    """Return q . k as s_BNTS, in float32 or wider; query head n reads key head n // G."""
     B, N, T, H = q_BNTH.shape
     K, S = k_BKSH.shape[1], k_BKSH.shape[2]
     dtype = jnp.promote_types(q_BNTH.dtype, jnp.float32)
@@ -100,7 +100,7 @@ def multiply_qk(q_BNTH: Array, k_BKSH: Array) -> Array:
 
 
 def is_decode_shape(rows: int) -> bool:
-    """Whether so few queries share their keys, as in decoding, that scores had better lie key by key.
+    """Return whether to use the key-major score layout (faster with few queries, as in decoding).
 
     XLA's CPU products read the cache faster that way: with three rows, 8448 slots and 30 layers 51 ms instead of 63.
     """
@@ -118,7 +118,7 @@ def compute_scores(
     visible: Array | None = None,
     multiply: Callable[[Array, Array], Array] = multiply_qk,
 ) -> Array:
-    """s_BNTS of views that are encoded; contextual encodings need to know which pairs are visible."""
+    """Compute s_BNTS from encoded views; encodings that need full rows also take the visible pairs."""
     if not encoding.needs_full_rows:
         products = tuple(multiply(q, k) for q, k in zip(queries, keys, strict=True))
         return encoding.combine(params, products, q_pos_BT, k_pos_BS, ctx)
@@ -140,15 +140,15 @@ def scores(
     layer: int = 0,
     visible: Array | None = None,
 ) -> Array:
-    """The scaled logits s_BNTS of any encoding, before a pattern hides anything.
+    """Compute the scaled logits s_BNTS of any encoding, before a pattern masks anything.
 
     Args:
         q_pos, k_pos: positions [T] and [S], or with a batch axis in front; fractions where the encoding takes them.
         params: the encoding's learned tables, as its `init` makes them, if it has any.
         length: tokens in context; the largest position plus one if not given.
         layer: which layer, for an encoding that is a schedule over layers.
-        visible: bool[B, N or 1, T, S], the pairs that contextual encodings take into account; by default the keys at
-            and before each query.
+        visible: bool[B, N or 1, T, S], the visible pairs, for encodings that need full rows; by default the keys at and
+            before each query.
 
     Raises:
         ValueError: for positions that `normalize_positions` refuses, or heads that the encoding cannot serve.
@@ -185,7 +185,7 @@ def jit_for_float64(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def map_queries(function: Callable[[Any, Any], Any], queries: Any, keys: Any) -> Any:
-    """Each query [B, T, ...] by itself against the keys [B, S, ...] of its row: the results as [B, T, ...].
+    """Evaluate each query [B, T, ...] separately against the keys [B, S, ...] of its row: results as [B, T, ...].
 
     `function` gets one query [1, 1, ...] and one row of keys [1, S, ...].
     """

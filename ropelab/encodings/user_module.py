@@ -1,7 +1,7 @@
-"""Encodings that stand in a user's own file: `path/to/my_encoding.py:Mine(a=1)`.
+"""Encodings defined in a user's own file: `path/to/my_encoding.py:Mine(a=1)`.
 
-The file is imported, and so runs: only for a text that a user has written on a command line, in a configuration or in a
-call, never for what a checkpoint or a record says. Wrappers of the catalogue work with its classes:
+The file is imported, and so executed. Call this only for text that the user wrote on a command line, in a configuration
+or in a call, never for text from a checkpoint or a record. Wrappers of the library work with its classes:
 `my_encoding.py:LogN(inner=Mine(a=1), original_length=8192)`.
 """
 
@@ -24,7 +24,7 @@ _LOADED: set[str] = set()  # names of the modules that were imported here, each 
 
 
 def parse_with_import(text: str, inherited: Mapping[str, Any] | None = None) -> Encoding:
-    """The encoding that a text names, of the catalogue or of the file before the colon.
+    """Parse a spec whose encoding is one of the library or of the file before the colon.
 
     Args:
         inherited: as `catalogue.parse` takes it.
@@ -42,7 +42,7 @@ def parse_with_import(text: str, inherited: Mapping[str, Any] | None = None) -> 
 
 
 def split_path(text: str) -> tuple[str, str]:
-    """The file of a text and the spec, each empty if it is not there."""
+    """Split a text into the file and the spec, each empty if it is missing."""
     path, colon, spec = text.strip().partition(".py:")
     if colon or path.endswith(".py"):
         return path.removesuffix(".py") + ".py", spec
@@ -50,7 +50,7 @@ def split_path(text: str) -> tuple[str, str]:
 
 
 def examples(path: str) -> tuple[Encoding, ...]:
-    """The examples of a file, as of one of ropelab's own.
+    """Return the examples of a file, as `registry.collect_examples` does for a module of ropelab.
 
     Raises:
         ValueError: as `load` and `members.examples`.
@@ -59,7 +59,7 @@ def examples(path: str) -> tuple[Encoding, ...]:
 
 
 def load_module(path: str) -> types.ModuleType:
-    """The module of a file, imported once for each text that the file has had.
+    """Import a file once per content and return its module.
 
     Raises:
         ValueError: if there is no such file or its import fails, with the line.
@@ -79,7 +79,7 @@ def load_module(path: str) -> types.ModuleType:
 
 
 class _HashedSourceLoader(SourceFileLoader):
-    """Runs the bytes that were hashed: a file saved twice within a second would get stale bytecode otherwise."""
+    """Loader of the bytes that were hashed: two saves within a second would reuse stale bytecode otherwise."""
 
     def __init__(self, name: str, path: str, source: bytes):
         super().__init__(name, path)
@@ -90,7 +90,7 @@ class _HashedSourceLoader(SourceFileLoader):
 
 
 def _execute(module: types.ModuleType, loader: importlib.abc.Loader | None, path: str) -> None:
-    """Run a module; it is known by name meanwhile, because dataclasses look up their annotations there."""
+    """Execute a module, registered by name because dataclasses look up annotations there."""
     assert loader is not None
     sys.modules[module.__name__] = module
     try:
@@ -103,5 +103,5 @@ def _execute(module: types.ModuleType, loader: importlib.abc.Loader | None, path
 
 
 def source_modules(encoding: Encoding) -> list[str]:
-    """The modules outside of ropelab that an encoding is made of, by names that change with their text."""
+    """Return the modules outside of ropelab that define an encoding, by names that change with their content."""
     return sorted({type(part).__module__ for part in specs.iterate_specs(encoding)} & _LOADED)

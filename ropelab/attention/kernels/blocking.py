@@ -14,7 +14,7 @@ _PAD_QUERY, _PAD_KEY = -2, -1  # segments that match no document and not each ot
 
 
 def cut_operands(operands: Operands, rows: int, columns: int) -> Operands:
-    """Queries in blocks of `rows`, keys and values in blocks of `columns`; block numbers lead."""
+    """Cut queries into blocks of `rows`, keys and values into blocks of `columns`; block numbers lead."""
     queries, keys = operands.queries, operands.keys
     if queries.pos.shape[1] % rows or keys.pos.shape[1] % columns:
         queries, keys = _add_segments(queries), _add_segments(keys)
@@ -31,7 +31,7 @@ def _cut_tokens(tokens: Tokens, size: int, pad_segment: int) -> Tokens:
 
 
 def _add_segments(tokens: Tokens) -> Tokens:
-    """Padding is told apart by its segment, so padded tokens need one."""
+    """Add segments to tokens without any, because padding is recognised by its segment."""
     return tokens if tokens.segments is not None else tokens._replace(segments=jnp.zeros_like(tokens.pos))
 
 
@@ -47,13 +47,16 @@ def cut(x: Array, size: int, axis: int, fill: int | None = 0) -> Array:
 
 
 def join(x: Array, length: int) -> Array:
-    """The inverse of `cut` along axis 2, padding dropped."""
+    """Invert `cut` along axis 2 and drop the padding."""
     x = jnp.moveaxis(x, 0, 2)
     return x.reshape(*x.shape[:2], -1, *x.shape[4:])[:, :, :length]
 
 
 def classify_blocks(pattern: Pattern, queries: Tokens, keys: Tokens) -> Array:
-    """i32[query blocks, key blocks]: HIDDEN, MIXED or WHOLE, from the ranges of positions and segments."""
+    """Classify pairs of blocks as HIDDEN, MIXED or WHOLE, i32[query blocks, key blocks].
+
+    The ranges of positions and segments of the blocks decide.
+    """
     any_visible, all_once = pattern.reach(*_find_bounds(queries.pos, 1), *_find_bounds(keys.pos, 0))
     if queries.segments is not None and keys.segments is not None:
         q_first, q_last = _find_bounds(queries.segments, 1)
@@ -64,7 +67,7 @@ def classify_blocks(pattern: Pattern, queries: Tokens, keys: Tokens) -> Array:
 
 
 def _find_bounds(blocks: Array, axis: int) -> tuple[Array, Array]:
-    """Smallest and largest entry of each block, with `axis` free for the other side's blocks."""
+    """Return the smallest and largest entry of each block, with `axis` free for the other side's blocks."""
     return jnp.expand_dims(jnp.min(blocks, (1, 2)), axis), jnp.expand_dims(jnp.max(blocks, (1, 2)), axis)
 
 
@@ -73,7 +76,7 @@ Carry = TypeVar("Carry")
 
 
 def loop_over_groups(group_BT: Array, start: Carry, step: Callable[[Carry, Array, Array], Carry]) -> Carry:
-    """`step(carry, group, here_B1T)` for each different group among the queries, in ascending order.
+    """Apply `step(carry, group, here_B1T)` for each distinct group among the queries, in ascending order.
 
     Natural positions put one group or two into a block; scattered ones cost a step for each that occurs.
     """

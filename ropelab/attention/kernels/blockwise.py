@@ -1,4 +1,4 @@
-"""The portable kernel: online softmax over blocks of keys, memory O(T), hidden blocks left out.
+"""The portable kernel: online softmax over blocks of keys in O(T) memory; fully masked blocks are skipped.
 
 For each block of queries, over blocks of keys, with running maximum m, sum l and mean o:
 
@@ -32,14 +32,14 @@ ROW_SCORES = 2**18  # scores of a head held at once where a block takes all keys
 _LOWEST = -1e30  # the running maximum before any key: finite, so that exp(m - m') is 1 and not NaN
 
 _Block = tuple[int, int]
-Carry = tuple[Array, Array, Array]
+Sums = tuple[Array, Array, Array]
 
 
 def blockwise(formula: Formula, operands: Operands, block: _Block | None = None) -> Result:
-    """`(out_BNTH, lse_BNT)`; a query that sees nothing gets 0 and -inf.
+    """Compute `(out_BNTH, lse_BNT)` block by block; a query that sees nothing gets 0 and -inf.
 
     Args:
-        block: queries and keys per block; by default what is fastest on a CPU.
+        block: queries and keys per block; by default the fastest on a CPU.
     """
     T, S = operands.queries.pos.shape[1], operands.keys.pos.shape[1]
     rows, columns = block or choose_block(T, S)
@@ -49,88 +49,78 @@ def blockwise(formula: Formula, operands: Operands, block: _Block | None = None)
 
 
 def choose_block(T: int, S: int) -> tuple[int, int]:
-    """On two cores 512 queries keep the matrix products large, and 256 keys the probabilities of eight heads at 4 MB:
-    4096 tokens take 250 ms, 274 with 512 x 512, 315 with 256 x 512, 403 with 256 x 256 (`benchmarks.blocks`)."""
+    """Return the queries and keys per block, chosen for two CPU cores.
+
+    512 queries keep the matrix products large, and 256 keys keep the probabilities of eight heads at 4 MB: 4096 tokens
+    take 250 ms, 274 with 512 x 512, 315 with 256 x 512, 403 with 256 x 256 (`benchmarks.blocks`).
+    """
     return min(512, T), min(256, S)
 
 
 def _scan_query_blocks(formula: Formula, block: _Block, operands: Operands) -> Result:
-    """All blocks of queries in turn."""
+    """Evaluate all blocks of queries in turn."""
     T = operands.queries.pos.shape[1]
     operands = cut_operands(operands, *block)
     cases = classify_blocks(formula.pattern, operands.queries, operands.keys)
 
-    def rows(_: None, xs: tuple[Tokens, Array]) -> tuple[None, Result]:
-        attend = _attend_groups if formula.encoding.per_query_keys else _attend_block
-        return None, attend(formula, operands, *xs)
-
-    out, lse = lax.scan(rows, None, (operands.queries, cases))[1]
+    attend = _attend_groups if formula.encoding.per_query_keys else _attend_block
+    out, lse = lax.scan(partial(attend, formula, operands), None, (operands.queries, cases))[1]
     return join(out, T), join(lse, T)
 
 
-def _attend_groups(formula: Formula, operands: Operands, queries: Tokens, cases: Array) -> tuple[Array, Array]:
-    """One block of queries, group by group: as often as there are different groups among them."""
-    group_BT = formula.encoding.query_group(queries.pos)
+def _attend_groups(
+    formula: Formula, operands: Operands, carry: None, xs: tuple[Tokens, Array]
+) -> tuple[None, tuple[Array, Array]]:
+    """Scan body: one block of queries, one pass per key group among them."""
+    queries, _ = xs
     B, N, T, _ = queries.views[0].shape
     lse_dtype = jnp.promote_types(queries.views[0].dtype, jnp.float32)
     nothing = jnp.zeros((B, N, T, operands.values.shape[-1]), operands.values.dtype), jnp.zeros((B, N, T), lse_dtype)
 
     def step(kept: tuple[Array, Array], group: Array, here: Array) -> tuple[Array, Array]:
-        out, lse = _attend_block(formula, operands, queries, cases, group)
+        _, (out, lse) = _attend_block(formula, operands, carry, xs, group)
         return jnp.where(here[..., None], out, kept[0]), jnp.where(here, lse, kept[1])
 
-    return loop_over_groups(group_BT, nothing, step)
+    return carry, loop_over_groups(formula.encoding.query_group(queries.pos), nothing, step)
 
 
 def _attend_block(
-    formula: Formula, operands: Operands, queries: Tokens, cases: Array, group: Array | None = None
-) -> tuple[Array, Array]:
-    """One block of queries against the blocks of keys that it sees, those with counts to look at last.
+    formula: Formula, operands: Operands, carry: None, xs: tuple[Tokens, Array], group: Array | None = None
+) -> tuple[None, tuple[Array, Array]]:
+    """Scan body: one block of queries against the blocks of keys that it sees, first those without masked pairs.
 
-    Two loops over a sorted list of blocks, and no branch inside: a branch copies the running mean at each block.
+    There are two loops over a sorted list of blocks and no branch inside: a branch would copy the running mean at each
+    block.
     """
+    queries, cases = xs
     B, N, T, _ = queries.views[0].shape
     dtype = jnp.promote_types(queries.views[0].dtype, jnp.float32)
     order, whole = jnp.argsort(-cases), jnp.sum(cases == WHOLE)
     seen = whole + jnp.sum(cases == MIXED)
 
-    def column(step: Array, carry: Carry, *, counted: bool) -> Carry:
+    def add_block(step: Array, sums: Sums, *, counted: bool) -> Sums:
+        """Add one block of keys to the running maximum, sum and mean."""
+        top, total, mean = sums
         keys, v_BKSH = jax.tree.map(lambda x: x[order[step]], (operands.keys, operands.values))
-        return _absorb(formula, operands, queries, keys, v_BKSH, carry, counted=counted, group=group)
+        s_BNTS = score_block(formula, operands, queries, keys, group)
+        if counted:
+            s_BNTS = add_log_counts(s_BNTS, count_block(formula, operands, queries, keys))
+        higher = jnp.maximum(top, jnp.max(s_BNTS, axis=-1))
+        p_BNTS, kept = jnp.exp(s_BNTS - higher[..., None]), jnp.exp(top - higher)
+        mean = kept[..., None] * mean + average_values(p_BNTS, v_BKSH)
+        return higher, kept * total + jnp.sum(p_BNTS, axis=-1), mean
 
-    carry = (
+    sums = (
         jnp.full((B, N, T), _LOWEST, dtype),
         jnp.zeros((B, N, T), dtype),
         jnp.zeros((B, N, T, operands.values.shape[-1]), dtype),
     )
-    carry = lax.fori_loop(0, whole, partial(column, counted=False), carry)
-    top, total, mean = lax.fori_loop(whole, seen, partial(column, counted=True), carry)
+    sums = lax.fori_loop(0, whole, partial(add_block, counted=False), sums)
+    top, total, mean = lax.fori_loop(whole, seen, partial(add_block, counted=True), sums)
     sees = total > 0
     total = jnp.where(sees, total, 1.0)
     out = (mean / total[..., None]).astype(operands.values.dtype)
-    return out, jnp.where(sees, top + jnp.log(total), -jnp.inf)
-
-
-def _absorb(
-    formula: Formula,
-    operands: Operands,
-    queries: Tokens,
-    keys: Tokens,
-    v_BKSH: Array,
-    carry: Carry,
-    *,
-    counted: bool,
-    group: Array | None,
-) -> Carry:
-    """One more block of keys in the running maximum, sum and mean."""
-    top, total, mean = carry
-    s_BNTS = score_block(formula, operands, queries, keys, group)
-    if counted:
-        s_BNTS = add_log_counts(s_BNTS, count_block(formula, operands, queries, keys))
-    higher = jnp.maximum(top, jnp.max(s_BNTS, axis=-1))
-    p_BNTS, kept = jnp.exp(s_BNTS - higher[..., None]), jnp.exp(top - higher)
-    mean = kept[..., None] * mean + average_values(p_BNTS, v_BKSH)
-    return higher, kept * total + jnp.sum(p_BNTS, axis=-1), mean
+    return carry, (out, jnp.where(sees, top + jnp.log(total), -jnp.inf))
 
 
 def forward(formula: Formula, block: _Block, operands: Operands) -> tuple[Result, tuple[Operands, Result]]:

@@ -27,7 +27,7 @@ from ropelab.precision import einsum
 
 
 class _Row(NamedTuple):
-    """One block of queries and what the forward pass and the caller said of it."""
+    """One block of queries with its results and cotangents."""
 
     queries: Tokens
     lse: Array
@@ -49,7 +49,7 @@ def compute_cotangents(
     result: tuple[Array, Array],
     given: tuple[Array, Array],
 ) -> Operands:
-    """The cotangent of `operands`, given those of the result; None for positions, segments, length and heads.
+    """Return the cotangent of `operands`, given those of the result; None for positions, segments, length and heads.
 
     One pass over the blocks of keys, inside it one over the blocks of queries that see them. The result may be that of
     more keys than are here: then this is their share of the cotangent, as each step of a ring needs it.
@@ -74,7 +74,7 @@ def compute_cotangents(
 
 
 def _cut_rows(queries: Tokens, size: int, result: Result, given: Result) -> _Row:
-    """Blocks of queries with what belongs to them; a query that sees nothing weighs nothing."""
+    """Cut queries, lse and cotangents into blocks; a query that sees nothing has no weight."""
     (out, lse), (dout, dlse) = result, given
     dout, sees = dout.astype(lse.dtype), lse > -jnp.inf
     shift = jnp.where(sees, dlse, 0.0) - jnp.sum(dout * out.astype(lse.dtype), axis=-1)
@@ -90,7 +90,7 @@ def _add_column_cotangents(
     column: _Column,
     cases: Array,
 ) -> tuple:
-    """`(dparams, dk, dv, dq)` with one block of keys added, against the blocks of queries that see it.
+    """Add one block of keys to `(dparams, dk, dv, dq)`, against the blocks of queries that see it.
 
     As in the forward pass two loops over a sorted list, and dq is added to where it stands: a stack of every block's
     share would be written anew for each block of keys, T^2 / 512 entries in all.
@@ -115,7 +115,7 @@ def _add_column_cotangents(
 def _compute_block_cotangents(
     formula: Formula, operands: Operands, row: _Row, column: _Column, *, counted: bool
 ) -> tuple:
-    """One block's share of dparams, dk, dv and dq."""
+    """Compute one block's share of dparams, dk, dv and dq."""
     s_BNTS, pull = _score_with_pullback(formula, operands, row, column)
     if counted:
         s_BNTS = add_log_counts(s_BNTS, count_block(formula, operands, row.queries, column.keys))
@@ -130,7 +130,7 @@ def _compute_block_cotangents(
 
 @jax.custom_vjp
 def multiply_qk_with_gradient(q_BNTH: Array, k_BKSH: Array) -> Array:
-    """`product`, with a backward pass whose matrix products a CPU likes.
+    """Multiply as `multiply_qk`, with a backward pass that is faster on CPUs.
 
     What jax derives for dk is ds^T q, [S, M] x [M, H]; XLA on two cores makes its transpose, q^T ds, faster: dq and dk
     together 2.55 ns for each of the [M, S] entries instead of 3.05 (`benchmarks.blocks`).
@@ -154,14 +154,14 @@ multiply_qk_with_gradient.defvjp(_multiply_qk_forward, _multiply_qk_backward)
 
 
 def _sum_rows(weights_BKMS: Array, rows_BKMH: Array) -> Array:
-    """sum_m weights_ms rows_mh as [B, K, S, H]."""
+    """Return sum_m weights_ms rows_mh as [B, K, S, H]."""
     return jnp.swapaxes(einsum("BKMH,BKMS->BKHS", rows_BKMH, weights_BKMS), 2, 3)
 
 
 def _score_with_pullback(
     formula: Formula, operands: Operands, row: _Row, column: _Column
 ) -> tuple[Array, Callable[[Array], tuple]]:
-    """The scores of a block and the function that pulls their cotangent back to (params, queries, keys).
+    """Return the scores of a block and the function that maps their cotangent to (params, queries, keys).
 
     Under an encoding with per-query keys both go group by group: each query has its scores from its own group alone.
     """
@@ -192,6 +192,6 @@ def _score_with_pullback(
 
 
 def _group_heads(x_BNTX: Array, K: int) -> Array:
-    """Query heads that share a key head, as rows of one matrix: [B, K, N / K * T, ...]."""
+    """Reshape query heads that share a key head into rows of one matrix: [B, K, N / K * T, ...]."""
     B, N, T, X = x_BNTX.shape
     return x_BNTX.reshape(B, K, N // K * T, X)

@@ -22,9 +22,9 @@ from ropelab.encodings.scoring import map_queries
 
 
 def dense(formula: Formula, operands: Operands) -> tuple[Array, Array]:
-    """`(out_BNTH, lse_BNT)`; a query that sees nothing gets 0 and -inf.
+    """Compute `(out_BNTH, lse_BNT)` over the whole square; a query that sees nothing gets 0 and -inf.
 
-    Under an encoding with per-query keys each query is a square of its own, in its own group.
+    With per-query keys, each query is evaluated separately, under its own group.
     """
     if not formula.encoding.per_query_keys:
         return _evaluate_square(formula, operands)
@@ -47,12 +47,12 @@ def dense(formula: Formula, operands: Operands) -> tuple[Array, Array]:
 
 
 def _swap_head_axis(views: tuple[Array, ...]) -> tuple[Array, ...]:
-    """[B, T, N, H] ⇄ [B, N, T, H]."""
+    """Swap [B, T, N, H] and [B, N, T, H]."""
     return tuple(jnp.swapaxes(view, 1, 2) for view in views)
 
 
 def _evaluate_square(formula: Formula, operands: Operands, group: Array | None = None) -> tuple[Array, Array]:
-    """All queries against all keys at once."""
+    """Evaluate all queries against all keys at once."""
     s_BNTS = score_block(formula, operands, operands.queries, operands.keys, group)
     s_BNTS = add_log_counts(s_BNTS, count_block(formula, operands, operands.queries, operands.keys))
     top_BNT = jnp.max(s_BNTS, axis=-1)

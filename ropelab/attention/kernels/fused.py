@@ -35,7 +35,7 @@ _Pull = Callable[[Array], tuple[Array, Array, Array]]  # (dq, dk, dv) of dout
 
 
 def cudnn(formula: Formula, operands: Operands, *, in_order: bool = False) -> Result:
-    """cuDNN's flash attention, through `jax.nn.dot_product_attention`; never run yet where it is at home.
+    """Evaluate the formula by cuDNN's flash attention, through `jax.nn.dot_product_attention`; not yet run on a GPU.
 
     The lse is what the kernel keeps for its backward pass, float32. jax hands it out rounded to the values' dtype (0.03
     at 10 in bfloat16), so it is taken from the pull-back; should it not be found there, it is the rounded one, and a
@@ -51,7 +51,7 @@ def cudnn(formula: Formula, operands: Operands, *, in_order: bool = False) -> Re
 
 
 def _evaluate_supported(name: str, run: _Run, formula: Formula, operands: Operands, in_order: bool) -> Result:
-    """The result of a kernel, or the reason why it may not be asked for one."""
+    """Return the result of a kernel, or raise `ValueError` with the reason why it does not support the call."""
     reason = find_unsupported(name, formula, operands, in_order=in_order)
     if reason:
         raise ValueError(reason)
@@ -59,7 +59,7 @@ def _evaluate_supported(name: str, run: _Run, formula: Formula, operands: Operan
 
 
 def make_jax_nn(implementation: Any) -> _Run:
-    """`jax.nn.dot_product_attention` of views that are scaled already; values as wide as keys, which it wants."""
+    """Return a kernel by `jax.nn.dot_product_attention`, for scaled views; values are padded to the width of keys."""
 
     def run(pattern: Pattern, q_BNTH: Array, k_BKSH: Array, v_BKSH: Array) -> Result:
         H = v_BKSH.shape[-1]
@@ -79,7 +79,7 @@ def make_jax_nn(implementation: Any) -> _Run:
 
 
 def _evaluate_with_pullback(run: _Run, formula: Formula, operands: Operands) -> tuple[Array, Array, _Pull]:
-    """`(out, lse, pull)`, the lse as exact as the kernel has it."""
+    """Return `(out, lse, pull)`, the lse as exact as the kernel has it."""
     slopes_N = unwrap(formula.encoding).linear_slopes(formula.num_heads)
     q_pos, k_pos = operands.queries.pos, operands.keys.pos
 
@@ -94,7 +94,7 @@ def _evaluate_with_pullback(run: _Run, formula: Formula, operands: Operands) -> 
 
 
 def _find_exact_lse(pull: _Pull, lse: Array) -> Array:
-    """The float32 lse that a pull-back holds, if it holds one array that can be it; else the lse that was returned."""
+    """Return the float32 lse in a pull-back if exactly one array can be it, else the returned lse."""
     found = [x for x in jax.tree.leaves(pull) if x.shape == lse.shape and x.dtype == jnp.float32]
     return found[0] if len(found) == 1 else lse
 
@@ -158,7 +158,7 @@ def splash(formula: Formula, operands: Operands, *, in_order: bool = False) -> R
 
 
 def make_splash(*, interpret: bool) -> _Run:
-    """Splash over the rows of a batch; interpreted, it runs anywhere and slowly."""
+    """Return splash attention over the rows of a batch; `interpret` runs it anywhere, slowly."""
 
     def run(pattern: Pattern, q_BNTH: Array, k_BKSH: Array, v_BKSH: Array) -> Result:
         make = partial(_build_splash, pattern, q_BNTH.shape[1], q_BNTH.shape[2], interpret)
@@ -171,7 +171,7 @@ def make_splash(*, interpret: bool) -> _Run:
 
 
 def _build_splash(pattern: Pattern, N: int, T: int, interpret: bool, *, save_residuals: bool) -> Callable[..., Any]:
-    """The kernel of q_NTH, k_KTH and v_KTH."""
+    """Build the kernel of q_NTH, k_KTH and v_KTH."""
     from jax.experimental.pallas.ops.tpu import splash_attention as pallas  # imports Mosaic: not for everyone
 
     if isinstance(pattern, SlidingWindow):

@@ -40,7 +40,7 @@ def add_bias_dimensions(
     *,
     reach: int = MAX_POSITIONS,
 ) -> tuple[Array, Array]:
-    """`(q, k)` whose products are those of the given ones minus m_n (i - j); `bias_dimensions` wider.
+    """Return `(q, k)`, `count_bias_dimensions` wider, whose products have m_n (i - j) subtracted.
 
     Args:
         q_BNTH: divided by sqrt(H) already, as views are.
@@ -62,13 +62,13 @@ def add_bias_dimensions(
 
 
 def count_bias_dimensions(slopes_N: np.ndarray, reach: int = MAX_POSITIONS) -> int:
-    """By how much the head dimension grows."""
+    """Return by how much the head dimension grows."""
     used = len(split_slopes(slopes_N)) * _count_digits(reach) + _ROW_PIECES
     return -(-used // _MULTIPLE) * _MULTIPLE
 
 
 def _count_digits(reach: int) -> int:
-    """How many digits hold the distance of a position from the middle.
+    """Return the number of digits for the distance of a position from the middle.
 
     Raises:
         ValueError: for positions further apart than three digits tell.
@@ -79,7 +79,7 @@ def _count_digits(reach: int) -> int:
 
 
 def split_digits(x: Array, count: int) -> Array:
-    """The last axis: signed digits of base 256, the lowest first, none beyond 256 in size."""
+    """Append an axis of signed digits of base 256, the lowest first, at most 256 in magnitude."""
     found = []
     for _ in range(count - 1):
         low = (x + _BASE // 2) % _BASE - _BASE // 2
@@ -89,7 +89,7 @@ def split_digits(x: Array, count: int) -> Array:
 
 
 def split_slopes(slopes_N: np.ndarray) -> np.ndarray:
-    """[1 or 2, N]: bfloat16 numbers that add up to the slopes, one for powers of two."""
+    """Split slopes into bfloat16 numbers that sum to them, [1 or 2, N]; one for powers of two."""
     first = _round_to_bfloat16(np.asarray(slopes_N, np.float64))
     rest = _round_to_bfloat16(slopes_N - first)
     return np.stack([first, rest]) if rest.any() else first[None]
@@ -100,7 +100,7 @@ def _round_to_bfloat16(x: np.ndarray) -> np.ndarray:
 
 
 def split_rows(x: Array) -> Array:
-    """The last axis: three bfloat16 numbers that add up to a float32.
+    """Append an axis of three bfloat16 numbers that sum to a float32.
 
     By `reduce_precision`: a cast to bfloat16 and back is something XLA may leave out, and then nothing is left over.
     """
@@ -112,7 +112,7 @@ def split_rows(x: Array) -> Array:
 
 
 def prepend(more: Array, x: Array, width: int) -> Array:
-    """`more`, padded with zeros to `width` entries, in front of the last axis of `x`."""
+    """Put `more`, padded with zeros to `width` entries, in front of the last axis of `x`."""
     missing = width - more.shape[-1]
     more = jnp.pad(more.astype(x.dtype), [(0, 0)] * 3 + [(0, missing)])
     return jnp.concatenate([more, x], axis=-1)
