@@ -104,7 +104,7 @@ def test_tensors_that_do_not_fit_are_named(weights: tiny.Tensors, message: str, 
     [
         ({"model_type": "mistral"}, names("'mistral'", "llama")),
         ({"model_type": ...}, "model_type"),
-        ({"quantization_config": {"quant_method": "gptq"}}, "quantised"),
+        ({"quantization_config": {"quant_method": "gptq"}}, "quantization_config"),
         ({"hidden_act": "gelu"}, names("hidden_act", "'gelu'")),
         ({"hidden_size": ...}, "hidden_size"),
         ({"num_attention_heads": 0, "head_dim": ...}, "config.json"),
@@ -135,4 +135,4 @@ def test_what_is_no_checkpoint_is_named(source: str) -> None:
 
 def test_a_file_that_is_no_checkpoint_says_what_is_read(tmp_path: Path) -> None:
     folder = tiny.write(tmp_path)
-    refused(folder / WEIGHTS, "give that, a Hugging Face directory or a hub id")
+    refused(folder / WEIGHTS, names(WEIGHTS, ".gguf"))

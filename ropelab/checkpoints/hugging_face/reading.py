@@ -78,7 +78,7 @@ def read_config(settings: Mapping[str, Any]) -> LlamaConfig:
         raise CheckpointError(f"config.json: model_type {kind!r} is not supported; use a model with model_type 'llama'")
     if settings.get("quantization_config"):
         raise CheckpointError(
-            "config.json: quantized safetensors are not supported; use the unquantized weights or a GGUF"
+            "config.json: quantization_config is not supported; use the unquantized weights or a GGUF"
         )
     if settings.get("hidden_act", "silu") != "silu":
         raise CheckpointError(
