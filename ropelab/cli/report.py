@@ -6,8 +6,8 @@
 
 The report of a sweep of papers has a verdict on each claim; the report of several workdirs compares their arms, or
 their claims. Written to --to, by default the folder `report` of the first workdir: report.html, a single file;
-report.md; figures as PNG, PDF and SVG; the data of figures and tables as CSV and Parquet. --markdown=docs/results.md writes
-the Markdown page there as well. Exit code 0: done. 2: bad input.
+report.md; figures as PNG, PDF and SVG; the data of figures and tables as CSV and Parquet. --markdown=docs/results.md
+writes the Markdown page there as well. Exit code 0: done. 2: bad input.
 """
 
 from collections.abc import Mapping, Sequence

@@ -6,8 +6,9 @@
 Variants are separated by semicolons. A label, as in "Log = mine.py:LogRoPE(window=128)", names a variant in all tables
 and figures. The first variant is always the unchanged model, and, if a text is longer than its trained length, the
 second is the unchanged model on text chopped at that length. Written to the workdir: results.csv, per_token.npz,
-receipts.json, config.json, perplexity.png and .pdf, report.md. The same command resumes; a workdir with results under
-other settings raises an error, unless --accept names the settings that may differ.
+receipts.json, config.json, report.md, and as PNG, PDF and SVG the figures perplexity and difference, the loss minus
+that of the unchanged model on chopped text. The same command resumes; a workdir with results under other settings
+raises an error, unless --accept names the settings that may differ.
 """
 
 import dataclasses
