@@ -71,10 +71,10 @@ def theirs() -> Run:
     import torch
     from transformers import AutoModelForCausalLM
 
-    from ropelab.checkpoints.locate import smollm2_file
+    from ropelab.checkpoints.locate import find_smollm2
 
     torch.set_num_threads(THREADS)
-    path = smollm2_file()
+    path = find_smollm2()
     model = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32)
     model.eval()
 

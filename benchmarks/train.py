@@ -77,7 +77,7 @@ def theirs(row: Row) -> Step:
     import torch
     from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
-    from ropelab.checkpoints.locate import smollm2_file
+    from ropelab.checkpoints.locate import find_smollm2
 
     torch.set_num_threads(THREADS)
     if row.name == "tiny":
@@ -88,7 +88,7 @@ def theirs(row: Row) -> Step:
         )  # fmt: skip
         model: Any = LlamaForCausalLM(config)
     else:
-        path = smollm2_file()
+        path = find_smollm2()
         model = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32)
     model.train()
     rule = torch.optim.AdamW(model.parameters(), lr=1e-5, betas=(0.9, 0.95), weight_decay=0.1)

@@ -124,13 +124,13 @@ display(Markdown(runs.markdown(["step", "length", "perplexity", "tokens"], lines
 import numpy as np
 
 import ropelab
-from ropelab.data.held_out import held_out
+from ropelab.data.held_out import load_held_out
 from ropelab.data.settings import DataSettings
 
 loaded = ropelab.load(model)
 labs = {"as loaded": loaded, "YaRN, untrained": loaded.swap(encoding), "YaRN, after LoRA": ropelab.load(workdir)}
 data = DataSettings(source="python_docs", tokenizer="model")
-text = held_out(data, length=length, tokens=4 * length, block=length, tokenizer=loaded.tokenizer)
+text = load_held_out(data, length=length, tokens=4 * length, block=length, tokenizer=loaded.tokenizer)
 nll = {name: np.asarray(lab.nll(text.tokens)) for name, lab in labs.items()}
 
 # %%

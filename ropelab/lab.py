@@ -15,13 +15,13 @@ from jax.sharding import Mesh
 from ropelab.attention import patterns
 from ropelab.attention.exchanges import Exchange
 from ropelab.attention.patterns import Causal, Pattern
-from ropelab.checkpoints.adapter_reading import read_adapter, trained_encoding
-from ropelab.checkpoints.assemble import assemble
-from ropelab.checkpoints.hugging_face_export import export, extended_length
+from ropelab.checkpoints.hugging_face.writing import export, extend_length
 from ropelab.checkpoints.locate import open_source
-from ropelab.checkpoints.prompts import Written, prompt_ids
+from ropelab.checkpoints.peft import parse_trained_encoding, read_adapter
+from ropelab.checkpoints.prompts import StreamDecoder, encode_prompt
+from ropelab.checkpoints.source import assemble
 from ropelab.checkpoints.tokenizer import Tokenizer
-from ropelab.data.text import probe_tokens
+from ropelab.data.text import make_probe_tokens
 from ropelab.encodings.base import Encoding
 from ropelab.encodings.user_module import parse_with_import
 from ropelab.evaluation.memory import check_memory
@@ -133,7 +133,7 @@ class Lab:
         )
         if adapter.encoding in (None, repr(lab.encoding)):
             return lab
-        return lab.swap(trained_encoding(directory, adapter.encoding))
+        return lab.swap(parse_trained_encoding(directory, adapter.encoding))
 
     def export(self, directory: str | os.PathLike[str], *, context_length: int | None = None) -> Path:
         """Write a directory that transformers loads, with the same logits; it appears when it is whole.
@@ -148,9 +148,9 @@ class Lab:
             ValueError: for an encoding or a pattern that transformers' Llama cannot say.
             NonFiniteError: if a logit is not finite; see `ropelab.allow_nonfinite`.
         """
-        probe_1T = probe_tokens(self.tokenizer, self.config.vocabulary, PROBE_TOKENS)[:, :EXPORT_PROBE]
+        probe_1T = make_probe_tokens(self.tokenizer, self.config.vocabulary, PROBE_TOKENS)[:, :EXPORT_PROBE]
         check_finite(self.model, self.model.logits(probe_1T), probe_1T, "logits")
-        length = context_length or extended_length(
+        length = context_length or extend_length(
             self.config.trained_length, self.original.wiring.encoding, self.encoding
         )
         return export(
@@ -202,7 +202,7 @@ class Lab:
         Raises:
             NothingAppliedError: if something was plugged in and no logit of the probe moves.
         """
-        probe_1T = probe_tokens(self.tokenizer, self.config.vocabulary, PROBE_TOKENS)
+        probe_1T = make_probe_tokens(self.tokenizer, self.config.vocabulary, PROBE_TOKENS)
         return receipt(self.model, self.original, probe_1T, name=self.full_name)
 
     def generate(self, prompt: str | list[str], *, max_new_tokens: int = 64, **sampling: Any) -> Any:
@@ -254,13 +254,13 @@ def continuations(
     """The text that each step adds to each prompt."""
     if lab.tokenizer is None:
         raise ValueError(f"{lab.name} has no tokenizer; use decode_logits with token ids")
-    ids = [prompt_ids(lab.tokenizer, prompt, chat) for prompt in prompts]
+    ids = [encode_prompt(lab.tokenizer, prompt, chat) for prompt in prompts]
     slots = len(ids) * (max(map(len, ids)) + max_new_tokens)
     check_memory(lab.model.wiring, slots, generation.CHUNK, str(jax.tree.leaves(lab.params)[0].dtype))
-    written = [Written(lab.tokenizer, row) for row in ids]
+    written = [StreamDecoder(lab.tokenizer, row) for row in ids]
     for step in generation.tokens(lab.model, ids, max_new_tokens, stop=lab.tokenizer.eos_id, **sampling):
         yield [row.add(int(token)) for row, token in zip(written, step, strict=True)]
-    last = [row.rest() for row in written]
+    last = [row.flush() for row in written]
     if any(last):
         yield last
 

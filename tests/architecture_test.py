@@ -24,11 +24,13 @@ LAYERS: dict[str, set[str] | None] = {
     "attention": {"spec", "encodings", "precision"},
     "contract": {"spec", "encodings", "attention", "xla_flags"},
     "models": {"spec", "encodings", "attention", "precision"},
-    "checkpoints": {"spec", "encodings", "attention", "models"},
-    "data": {"spec", "encodings"},
+    "rope_settings": {"spec", "encodings", "errors"},
+    "checkpoints": {"spec", "encodings", "attention", "models", "rope_settings", "errors"},
+    "data": {"spec"},
     "training": {"spec", "encodings", "attention", "models", "checkpoints", "data"},
     "evaluation": {"spec", "encodings", "attention", "models", "data", "miscompilation", "precision"},
     "reporting": {"evaluation.record", "evaluation.intervals"},
+    "errors": set(),
     "xla_flags": set(),
     "precision": set(),
     "miscompilation": {"xla_flags"},
@@ -59,7 +61,6 @@ KNOWN_CYCLES = (
 # packages that do not list their public names in `__all__` yet
 WITHOUT_ALL = {
     "ropelab.attention.kernels",
-    "ropelab.data",
     "ropelab.evaluation.evals",
     "ropelab.evaluation.questions",
     "ropelab.reporting",

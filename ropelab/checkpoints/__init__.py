@@ -1,6 +1,6 @@
-"""Outside formats ⇄ parameters and encodings."""
+"""Checkpoints of other tools (Hugging Face, GGUF, PEFT) as parameters, encodings and tokenizers, and back."""
 
 from ropelab.checkpoints import knobs
-from ropelab.checkpoints.errors import CheckpointError
+from ropelab.errors import CheckpointError
 
 __all__ = ["CheckpointError", "knobs"]

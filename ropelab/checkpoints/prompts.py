@@ -1,4 +1,4 @@
-"""From a user's words to the ids a model continues, and from its ids back to text as they come."""
+"""Prompts: encoding with chat templates, and decoding of a continuation token by token."""
 
 import importlib.util
 import json
@@ -6,68 +6,68 @@ import subprocess
 import sys
 
 from ropelab.checkpoints import template_process
-from ropelab.checkpoints.errors import CheckpointError
 from ropelab.checkpoints.tokenizer import Tokenizer
+from ropelab.errors import CheckpointError
 
-LETTERS = 1_000_000  # that a template may write besides twice the message
-WAIT = 15  # seconds, of a machine that has other work
-UNFINISHED = "\ufffd"  # what bytes decode to that do not end a character
+MAX_ADDED_CHARS = 1_000_000  # that a template may write in addition to twice the message
+_TIMEOUT = 15  # seconds, for a busy machine
+_INCOMPLETE = "\ufffd"  # the decoding of bytes that do not complete a character
 
 
-def prompt_ids(tokenizer: Tokenizer, prompt: str, chat: bool = False) -> list[int]:
-    """The ids of a prompt, begun as the checkpoint wants it; in its chat template if it is a message."""
+def encode_prompt(tokenizer: Tokenizer, prompt: str, chat: bool = False) -> list[int]:
+    """Encode a prompt with the checkpoint's bos token, or with its chat template if `chat`."""
     if chat:
-        return tokenizer.encode(in_template(tokenizer, prompt))  # the template writes the beginning itself
+        return tokenizer.encode(apply_chat_template(tokenizer, prompt))  # the template includes the bos token
     ids = tokenizer.encode(prompt)
     if tokenizer.add_bos and tokenizer.bos_id is not None:
         ids = [tokenizer.bos_id, *ids]
     return ids
 
 
-def in_template(tokenizer: Tokenizer, message: str) -> str:
-    """A user's message as the chat template writes it, with the beginning of the answer.
+def apply_chat_template(tokenizer: Tokenizer, message: str) -> str:
+    """Render a user's message with the chat template, including the start of the answer.
 
-    The template is a program out of a checkpoint, so it runs in Jinja's sandbox, in a process with little time and
-    memory: see `template_process`.
+    A template is a program from a checkpoint, so it runs in Jinja's sandbox and in a separate process with limits on
+    time and memory, see `template_process`.
 
     Raises:
         ValueError: if the checkpoint has no chat template.
-        CheckpointError: if the template cannot be rendered, or not within the limits.
+        CheckpointError: if the template cannot be rendered within the limits.
     """
     if tokenizer.chat_template is None:
-        raise ValueError("this checkpoint has no chat template; give the prompt as plain text")
+        raise ValueError("this checkpoint has no chat template; pass the prompt as plain text")
     if importlib.util.find_spec("jinja2") is None:
         raise CheckpointError("a chat template needs the package jinja2: pip install jinja2")
     tokens = {"bos_token": tokenizer.bos_id, "eos_token": tokenizer.eos_id}
-    named = {name: "" if n is None else tokenizer.core.id_to_token(n) for name, n in tokens.items()}
-    given = {
+    special = {name: "" if n is None else tokenizer.core.id_to_token(n) for name, n in tokens.items()}
+    request = {
         "template": tokenizer.chat_template,
-        "variables": {"messages": [{"role": "user", "content": message}], "add_generation_prompt": True, **named},
-        "most": LETTERS + 2 * len(message),
+        "variables": {"messages": [{"role": "user", "content": message}], "add_generation_prompt": True, **special},
+        "most": MAX_ADDED_CHARS + 2 * len(message),
     }
-    answer = rendered(json.dumps(given))
+    answer = _render(json.dumps(request))
     if "text" not in answer:
         raise CheckpointError(f"the checkpoint's chat template cannot be rendered: {answer['error']}")
     return answer["text"]
 
 
-def rendered(given: str) -> dict[str, str]:
-    """What the process answers: a text, or an error."""
+def _render(request: str) -> dict[str, str]:
+    """Run the process and return its answer, a text or an error."""
     command = [sys.executable, "-P", template_process.__file__]
     try:
-        done = subprocess.run(command, input=given, capture_output=True, text=True, timeout=WAIT, check=False)
+        done = subprocess.run(command, input=request, capture_output=True, text=True, timeout=_TIMEOUT, check=False)
     except subprocess.TimeoutExpired:
-        return {"error": f"it takes more than {WAIT} seconds"}
+        return {"error": f"it takes more than {_TIMEOUT} seconds"}
     if done.returncode == 0:
         return json.loads(done.stdout)
     seconds, megabytes = template_process.SECONDS, template_process.MEMORY // 2**20
     return {"error": f"it takes more than {seconds} seconds of computation, or more than {megabytes} MiB"}
 
 
-class Written:
-    """The text of a continuation, given out as soon as its characters are whole.
+class StreamDecoder:
+    """Decodes a continuation token by token, and returns text as soon as its characters are complete.
 
-    Ids are decoded together with the prompt's: alone, SentencePiece kinds lose the space between the two.
+    Ids are decoded together with the prompt: SentencePiece tokenizers would otherwise lose the space between the two.
     """
 
     def __init__(self, tokenizer: Tokenizer, prompt: list[int]) -> None:
@@ -75,16 +75,17 @@ class Written:
         self.known = len(tokenizer.decode(prompt))
 
     def add(self, token: int) -> str:
-        """What the token adds to the text; nothing for -1, or in the middle of a character."""
+        """Return the text that a token adds; empty for -1 and within a character."""
         if token >= 0:
             self.ids.append(token)
         text = self.tokenizer.decode(self.ids)
-        return "" if text.endswith(UNFINISHED) else self.taken(text)
+        return "" if text.endswith(_INCOMPLETE) else self._advance(text)
 
-    def rest(self) -> str:
-        """What is still held back when nothing more comes."""
-        return self.taken(self.tokenizer.decode(self.ids))
+    def flush(self) -> str:
+        """Return the remaining text at the end of the continuation."""
+        return self._advance(self.tokenizer.decode(self.ids))
 
-    def taken(self, text: str) -> str:
+    def _advance(self, text: str) -> str:
+        """Return the new part of the decoded text."""
         new, self.known = text[self.known :], len(text)
         return new

@@ -17,7 +17,7 @@ from pathlib import Path
 from absl import flags
 
 import ropelab
-from ropelab.checkpoints.adapters import save_adapter
+from ropelab.checkpoints.peft import save_adapter
 from ropelab.cli import launching
 from ropelab.models.finite import check_finite_parameters
 from ropelab.training.adaptation import LoRA

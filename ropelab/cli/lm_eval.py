@@ -131,9 +131,9 @@ def evaluated(lab: Lab, values: flags.FlagValues, known: Any) -> tuple[dict[str,
 
 def extended(lab: Lab) -> int:
     """Return the trained length as the encoding extends it."""
-    from ropelab.checkpoints.hugging_face_export import extended_length
+    from ropelab.checkpoints.hugging_face.writing import extend_length
 
-    return extended_length(lab.config.trained_length, lab.original.wiring.encoding, lab.encoding)
+    return extend_length(lab.config.trained_length, lab.original.wiring.encoding, lab.encoding)
 
 
 def error(of_task: dict[str, Any], metric: str) -> str:

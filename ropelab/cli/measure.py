@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from ropelab.cli import launching
 from ropelab.cli.variants import parse_variants
-from ropelab.data.held_out import held_out
+from ropelab.data.held_out import load_held_out
 from ropelab.evaluation import runner
 from ropelab.evaluation.evals import registry
 from ropelab.evaluation.evals.base import Evaluation, merged
@@ -110,7 +110,7 @@ def measured(
 def setting_of(run: Path, lab: Lab, tokens: int, seed: int) -> runner.RunSettings:
     """Return the setting: the text is the beginning of the test split of the training's data."""
     data = plan_of(run).data
-    text = held_out(data, length=tokens, tokens=tokens, tokenizer=lab.tokenizer)
+    text = load_held_out(data, length=tokens, tokens=tokens, tokenizer=lab.tokenizer)
     there = int(text.weights[0].sum())
     text_T = np.concatenate([text.tokens[0, :there], text.targets[0, there - 1 : there]]).astype(np.int32)
     digest = hashlib.sha256(text_T.tobytes()).hexdigest()

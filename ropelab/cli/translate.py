@@ -14,10 +14,10 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from ropelab.checkpoints.knobs import DIALECTS, Setting, disagreements, read, write
-from ropelab.checkpoints.knobs.setting import digits
-from ropelab.checkpoints.knobs.translation import head_dim_of
 from ropelab.cli import launching
+from ropelab.rope_settings import DIALECTS, Setting, find_disagreements, read, write
+from ropelab.rope_settings.base import format_number
+from ropelab.rope_settings.translation import find_head_dim
 
 HEAD_DIM = "Dimensions of a head; by default those of the input, or 128."
 
@@ -36,10 +36,10 @@ def run(values: flags.FlagValues, texts: list[str], command: str) -> int:
         raise ValueError('nothing to translate; give a setting, as "--rope-freq-scale 0.5 -c 8192"')
     text = " ".join(texts)
     try:
-        head_dim = values.head_dim or head_dim_of(text) or 128
+        head_dim = values.head_dim or find_head_dim(text) or 128
         lines = _translate(text, values.to, head_dim, values.base)
     except ValueError as error:
-        raise ValueError(str(error).replace("give head_dim=", "give --head_dim=")) from None
+        raise ValueError(str(error).replace("use head_dim=", "use --head_dim=")) from None
     print("\n".join(lines))
     return 0
 
@@ -55,8 +55,8 @@ def _translate(text: str, to: str, head_dim: int, base: float | None) -> list[st
         blocks = {to: write(setting, to, head_dim=head_dim, base=base)}
     else:
         blocks = {name: _try_write(setting, name, head_dim, base) for name in DIALECTS}
-    notes = disagreements(setting, head_dim=head_dim, base=base)
-    own = "" if base is None else f" and a base of {digits(base)}"
+    notes = find_disagreements(setting, head_dim=head_dim, base=base)
+    own = "" if base is None else f" and a base of {format_number(base)}"
     lines = [f"read as {dialect}, for a head_dim of {head_dim}{own}"]
     lines += [line for name, block in blocks.items() for line in ("", name, f"    {block}")]
     return lines + (["", "warnings", *(f"    {note}" for note in notes)] if notes else [])

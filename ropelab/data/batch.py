@@ -1,12 +1,15 @@
-"""What one step of training sees: the tokens of some windows, what follows each, and where each stands.
+"""Batches of windows (tokens, the tokens that follow them, weights and positions) and streams of batches.
 
 A window is T + 1 consecutive tokens x_0, ..., x_T of a stream. Token t of the row is x_t, its target x_{t+1}. The
-weight of a target is 1, or 0 if it is padding, or if documents are separate and it belongs to another document than
-its token: the first token of a document follows from nothing before it.
+weight of a target is 1. It is 0 for padding, and if documents are separate also for the first token of a document,
+which cannot be predicted from the document before.
+
+A stream's state is small and JSON-serialisable: after n batches it makes a new stream return batch n + 1. It only fits
+a stream of the same data and sizes, but may be restored in a process that reads other rows.
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,8 +21,8 @@ class Batch(NamedTuple):
         tokens: i32[B, T].
         targets: i32[B, T], the token that follows.
         weights: f32[B, T], 1 where the target counts towards the loss, 0 where not.
-        positions: i32[B, T], where the token is said to stand.
-        segments: i32[B, T], the number of its document within the window, from 0; padding is -1.
+        positions: i32[B, T], the positions that the model is given.
+        segments: i32[B, T], the index of the document within the window, from 0; padding is -1.
     """
 
     tokens: np.ndarray
@@ -29,43 +32,43 @@ class Batch(NamedTuple):
     segments: np.ndarray
 
 
-def from_windows(
+def make_batch(
     windows: np.ndarray, segments: np.ndarray, positions: np.ndarray, separate: bool, known: np.ndarray | None = None
 ) -> Batch:
-    """The batch of these windows.
+    """Make a batch of windows.
 
     Args:
         windows: i32[B, T + 1], the tokens.
         segments: i32[B, T + 1], their documents from 0; -1 is padding.
         positions: i32[B, T].
-        separate: whether nothing is asked across a document's end.
-        known: bool[B, T], the targets that may be asked for; all if None.
+        separate: whether the first token of each document has weight 0.
+        known: bool[B, T], the targets that can be predicted; all if None.
     """
-    here, there = segments[:, :-1], segments[:, 1:]
-    asked = (there >= 0) & ((here == there) | (not separate))
+    token_segments, target_segments = segments[:, :-1], segments[:, 1:]
+    counted = (target_segments >= 0) & ((token_segments == target_segments) | (not separate))
     if known is not None:
-        asked &= known
+        counted &= known
     return Batch(
         np.ascontiguousarray(windows[:, :-1], np.int32),
         np.ascontiguousarray(windows[:, 1:], np.int32),
-        asked.astype(np.float32),
+        counted.astype(np.float32),
         positions.astype(np.int32, copy=False),
-        np.ascontiguousarray(here, np.int32),
+        np.ascontiguousarray(token_segments, np.int32),
     )
 
 
-def take(batch: Batch, rows: range) -> Batch:
-    """Some neighbouring rows of a batch."""
+def take_rows(batch: Batch, rows: range) -> Batch:
+    """Return a contiguous range of the rows of a batch."""
     return Batch(*(part[rows.start : rows.stop] for part in batch))
 
 
-def join(batches: list[Batch]) -> Batch:
-    """Rows upon rows."""
+def join_rows(batches: list[Batch]) -> Batch:
+    """Concatenate batches along the rows."""
     return batches[0] if len(batches) == 1 else Batch(*(np.concatenate(parts) for parts in zip(*batches, strict=True)))
 
 
-def in_batches(rows: Batch, size: int) -> Iterator[Batch]:
-    """`size` rows at a time, in order; the last batch is filled up with rows of weight 0 and segment -1.
+def split_rows(rows: Batch, size: int) -> Iterator[Batch]:
+    """Split rows into batches of `size`; the last batch is padded with rows of weight 0 and segment -1.
 
     Raises:
         ValueError: if size is not at least 1.
@@ -73,13 +76,66 @@ def in_batches(rows: Batch, size: int) -> Iterator[Batch]:
     if size < 1:
         raise ValueError(f"size={size} must be at least 1 row")
     for start in range(0, len(rows.tokens), size):
-        part = take(rows, range(start, start + size))
+        part = take_rows(rows, range(start, start + size))
         missing = size - len(part.tokens)
-        yield join([part, padding(missing, part)]) if missing else part
+        yield join_rows([part, _padding_rows(missing, part)]) if missing else part
 
 
-def padding(count: int, like: Batch) -> Batch:
-    """Rows that count for nothing, as long as these and at the same positions."""
+def _padding_rows(count: int, like: Batch) -> Batch:
+    """Make rows of weight 0 with the length and the positions of `like`."""
     zeros = np.zeros((count, like.tokens.shape[1]), np.int32)
     positions = np.repeat(like.positions[:1], count, axis=0)
     return Batch(zeros, zeros, zeros.astype(np.float32), positions, zeros - 1)
+
+
+class BatchRequest(NamedTuple):
+    """The rows of each batch that a process reads.
+
+    Attributes:
+        length: T, the predictions per row.
+        batch: B, the rows of the whole batch.
+        seed: seed of everything that is sampled.
+        rows: the rows that this process reads.
+    """
+
+    length: int
+    batch: int
+    seed: int
+    rows: range
+
+
+class Stream:
+    """Base class of endless, resumable streams of batches.
+
+    Attributes:
+        identity: names the data, with its version or contents.
+        facts: everything that a state depends on.
+        batches: the number of batches returned so far.
+    """
+
+    def __init__(self, identity: str, want: BatchRequest, **facts: Any) -> None:
+        self.identity, self.want, self.batches = identity, want, 0
+        self.facts = {"data": identity, "length": want.length, "batch": want.batch, "seed": want.seed} | facts
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self
+
+    def __next__(self) -> Batch:
+        raise NotImplementedError
+
+    def state(self) -> dict[str, Any]:
+        """Return the position in the stream, as a small JSON-serialisable object."""
+        return {"of": dict(self.facts), "batches": self.batches, "lanes": {}}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue from the state of a stream of the same settings, which may have returned other rows.
+
+        Raises:
+            ValueError: if the state belongs to other data or sizes, naming the differences.
+        """
+        theirs = state["of"]
+        differ = [k for k in self.facts if theirs.get(k) != self.facts[k]]
+        if differ:
+            differences = "; ".join(f"{k} was {theirs.get(k)!r} and is {self.facts[k]!r}" for k in differ)
+            raise ValueError(f"the state is of another stream: {differences}. Restore these settings or start anew")
+        self.batches = state["batches"]

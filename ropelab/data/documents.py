@@ -1,7 +1,7 @@
-"""The one door to documents: by name, prepared when they are not yet, read at random.
+"""Documents by name, prepared on first use and read at random.
 
-They lie in array_record files of TensorFlow Datasets, which needs no TensorFlow for those. Its tfrecord files would,
-and its parquet files lose rows (of 500 written, 200 are read): neither is read here.
+Prepared documents are array_record files of TensorFlow Datasets, which are read without TensorFlow. Its tfrecord files
+need TensorFlow, and its parquet files lose rows (of 500 written, 200 are read), so neither is supported.
 """
 
 import os
@@ -10,19 +10,21 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ropelab.data import files
+from ropelab.data.files import silence_output
 from ropelab.data.settings import DataSettings
-from ropelab.data.synthetic import task_of
+from ropelab.data.synthetic import parse_task
 
-LOCAL = "local_text"
-OWN = ("python_stdlib", "python_docs", f"{LOCAL}:/path")
-LIKELY = ("text", "document", "article", "reports", "description", "input")
+_LOCAL = "local_text"
+_OWN_SOURCES = ("python_stdlib", "python_docs", f"{_LOCAL}:/path")
+_TEXT_FEATURES = ("text", "document", "article", "reports", "description", "input")
 
 
 class Documents(NamedTuple):
-    """Texts of a split.
+    """The texts of a split.
 
     Attributes:
-        records: each a mapping of which `feature` is the text, in UTF-8.
+        records: mappings whose item `feature` is the text, in UTF-8.
+        feature: the name of the text feature.
         identity: names the data, its version or contents, and the split.
     """
 
@@ -31,77 +33,80 @@ class Documents(NamedTuple):
     identity: str
 
     def text(self, index: int) -> bytes:
+        """Return the text of a document."""
         return self.records[index][self.feature]
 
 
 def open_documents(settings: DataSettings, split: str) -> Documents:
-    """The documents of a split, prepared first if need be: a few seconds for files, a download for TFDS's own.
+    """Open the documents of a split, preparing them first if needed.
+
+    Preparing takes a few seconds for local files and a download for datasets of TFDS.
 
     Raises:
-        ValueError: if there is no such data, split or text, with the nearest right name.
+        ValueError: if there is no such data, split or text feature, with the nearest known name.
     """
-    from ropelab.data import preparing
+    from ropelab.data import datasets
 
-    builder = builder_of(settings)
-    records = preparing.records(builder, split)
-    feature = text_feature(builder.info, settings.feature)
+    builder = _prepare_builder(settings)
+    records = datasets.open_records(builder, split)
+    feature = _select_feature(builder.info, settings.feature)
     return Documents(records, feature, f"{builder.info.full_name}[{split}].{feature}")
 
 
-def builder_of(settings: DataSettings) -> Any:
-    """TFDS's builder of the data, prepared."""
-    from ropelab.data import builders, preparing
+def _prepare_builder(settings: DataSettings) -> Any:
+    """Prepare the data and return its TFDS builder."""
+    from ropelab.data import datasets
 
     data_dir = os.path.expanduser(settings.data_dir) or None
     kind, _, place = settings.source.partition(":")
-    with preparing.quietly():
+    with silence_output():
         if settings.source == "python_stdlib":
-            builder = builders.PythonStdlib(files.python_stdlib(), data_dir)
+            builder = datasets.PythonStdlib(files.list_python_stdlib(), data_dir)
         elif settings.source == "python_docs":
-            builder = builders.PythonDocs(files.python_docs(), data_dir)
-        elif kind == LOCAL:
-            builder = builders.LocalText(files.local_text(place), data_dir)
-            check_outside(Path(place), Path(builder.data_path))
+            builder = datasets.PythonDocs(files.list_python_docs(), data_dir)
+        elif kind == _LOCAL:
+            builder = datasets.LocalText(files.list_local_text(place), data_dir)
+            _check_outside(Path(place), Path(builder.data_path))
         else:
-            builder = preparing.by_name(settings.source, data_dir, OWN)
-    return preparing.prepared(builder, quiet=isinstance(builder, builders.Texts))
+            builder = datasets.find_builder(settings.source, data_dir, _OWN_SOURCES)
+    return datasets.prepare(builder, quiet=isinstance(builder, datasets.Texts))
 
 
-def check_apart(settings: DataSettings) -> None:
-    """Raise `ValueError` if documents are trained on and measured on; a task has other examples for each."""
-    from ropelab.data import preparing
+def check_disjoint(settings: DataSettings) -> None:
+    """Raise `ValueError` if the train and test splits share documents; tasks always sample different examples."""
+    from ropelab.data import datasets
 
-    if task_of(settings.source) is not None:
+    if parse_task(settings.source) is not None:
         return
-    builder = builder_of(settings)
-    trained, measured = (preparing.places(builder, split) for split in (settings.split, settings.test_split))
+    builder = _prepare_builder(settings)
+    trained, measured = (datasets.locate_records(builder, split) for split in (settings.split, settings.test_split))
     for file, begin, end in trained:
         if any(file == other and begin < stop and start < end for other, start, stop in measured):
             raise ValueError(
-                f"split={settings.split!r} is trained on and test_split={settings.test_split!r} is measured on, and "
-                "they share documents; give others, or held.tokens=0 to measure nothing"
+                f"split={settings.split!r} and test_split={settings.test_split!r} share documents; use other splits, "
+                "or held.tokens=0 to skip evaluation"
             )
 
 
-def check_outside(place: Path, prepared: Path) -> None:
-    """Raise `ValueError` if prepared files lie among those they are made of: each time there would be more."""
+def _check_outside(place: Path, prepared: Path) -> None:
+    """Raise `ValueError` if the prepared files would be inside the folder that they are made of."""
     if place.expanduser().resolve() in prepared.resolve().parents:
-        raise ValueError(f"what is made of {place} would lie in it, at {prepared}; give a data_dir outside")
+        raise ValueError(f"the dataset made of {place} would be written into it, to {prepared}; use a data_dir outside")
 
 
-def text_feature(info: Any, wanted: str) -> str:
-    """The feature of a dataset that is its text: the one that is wanted, the only one, or the likeliest.
+def _select_feature(info: Any, wanted: str) -> str:
+    """Return the text feature of a dataset: the requested one, the only one, or the most likely one.
 
     Raises:
-        ValueError: if there is none, or no telling which.
+        ValueError: if there is no text feature, or several unknown ones.
     """
-    from ropelab.data.tfds_import import tfds
+    from ropelab.data.datasets import tfds
 
     texts = sorted(name for name, kind in info.features.items() if isinstance(kind, tfds.features.Text))
     if wanted in texts:
         return wanted
-    likely = texts if len(texts) == 1 else [name for name in LIKELY if name in texts]
+    likely = texts if len(texts) == 1 else [name for name in _TEXT_FEATURES if name in texts]
     if wanted or not likely:
-        which = f"it has {', '.join(texts)}; name one by feature=" if texts else "it has none"
+        which = f"it has {', '.join(texts)}; select one with feature=" if texts else "it has none"
         raise ValueError(f"{info.full_name}: no text {wanted!r}; {which}")
     return likely[0]

@@ -1,12 +1,12 @@
-"""Where the tokens of a training window are said to stand: as they do, or at places that a longer text would have.
+"""Samplers of the positions of training windows: consecutive ones, or positions of a longer text.
 
     Consecutive   0, 1, ..., T - 1
-    PerDocument   0, 1, ... from each document's beginning in the window
-    Randomised    T of the numbers 0, ..., length - 1, drawn without replacement, in ascending order
+    PerDocument   0, 1, ... from the beginning of each document in the window
+    Randomised    T of the numbers 0, ..., length - 1, sampled without replacement, in ascending order
     PoSE          0, ..., c - 1, c + u, ..., T - 1 + u    with c ~ U{1, ..., (T + 1) // 2}, u ~ U{0, ..., length - T}
 
-A model trained on T tokens then meets the distances of `length`. Positions alone are drawn: the tokens are consecutive
-in the text, as in the authors' code for Randomised; PoSE's text before its second chunk is the same.
+A model trained on T tokens then sees the distances of `length`. Only positions are sampled; the tokens are consecutive
+in the text, as in the authors' code for Randomised. In PoSE the text of both chunks is consecutive too.
 
 Sources: Ruoss et al., arXiv 2305.16843, section 3; Zhu et al., arXiv 2309.10400, section 3.2, with the two chunks of
 dwzhu-pku/PoSE, the first of which is at most half the window.
@@ -19,34 +19,34 @@ import numpy as np
 from ropelab import spec as specs
 from ropelab.spec import Spec, at_least, require, spec
 
-Generators = Callable[[int], np.random.Generator]
+_Generators = Callable[[int], np.random.Generator]
 
 
 @spec
 class Positions(Spec):
-    """A way to place the tokens of windows."""
+    """Base class of position samplers."""
 
-    def place(self, segments: np.ndarray, generator: Generators) -> np.ndarray:
-        """i32[B, T], ascending within a document.
+    def place(self, segments: np.ndarray, generator: _Generators) -> np.ndarray:
+        """Return positions i32[B, T], ascending within a document.
 
         Args:
-            segments: i32[B, T], each token's document.
-            generator: the random numbers of row b.
+            segments: i32[B, T], the document of each token.
+            generator: returns the random generator of row b.
 
         Raises:
-            ValueError: if the window is longer than the text it is to stand in.
+            ValueError: if the window is longer than the text whose positions are sampled.
         """
         raise NotImplementedError
 
     def check(self, tokens: int) -> None:
-        """Raise `ValueError` if windows of so many tokens cannot be placed."""
+        """Raise `ValueError` if windows of this many tokens have no positions."""
 
 
 @spec
 class Consecutive(Positions):
-    """Each token where it stands in the window; nothing is drawn."""
+    """The index of each token in the window."""
 
-    def place(self, segments: np.ndarray, generator: Generators) -> np.ndarray:
+    def place(self, segments: np.ndarray, generator: _Generators) -> np.ndarray:
         del generator
         rows, tokens = segments.shape
         return np.tile(np.arange(tokens, dtype=np.int32), (rows, 1))
@@ -54,9 +54,9 @@ class Consecutive(Positions):
 
 @spec
 class PerDocument(Positions):
-    """Each token where it stands in its document, or in as much of it as the window holds; nothing is drawn."""
+    """The index of each token in its document, counted from the first token of it in the window."""
 
-    def place(self, segments: np.ndarray, generator: Generators) -> np.ndarray:
+    def place(self, segments: np.ndarray, generator: _Generators) -> np.ndarray:
         del generator
         at = np.tile(np.arange(segments.shape[1], dtype=np.int32), (len(segments), 1))
         begins = np.diff(segments, axis=1, prepend=segments[:, :1] - 1) != 0
@@ -64,8 +64,8 @@ class PerDocument(Positions):
 
 
 @spec
-class Drawn(Positions):
-    """What Randomised and PoSE share: a text of `length` tokens, of which a window has some."""
+class Sampled(Positions):
+    """Base class of samplers that choose T of `length` positions."""
 
     length: int
 
@@ -74,29 +74,29 @@ class Drawn(Positions):
         at_least(1, self, "length")
 
     def check(self, tokens: int) -> None:
-        require(1 <= tokens <= self.length, self, f"a window of {tokens} tokens does not fit; give 1 to {self.length}")
+        require(1 <= tokens <= self.length, self, f"a window of {tokens} tokens does not fit; use 1 to {self.length}")
 
-    def place(self, segments: np.ndarray, generator: Generators) -> np.ndarray:
+    def place(self, segments: np.ndarray, generator: _Generators) -> np.ndarray:
         rows, tokens = segments.shape
         self.check(tokens)
         return np.stack([self.sample(generator(b), tokens) for b in range(rows)])
 
     def sample(self, rng: np.random.Generator, tokens: int) -> np.ndarray:
-        """The positions i32[tokens] of one window."""
+        """Sample the positions i32[tokens] of one window."""
         raise NotImplementedError
 
 
 @spec
-class Randomised(Drawn):
-    """Any places, each as likely as any other."""
+class Randomised(Sampled):
+    """A uniformly random subset of the positions."""
 
     def sample(self, rng: np.random.Generator, tokens: int) -> np.ndarray:
         return np.sort(rng.choice(self.length, tokens, replace=False, shuffle=False)).astype(np.int32)
 
 
 @spec
-class PoSE(Drawn):
-    """Two chunks with a gap between them: neighbours stay neighbours, and every distance up to `length` occurs."""
+class PoSE(Sampled):
+    """Two chunks of consecutive positions with a random gap between them; every distance up to `length` occurs."""
 
     def sample(self, rng: np.random.Generator, tokens: int) -> np.ndarray:
         first = rng.integers(1, (tokens + 1) // 2, endpoint=True)
@@ -109,9 +109,9 @@ SAMPLERS: dict[str, type[Positions]] = {kind.__name__: kind for kind in (Consecu
 
 
 def parse(text: str) -> Positions:
-    """The sampler that a spec such as "PoSE(length=4096)" means.
+    """Parse the spec of a sampler, such as "PoSE(length=4096)".
 
     Raises:
-        ValueError: for another name or other fields.
+        ValueError: for an unknown name or field.
     """
     return specs.parse(text, SAMPLERS, kind="position sampler")

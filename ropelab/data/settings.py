@@ -1,9 +1,12 @@
-"""What to train on and how its documents become windows, as one value that is written as it is called.
+"""Data of a training run as one frozen value, and the tokenization of its documents.
 
 `DataSettings(source="local_text:/books", packing="first_fit", positions=PoSE(length=8192))`
 """
 
-from typing import Literal
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple, Protocol
+
+import numpy as np
 
 from ropelab import spec as specs
 from ropelab.data.positions import SAMPLERS, Consecutive, Positions
@@ -15,25 +18,25 @@ BYTES, MODEL = "bytes", "model"
 
 @spec
 class DataSettings(Spec):
-    """The data of a run.
+    """Which documents to train and evaluate on, and how they become windows.
 
     Attributes:
         source: "python_stdlib", "python_docs", "local_text:/a/file/or/folder", the name of a text dataset of
             TensorFlow Datasets ("pg19", "wikipedia/20230601.en"), or a task such as "Copy(symbols=16)".
-        split: what is trained on, in TFDS's words: "train", "train[:10%]".
-        test_split: what is measured on.
-        tokenizer: "bytes" (a token a byte of UTF-8, byte 0 ends a text) or "model" (the model's own).
-        packing: "concatenate" fills each window, and cuts documents where it ends; "first_fit" keeps each document
-            that fits into a window whole, and pads.
-        positions: where the tokens are said to stand.
-        separate_documents: whether a document is to know nothing of those before it in its window: no loss on its
-            first token, and `segments` is meant for attention.
-        lanes: how many independent streams a batch is made of, each with its share of the documents; 0 is one for each
-            row, or as many as there are documents for. A process reads only those of its own rows. With fewer lanes
-            than rows some rows of a batch follow one another in a document: with one lane for 32 rows of 64 bytes a
-            byte model comes to a perplexity of 7.4 where with 32 lanes it comes to 4.4.
-        data_dir: where prepared datasets lie; TFDS's own place, ~/tensorflow_datasets, if empty.
-        feature: which text of a dataset that has several; chosen by its name if empty.
+        split: the training split in TFDS's notation: "train", "train[:10%]".
+        test_split: the evaluation split.
+        tokenizer: "bytes" (one token per byte of UTF-8; byte 0 ends a text) or "model" (the model's tokenizer).
+        packing: "concatenate" fills each window and cuts documents where it ends; "first_fit" keeps documents that fit
+            into a window in one piece, and pads.
+        positions: the positions of the tokens of a window.
+        separate_documents: whether documents in a window are independent: the first token of each has no loss, and
+            attention may use `segments`.
+        lanes: the number of independent streams that make up a batch, each with its share of the documents; 0 uses one
+            per row, limited by the number of documents. A process reads only the lanes of its own rows. With fewer
+            lanes than rows, some rows of a batch are consecutive parts of a document, which hurts training: with one
+            lane for 32 rows of 64 bytes a byte model reaches a perplexity of 7.4, with 32 lanes 4.4.
+        data_dir: the folder of prepared datasets; TFDS's default, ~/tensorflow_datasets, if empty.
+        feature: the text feature of a dataset that has several; chosen by name if empty.
     """
 
     source: str
@@ -52,13 +55,71 @@ class DataSettings(Spec):
         at_least(0, self, "lanes")
 
 
-KNOWN = {"DataSettings": DataSettings, **SAMPLERS}
+_KNOWN = {"DataSettings": DataSettings, **SAMPLERS}
 
 
 def parse(text: str) -> DataSettings:
-    """The settings a spec string means: `parse(repr(s)) == s`.
+    """Parse the spec of data settings: `parse(repr(s)) == s`.
 
     Raises:
-        ValueError: for an unknown name or field, with the nearest right one, or a refused value.
+        ValueError: for an unknown name or field, with the nearest known one, or a value that is not allowed.
     """
-    return specs.parse(text, KNOWN, kind="data settings")
+    return specs.parse(text, _KNOWN, kind="data settings")
+
+
+BYTE_END_ID = 0
+BYTE_VOCAB_SIZE = 256
+
+
+class Tokenizer(Protocol):
+    """Interface of a model's tokenizer: ids, and the id that ends a text."""
+
+    @property
+    def eos_id(self) -> int | None: ...
+
+    def encode(self, text: str) -> list[int]: ...
+
+
+class Coder(NamedTuple):
+    """A function from text to token ids, and the id that ends a text.
+
+    Attributes:
+        ids: returns the token ids of UTF-8 text.
+        end: the id that ends a text.
+    """
+
+    ids: Callable[[bytes], Sequence[int] | np.ndarray]
+    end: int
+
+    def document(self, text: bytes) -> np.ndarray:
+        """Return the ids i32[N] of a UTF-8 text, followed by the id that ends it."""
+        content = self.ids(text)
+        ids = np.empty(len(content) + 1, np.int32)
+        ids[:-1] = content
+        ids[-1] = self.end
+        return ids
+
+
+def make_coder(name: str, tokenizer: Tokenizer | None) -> Coder:
+    """Make the coder for a value of `DataSettings.tokenizer`.
+
+    Args:
+        name: "bytes" or "model".
+        tokenizer: the model's tokenizer, used for "model".
+
+    Raises:
+        ValueError: for "model" without a tokenizer, or with one that has no token that ends a text.
+    """
+    if name == "bytes":
+        return Coder(encode_bytes, BYTE_END_ID)
+    if tokenizer is None:
+        raise ValueError('tokenizer="model", but this model has no tokenizer; use tokenizer="bytes"')
+    end = tokenizer.eos_id
+    if end is None:
+        raise ValueError('the model\'s tokenizer has no token that ends a text; use tokenizer="bytes"')
+    return Coder(lambda text: tokenizer.encode(text.decode("utf-8", errors="replace")), end)
+
+
+def encode_bytes(text: bytes) -> np.ndarray:
+    """Return the bytes of a text as token ids u8[N]."""
+    return np.frombuffer(text, np.uint8)

@@ -1,4 +1,4 @@
-"""Text to measure on: what every Python installation carries, or the user's own files."""
+"""Evaluation texts: the documentation or sources of the running Python, or the user's own files."""
 
 import hashlib
 import sysconfig
@@ -18,11 +18,11 @@ PROBE = (
 
 
 class Text(NamedTuple):
-    """A text and how to recognise it again.
+    """A text with its origin and its hash.
 
     Attributes:
-        name: where it came from.
-        sha256: of its UTF-8 bytes.
+        name: the name or path that it was read from.
+        sha256: hash of its UTF-8 bytes.
     """
 
     name: str
@@ -30,14 +30,14 @@ class Text(NamedTuple):
     sha256: str
 
 
-class Encodes(Protocol):
+class TextEncoder(Protocol):
     """Anything that turns text into token ids."""
 
     def encode(self, text: str) -> list[int]: ...
 
 
 def read_text(source: str) -> Text:
-    """A text by name or path.
+    """Read a text by name or path.
 
     Args:
         source: "python-reference", the language reference in `pydoc_data.topics` (0.75 MB of English);
@@ -48,32 +48,32 @@ def read_text(source: str) -> Text:
         ValueError: if there is no such text, or it is not UTF-8.
     """
     if source == PYTHON_REFERENCE:
-        return named(source, python_reference())
+        return _make_text(source, _read_python_reference())
     if source == PYTHON_STDLIB:
-        return named(source, joined(sorted(Path(sysconfig.get_paths()["stdlib"]).glob("*.py"))))
+        return _make_text(source, _join_files(sorted(Path(sysconfig.get_paths()["stdlib"]).glob("*.py"))))
     path = Path(source).expanduser()
     if path.is_dir():
-        return named(str(path), joined(sorted(p for p in path.rglob("*") if p.is_file())))
+        return _make_text(str(path), _join_files(sorted(p for p in path.rglob("*") if p.is_file())))
     if not path.is_file():
         raise ValueError(
-            f"no text at {source!r}; give {PYTHON_REFERENCE!r}, {PYTHON_STDLIB!r}, a UTF-8 file or a folder of them"
+            f"no text at {source!r}; use {PYTHON_REFERENCE!r}, {PYTHON_STDLIB!r}, a UTF-8 file or a folder of them"
         )
-    return named(str(path), decoded(path))
+    return _make_text(str(path), _read_file(path))
 
 
-def named(name: str, content: str) -> Text:
+def _make_text(name: str, content: str) -> Text:
     return Text(name, content, hashlib.sha256(content.encode()).hexdigest())
 
 
-def python_reference() -> str:
-    """The topics of Python's own help, in alphabetical order."""
+def _read_python_reference() -> str:
+    """Return the topics of Python's own help, in alphabetical order."""
     from pydoc_data import topics
 
     return "\n".join(topics.topics[name] for name in sorted(topics.topics))
 
 
-def joined(paths: list[Path]) -> str:
-    """The files that are text, one after another."""
+def _join_files(paths: list[Path]) -> str:
+    """Concatenate the files that are UTF-8 text."""
     parts = []
     for path in paths:
         try:
@@ -81,19 +81,20 @@ def joined(paths: list[Path]) -> str:
         except UnicodeDecodeError:
             continue
     if not parts:
-        raise ValueError("none of the files there is UTF-8 text")
+        folder = paths[0].parent if paths else "the folder"
+        raise ValueError(f"no file of {folder} is UTF-8 text; use another folder")
     return "\n".join(parts)
 
 
-def decoded(path: Path) -> str:
+def _read_file(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not UTF-8 text: {error}") from None
 
 
-def probe_tokens(tokenizer: Encodes | None, vocabulary: int, count: int) -> np.ndarray:
-    """Token ids i32[1, count] of a fixed text; without a tokenizer, fixed pseudo-random ids."""
+def make_probe_tokens(tokenizer: TextEncoder | None, vocabulary: int, count: int) -> np.ndarray:
+    """Return token ids i32[1, count] of a fixed text; without a tokenizer, fixed pseudo-random ids."""
     if tokenizer is None:
         return np.random.default_rng(0).integers(0, vocabulary, (1, count), np.int32)
     ids = tokenizer.encode(PROBE)

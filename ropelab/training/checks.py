@@ -12,9 +12,8 @@ from ropelab.attention.formula import Pattern
 from ropelab.attention.patterns.shifted_sparse import Grouped, ShiftedSparse
 from ropelab.checkpoints.tokenizer import Tokenizer
 from ropelab.data.batch import Batch
-from ropelab.data.passkey import Passkey
-from ropelab.data.synthetic import task_of
-from ropelab.data.tokens import BYTE_VOCABULARY, coder
+from ropelab.data.settings import BYTE_VOCAB_SIZE, make_coder
+from ropelab.data.synthetic import Passkey, parse_task
 from ropelab.models.parameters import initialise
 from ropelab.models.tables import with_tables
 from ropelab.training import objective
@@ -62,7 +61,7 @@ def check_origin(setup: "Setup") -> None:
             f"adaptation={plan.adaptation!r} leaves most of the model as it is, and here that is random; give a model "
             "to begin from, or adapt_random=True if that is meant"
         )
-    task, own = task_of(plan.data.source), setup.tokenizer
+    task, own = parse_task(plan.data.source), setup.tokenizer
     text = task is None or isinstance(task, Passkey)
     if text and plan.data.tokenizer == "bytes" and not random and isinstance(own, Tokenizer) and not of_bytes(own):
         raise ValueError(
@@ -80,9 +79,9 @@ def of_bytes(tokenizer: Tokenizer) -> bool:
 def check_data(setup: "Setup") -> None:
     """Raise `ValueError` for tokens that the model has not, or windows and batches that the data cannot fill."""
     settings, vocabulary = setup.plan.data, setup.config.vocabulary
-    task, text = task_of(settings.source), coder(settings.tokenizer, setup.tokenizer)
+    task, text = parse_task(settings.source), make_coder(settings.tokenizer, setup.tokenizer)
     symbols = task is not None and not isinstance(task, Passkey)
-    needed = task.vocabulary if task is not None and symbols else BYTE_VOCABULARY
+    needed = task.vocabulary if task is not None and symbols else BYTE_VOCAB_SIZE
     if (symbols or settings.tokenizer == "bytes") and needed > vocabulary:
         what = f"{settings.source} has" if symbols else 'tokenizer="bytes" makes'
         other = "" if symbols or setup.tokenizer is None else ', or tokenizer="model"'

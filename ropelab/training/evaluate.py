@@ -18,8 +18,8 @@ from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
 from ropelab.attention.formula import Pattern
-from ropelab.data.batch import Batch, in_batches
-from ropelab.data.held_out import held_out
+from ropelab.data.batch import Batch, split_rows
+from ropelab.data.held_out import load_held_out
 from ropelab.data.positions import PerDocument
 from ropelab.training import objective
 from ropelab.training.mesh import own_rows, placed_batch
@@ -56,7 +56,7 @@ def exams(
     restarts = isinstance(source["settings"].positions, PerDocument)
     found = []
     for length in lengths:
-        rows = held_out(length=length, tokens=tokens, block=max(lengths), **source)
+        rows = load_held_out(length=length, tokens=tokens, block=max(lengths), **source)
         size = math.ceil(max(1, TOKENS_AT_ONCE // length) / shards) * shards
         found += [Exam(length, pattern, rows, size, restarts) for pattern in patterns]
     return found
@@ -82,7 +82,7 @@ def measured(exam: Exam, recipe: Recipe, trainable: Tree, frozen: Tree, mesh: Me
 
 def batches(exam: Exam, mesh: Mesh) -> Iterator[Batch]:
     mine = own_rows(exam.size, mesh)
-    for batch in in_batches(exam.rows, exam.size):
+    for batch in split_rows(exam.rows, exam.size):
         local = Batch(*(part[mine.start : mine.stop] for part in batch))
         yield placed_batch(local, exam.size, mesh)
 

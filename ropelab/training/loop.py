@@ -17,7 +17,7 @@ from etils import epath
 from jax.sharding import Mesh
 from tqdm import tqdm
 
-from ropelab.data.documents import check_apart
+from ropelab.data.documents import check_disjoint
 from ropelab.data.stream import Stream, open_stream
 from ropelab.training import evaluate, flops
 from ropelab.training.checks import check
@@ -106,7 +106,7 @@ class Run:
         held = self.plan.held
         if not held.tokens:
             return []
-        check_apart(self.plan.data)
+        check_disjoint(self.plan.data)
         lengths = held.lengths or (self.stages[-1].length,)
         patterns = held.patterns or (None,)
         source = {"settings": self.plan.data, "tokenizer": self.setup.tokenizer}

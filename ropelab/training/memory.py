@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import psutil
 
-from ropelab.data.synthetic import task_of
+from ropelab.data.synthetic import parse_task
 from ropelab.models.parameters import initialise
 from ropelab.models.tables import with_tables
 from ropelab.training.mesh import ROWS, shardings
@@ -59,7 +59,7 @@ def measuring_bytes(setup: "Setup") -> dict[str, int]:
     if not plan.held.tokens:
         return {}
     lengths = plan.held.lengths or (setup.stages[-1].length,)
-    examples = plan.held.tokens * BATCH_BYTES if task_of(plan.data.source) is not None else 0
+    examples = plan.held.tokens * BATCH_BYTES if parse_task(plan.data.source) is not None else 0
     return {
         f"held.lengths={max(lengths)}": max(lengths) * (BATCH_BYTES + width // setup.mesh.shape["sequence"]),
         f"held.tokens={plan.held.tokens}": examples,

@@ -178,7 +178,7 @@ PARTS = (Compute, Held, Phase, Plan, Guard, MeshShape, Optimizer, Saving)
 KNOWN: dict[str, Any] = (
     registry.CLASSES
     | patterns.CLASSES
-    | data_settings.KNOWN
+    | data_settings._KNOWN
     | adaptation.KNOWN
     | {part.__name__: part for part in PARTS}
 )

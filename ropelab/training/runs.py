@@ -7,11 +7,9 @@ from typing import Any, NamedTuple, cast
 import jax
 from jax.sharding import Mesh
 
-from ropelab.checkpoints.byte_tokenizer import byte_tokenizer
-from ropelab.checkpoints.hugging_face_export import extended_length
-from ropelab.checkpoints.tokenizer import Tokenizer
-from ropelab.data.passkey import Passkey
-from ropelab.data.synthetic import task_of
+from ropelab.checkpoints.hugging_face.writing import extend_length
+from ropelab.checkpoints.tokenizer import Tokenizer, make_byte_tokenizer
+from ropelab.data.synthetic import Passkey, parse_task
 from ropelab.encodings.base import Encoding
 from ropelab.models.config import Wiring
 from ropelab.training import plan as plans
@@ -143,7 +141,7 @@ def trained_length(setup: Setup, step: int) -> int:
     lengths = [stage.length for stage in setup.stages if stage.start <= max(step - 1, 0)]
     drawn_from = getattr(setup.plan.data.positions, "length", 0)
     was, now = setup.origin.encoding, setup.encoding(setup.stage_before(step))
-    extended = 0 if was is None else extended_length(setup.config.trained_length, was, now)
+    extended = 0 if was is None else extend_length(setup.config.trained_length, was, now)
     return max(*lengths, drawn_from, extended)
 
 
@@ -153,9 +151,9 @@ def tokenizer_of(setup: Setup) -> Tokenizer | None:
     A task on symbols is no text, and leaves that of what it began from.
     """
     data = setup.plan.data
-    task = task_of(data.source)
+    task = parse_task(data.source)
     text = task is None or isinstance(task, Passkey)
-    return byte_tokenizer() if text and data.tokenizer == "bytes" else setup.tokenizer
+    return make_byte_tokenizer() if text and data.tokenizer == "bytes" else setup.tokenizer
 
 
 def one_device() -> Mesh:

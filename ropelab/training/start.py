@@ -10,9 +10,8 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 
 from ropelab import models
-from ropelab.checkpoints.assemble import assemble
 from ropelab.checkpoints.locate import open_source
-from ropelab.checkpoints.source import Source
+from ropelab.checkpoints.source import Source, assemble
 from ropelab.checkpoints.tokenizer import Tokenizer
 from ropelab.encodings.base import Encoding
 from ropelab.models.family import Config

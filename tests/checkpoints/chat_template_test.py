@@ -6,7 +6,7 @@ import time
 import pytest
 
 from ropelab.checkpoints import CheckpointError, template_process
-from ropelab.checkpoints.prompts import LETTERS, in_template
+from ropelab.checkpoints.prompts import MAX_ADDED_CHARS, apply_chat_template
 from ropelab.checkpoints.tokenizer import Tokenizer
 from tests.models import tiny
 
@@ -45,12 +45,13 @@ def with_template(template: str) -> Tokenizer:
 def test_a_template_that_fails_or_has_no_end_is_refused(template: str, error: str) -> None:
     start = time.monotonic()
     with pytest.raises(CheckpointError, match=error):
-        in_template(with_template(template), "hello")
+        apply_chat_template(with_template(template), "hello")
     assert time.monotonic() - start < 5 * template_process.SECONDS
 
 
 def test_a_long_message_may_be_written() -> None:
-    message = "é\n" * LETTERS
+    message = "é\n" * MAX_ADDED_CHARS
     assert (
-        in_template(with_template("{{ messages[0]['content'] }}{{ messages[0]['role'] }}"), message) == f"{message}user"
+        apply_chat_template(with_template("{{ messages[0]['content'] }}{{ messages[0]['role'] }}"), message)
+        == f"{message}user"
     )

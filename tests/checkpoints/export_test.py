@@ -12,7 +12,7 @@ from safetensors import safe_open
 import ropelab
 from ropelab.attention.patterns import Causal
 from ropelab.checkpoints import CheckpointError
-from ropelab.checkpoints.hugging_face_export import export, extended_length
+from ropelab.checkpoints.hugging_face.writing import export, extend_length
 from ropelab.checkpoints.tokenizer import Tokenizer
 from ropelab.encodings import PI, RoPE, parse
 from ropelab.models.longnet import LongNetConfig
@@ -33,7 +33,7 @@ def test_what_is_written_is_what_transformers_has_loaded(name: str, tmp_path: Pa
     """Byte for byte, so the frozen logits are those of transformers on what is written today."""
     variant, encoding = EXPORTS[name]
     lab = tiny.lab(variant).swap(encoding)
-    length = extended_length(lab.config.trained_length, lab.original.wiring.encoding, lab.encoding)
+    length = extend_length(lab.config.trained_length, lab.original.wiring.encoding, lab.encoding)
     folder = export(
         tmp_path / "model", lab.params, lab.config, lab.encoding, lab.tokenizer, context_length=length, version=5
     )
@@ -110,7 +110,7 @@ def test_a_tokenizer_is_read_back_as_it_was(add_bos: bool, tmp_path: Path) -> No
     ],
 )
 def test_an_extended_context_is_declared(was: str, now: str, length: int) -> None:
-    assert extended_length(32, parse(was), parse(now)) == length
+    assert extend_length(32, parse(was), parse(now)) == length
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ def test_a_directory_appears_whole_or_not_at_all(tmp_path: Path, monkeypatch: py
         assert any(path.name.startswith(".model.") for path in tmp_path.iterdir())
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ropelab.checkpoints.hugging_face_export.write_json", interrupted)
+    monkeypatch.setattr("ropelab.checkpoints.hugging_face.writing.write_json", interrupted)
     with pytest.raises(KeyboardInterrupt):
         tiny.lab().export(tmp_path / "model")
     assert not written(tmp_path)

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 import ropelab
-from ropelab.checkpoints.errors import CheckpointError
-from ropelab.checkpoints.gguf_file import GgufFile
-from ropelab.checkpoints.gguf_header import read_header
+from ropelab.checkpoints.gguf.header import read_header
+from ropelab.checkpoints.gguf.tensors import GgufFile
 from ropelab.encodings import PI, Llama3RoPE, RoPE, YaRN, parse
+from ropelab.errors import CheckpointError
 from ropelab.models.llama import LlamaConfig
 from tests.errors import names
 

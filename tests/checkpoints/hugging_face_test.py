@@ -9,7 +9,7 @@ import pytest
 
 import ropelab
 from ropelab.checkpoints import CheckpointError
-from ropelab.checkpoints.hugging_face import HuggingFaceDirectory
+from ropelab.checkpoints.hugging_face.reading import HuggingFaceDirectory
 from tests.errors import names
 from tests.models import tiny
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import ropelab
-from ropelab.checkpoints.locate import smollm2_file
+from ropelab.checkpoints.locate import find_smollm2
 
 pytestmark = pytest.mark.slow
 GOLDEN = dict(np.load(Path(__file__).parents[1] / "golden" / "smollm2.npz"))
@@ -84,7 +84,7 @@ def test_the_unchanged_model_says_so(lab: ropelab.Lab) -> None:
 
 
 def test_the_frozen_numbers_are_of_the_file_that_is_read() -> None:
-    digest = hashlib.sha256(smollm2_file().read_bytes()).hexdigest()
+    digest = hashlib.sha256(find_smollm2().read_bytes()).hexdigest()
     assert digest == json.loads(str(GOLDEN["source"]))["gguf_sha256"]
 
 

@@ -12,13 +12,13 @@ import tokenizers
 from gguf import TokenType
 from tokenizers import decoders, models, pre_tokenizers, processors
 
-from ropelab.checkpoints import gguf_tokenizer
-from ropelab.checkpoints.errors import CheckpointError
-from ropelab.checkpoints.gguf_file import GgufFile
-from ropelab.checkpoints.gguf_header import Metadata
-from ropelab.checkpoints.gguf_splits import CUTS
-from ropelab.checkpoints.gguf_tokenizer import merges_by_score
-from ropelab.checkpoints.tokenizer import MOST_GROWTH, from_directory, growth
+from ropelab.checkpoints.gguf import tokenizer
+from ropelab.checkpoints.gguf.header import Metadata
+from ropelab.checkpoints.gguf.splits import PRE_TOKENIZERS
+from ropelab.checkpoints.gguf.tensors import GgufFile
+from ropelab.checkpoints.gguf.tokenizer import list_merges
+from ropelab.checkpoints.tokenizer import MAX_GROWTH, estimate_growth, read_tokenizer
+from ropelab.errors import CheckpointError
 from tests.errors import names
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -31,7 +31,7 @@ def golden(name):
 def from_keys(**keys):
     """A tokenizer from `tokenizer.ggml.*`."""
     keys |= {k: np.array(v) for k, v in keys.items() if k in ("scores", "token_type")}  # as the header hands them over
-    return gguf_tokenizer.from_metadata(Metadata(Path("m.gguf"), {f"tokenizer.ggml.{k}": v for k, v in keys.items()}))
+    return tokenizer.read_tokenizer(Metadata(Path("m.gguf"), {f"tokenizer.ggml.{k}": v for k, v in keys.items()}))
 
 
 def sentencepiece_keys(case):
@@ -99,7 +99,7 @@ def test_cuts_are_those_of_llama_cpp(case):
 
 
 def test_every_expression_compiles():
-    for name in CUTS:
+    for name in PRE_TOKENIZERS:
         assert from_keys(model="gpt2", pre=name, tokens=["a", "b", "ab"], merges=["a b"]).encode("ab") == [2]
 
 
@@ -198,7 +198,7 @@ def directory(folder, tokenizer_config=None, **files):
     for name, value in ({"tokenizer_config": tokenizer_config} | files).items():
         if value is not None:
             (folder / f"{name}.json").write_text(json.dumps(value))
-    return from_directory(folder)
+    return read_tokenizer(folder)
 
 
 def test_directory(tmp_path):
@@ -212,7 +212,7 @@ def test_directory(tmp_path):
 
 
 def test_no_tokenizer_file_is_no_tokenizer(tmp_path):
-    assert from_directory(tmp_path) is None
+    assert read_tokenizer(tmp_path) is None
 
 
 @pytest.mark.parametrize(
@@ -240,7 +240,7 @@ def test_chat_templates(tmp_path):
     named = [{"name": "tools", "template": "t"}, {"name": "default", "template": "d"}]
     assert directory(tmp_path, {"chat_template": named}).chat_template == "d"
     (tmp_path / "chat_template.jinja").write_text("own file")
-    assert from_directory(tmp_path).chat_template == "own file"
+    assert read_tokenizer(tmp_path).chat_template == "own file"
 
 
 @pytest.mark.parametrize(
@@ -262,7 +262,7 @@ def test_broken_files_are_named(tmp_path, name, text, words):
     directory(tmp_path)
     (tmp_path / name).write_text(text)
     with pytest.raises(CheckpointError, match=words):
-        from_directory(tmp_path)
+        read_tokenizer(tmp_path)
 
 
 def test_damaged_tokenizer_files_are_an_error_of_ours_or_harmless(tmp_path):
@@ -274,7 +274,7 @@ def test_damaged_tokenizer_files_are_an_error_of_ours_or_harmless(tmp_path):
         mutant[rng.randrange(len(data))] = rng.randrange(256)
         path.write_bytes(mutant)
         try:
-            from_directory(tmp_path).encode("ab </s>")
+            read_tokenizer(tmp_path).encode("ab </s>")
         except CheckpointError:
             refused += 1
     assert refused > 100
@@ -285,7 +285,7 @@ def rewritten(tmp_path, **changes):
     directory(tmp_path)
     path = tmp_path / "tokenizer.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
-    return from_directory(tmp_path)
+    return read_tokenizer(tmp_path)
 
 
 def replace(pattern, content):
@@ -312,8 +312,8 @@ def test_replacements_of_a_decoder_are_bounded_too(tmp_path):
 
 
 def test_tables_of_sentencepiece_count_too():
-    assert growth([{"type": "Precompiled", "precompiled_charsmap": ""}] * 2) <= MOST_GROWTH
-    assert growth([{"type": "Precompiled", "precompiled_charsmap": ""}] * 3) > MOST_GROWTH
+    assert estimate_growth([{"type": "Precompiled", "precompiled_charsmap": ""}] * 2) <= MAX_GROWTH
+    assert estimate_growth([{"type": "Precompiled", "precompiled_charsmap": ""}] * 3) > MAX_GROWTH
 
 
 def test_usual_replacements_are_read(tmp_path):
@@ -334,7 +334,7 @@ def test_a_panic_of_the_library_is_an_error_of_ours(tmp_path):
 def test_a_token_of_300000_letters_takes_no_longer_than_reading_it():
     tokens = ["a", "b", "ab", "ab" * 150_000]
     start = time.monotonic()
-    assert merges_by_score(tokens, [TokenType.NORMAL] * 4, [0.0, 0.0, 1.0, 2.0]) == [("a", "b")]
+    assert list_merges(tokens, [TokenType.NORMAL] * 4, [0.0, 0.0, 1.0, 2.0]) == [("a", "b")]
     assert time.monotonic() - start < 1
 
 
@@ -350,7 +350,7 @@ def test_an_unknown_token_without_an_id_is_a_checkpoint_error(tmp_path):
     """The library raises a bare `Exception` for it."""
     model = {"type": "Unigram", "unk_id": None, "vocab": [["a", 0.0]]}
     (tmp_path / "tokenizer.json").write_text(json.dumps({"version": "1.0", "added_tokens": [], "model": model}))
-    tokenizer = from_directory(tmp_path)
+    tokenizer = read_tokenizer(tmp_path)
     assert tokenizer is not None
     with pytest.raises(CheckpointError, match="unk_id"):
         tokenizer.encode("b")

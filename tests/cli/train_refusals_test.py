@@ -199,9 +199,9 @@ def test_a_value_that_cannot_be(changes: Changes, message: str, folder: Path, ca
             "64 in data.positions are asked for; give it more, or cut these",
         ),
         ({"phases": "Phase(start=5, encoding=LearnedAbsolute(max_length=8))"}, "has 8 positions, and 16 in a window"),
-        ({"data.positions": "PoSE(length=8)"}, "a window of 16 tokens does not fit; give 1 to 8"),
-        ({"phases": "Phase(start=5, length=2)"}, "needs a window of 4 tokens"),
-        ({"data.tokenizer": "model"}, 'tokenizer="model", but this model has none; give tokenizer="bytes"'),
+        ({"data.positions": "PoSE(length=8)"}, "a window of 16 tokens does not fit; use 1 to 8"),
+        ({"phases": "Phase(start=5, length=2)"}, "needs a window of at least 4 tokens"),
+        ({"data.tokenizer": "model"}, 'tokenizer="model", but this model has no tokenizer; use tokenizer="bytes"'),
         ({"model": "{folder}/mute", "data.tokenizer": "model"}, 'give tokenizer="bytes"'),
         ({"data.source": "python_docs"}, 'tokenizer="bytes" makes 256 tokens and the model a vocabulary of 32'),
         (

@@ -41,7 +41,7 @@ def test_one_setting_in_every_dialect(capsys: pytest.CaptureFixture) -> None:
     assert found["maxtext"].endswith("rope_max_timescale=10000 rope_linear_scaling_factor=2")
     assert found["spec"] == "PI(base=10000.0, factor=2.0)"
     assert found["words"].startswith(
-        "Positions are divided by 2, with base 10000. The context is 8192 tokens, trained on"
+        "Positions are divided by 2, with base 10000. The context is 8192 tokens, for weights trained on 4096 tokens."
     )
 
 
@@ -85,7 +85,7 @@ def test_what_a_dialect_cannot_say_stands_in_its_place_with_the_reason(capsys: p
     found = blocks(capsys.readouterr().out)
     assert "dynamic" in found["hf"]
     for name in ("llama.cpp", "gguf", "exllama", "maxtext"):
-        assert "cannot say DynamicNTK(" in found[name]
+        assert "cannot express DynamicNTK(" in found[name]
     assert "alpha at f^2 - f + 1 = 13" in found["warnings"]
 
 
@@ -93,7 +93,7 @@ def test_warnings_depend_on_the_head(capsys: pytest.CaptureFixture) -> None:
     assert run("alpha_value=2", "--base=10000", "--head_dim=64", "--to=llama.cpp") == 0
     found = blocks(capsys.readouterr().out)
     assert found["llama.cpp"].startswith("--rope-scaling none --rope-freq-base 20452.2")
-    assert "64/63 for a head_dim of 128 only: the base is 20452.23 for 64" in found["warnings"]
+    assert "the base is 20452.23 for 64" in found["warnings"]
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_warnings_depend_on_the_head(capsys: pytest.CaptureFixture) -> None:
         ([], "nothing to translate"),
         (["--rope-scal 2"], "unknown '--rope-scal'. Did you mean --rope-scale?"),
         (["--rope-scale 2", "--to=hugging"], "unknown dialect 'hugging'"),
-        (["--rope-scale 2", "--to=hf"], "transformers cannot say PI(factor=2.0): the base is not known"),
+        (["--rope-scale 2", "--to=hf"], "transformers cannot express PI(factor=2.0): its base is unknown"),
         (["--rope-scale 2", "--head_dim=abc"], "head_dim"),
         (["--rope-scale 2", "--head_dim=0"], "head_dim"),
         (["--rope-scale 2", "--base=ten"], "base"),
@@ -110,9 +110,9 @@ def test_warnings_depend_on_the_head(capsys: pytest.CaptureFixture) -> None:
         (["Yarn(factor=2)"], "unknown encoding 'Yarn'. Did you mean YaRN?"),
         (["alfa_value=2"], "unknown 'alfa_value'. Did you mean alpha_value?"),
         (["{"], "the JSON text is not valid JSON"),
-        (["{}"], "the JSON text says nothing of rope"),
+        (["{}"], "the JSON text has no rope settings"),
         (['{"rope_theta": 1e4, "rope_scaling": {"type": "yarn", "factor": 2}}'], "'yarn' needs original_max"),
-        (['{"rope_theta": 1e4, "head_dim": 64}', "--head_dim=128"], "64 dimensions, not 128; give --head_dim=64"),
+        (['{"rope_theta": 1e4, "head_dim": 64}', "--head_dim=128"], "64 dimensions, not 128; use --head_dim=64"),
         (["nowhere/config.json"], "nowhere/config.json cannot be read"),
         (["NTK(base=1e4, alpha=2)", "--head_dim=2", "--to=hf"], "are fewer than 4"),
     ],

@@ -85,5 +85,5 @@ def test_a_process_runs_only_the_lanes_of_its_rows_and_takes_its_part_of_a_state
     middle.restore(json.loads(json.dumps(together)))
     one, two, both = next(halves[0]), next(halves[1]), next(middle)
     assert (both.tokens == np.concatenate([one.tokens[2:], two.tokens[:2]])).all()
-    with pytest.raises(ValueError, match=r"lanes \[1\] run here"):
+    with pytest.raises(ValueError, match=r"\[1\]"):
         middle.restore(states[1])

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ropelab.data import builders, files, preparing
+from ropelab.data import datasets, files
+from ropelab.data.datasets import tfds
 from ropelab.data.documents import open_documents
 from ropelab.data.settings import DataSettings
 from ropelab.data.stream import open_stream
-from ropelab.data.tfds_import import tfds
 from tests.errors import names
 
 HERE = Path(__file__).parents[2]
@@ -43,7 +43,9 @@ def texts(tmp_path):
     return place
 
 
-@pytest.mark.parametrize("source, made", [("python_stdlib", files.python_stdlib), ("python_docs", files.python_docs)])
+@pytest.mark.parametrize(
+    "source, made", [("python_stdlib", files.list_python_stdlib), ("python_docs", files.list_python_docs)]
+)
 def test_what_is_read_is_what_the_files_hold(source, made, data_dir, capfd):
     settings, library = DataSettings(source=source, data_dir=data_dir), made()
     for split, expected in (("train", library.train), ("test", library.test)):
@@ -61,7 +63,7 @@ next(ropelab.data.stream.open_stream(DataSettings(source="Copy()"), length=8, ba
 assert not heavy & set(sys.modules), heavy & set(sys.modules)
 settings = DataSettings(source="python_docs", data_dir={str(tmp_path)!r})
 next(ropelab.data.stream.open_stream(settings, length=8, batch=2, seed=0))
-ropelab.data.held_out.held_out(settings, length=8, tokens=100)
+ropelab.data.held_out.load_held_out(settings, length=8, tokens=100)
 assert heavy & set(sys.modules) == heavy - {{"tensorflow"}}
 """
     done = run(script)
@@ -82,18 +84,18 @@ def test_changed_files_are_another_dataset(texts, data_dir):
 
 def test_of_two_that_prepare_at_once_both_read_the_same(texts, tmp_path, monkeypatch):
     """The other one begins and ends while this one writes: the folder is in the way when this one renames its own."""
-    library = files.local_text(str(texts))
-    one, two = (builders.LocalText(library, str(tmp_path / "prepared")) for _ in range(2))
-    written = builders.examples
+    library = files.list_local_text(str(texts))
+    one, two = (datasets.LocalText(library, str(tmp_path / "prepared")) for _ in range(2))
+    written = datasets.make_examples
 
     def meanwhile(these):
-        monkeypatch.setattr(builders, "examples", written)
+        monkeypatch.setattr(datasets, "make_examples", written)
         yield from written(these[:2])
-        preparing.prepared(two, quiet=True)
+        datasets.prepare(two, quiet=True)
         yield from written(these[2:])
 
-    monkeypatch.setattr(builders, "examples", meanwhile)
-    found = preparing.records(preparing.prepared(one, quiet=True), "train")
+    monkeypatch.setattr(datasets, "make_examples", meanwhile)
+    found = datasets.open_records(datasets.prepare(one, quiet=True), "train")
     assert sorted(r["name"].decode() for r in found) == sorted(d.name for d in library.train)
 
 
@@ -101,14 +103,14 @@ def test_one_that_was_killed_leaves_nothing_in_the_way(texts, tmp_path):
     """As by kill -9: half of the records written, no exception, no clean end."""
     script = f"""
 import os
-from ropelab.data import builders
+from ropelab.data import datasets
 from ropelab.data.documents import open_documents
 from ropelab.data.settings import DataSettings
-whole = builders.examples
+whole = datasets.make_examples
 def half(documents):
     yield from whole(documents[:3])
     os._exit(9)
-builders.examples = half
+datasets.make_examples = half
 open_documents(DataSettings(source="local_text:{texts}", data_dir={str(tmp_path / "prepared")!r}), "train")
 """
     assert run(script).returncode == 9
@@ -141,7 +143,7 @@ class TinyBooks(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
 @pytest.fixture(scope="module")
 def tiny_books(data_dir):
-    with preparing.quietly():
+    with files.silence_output():
         builder = TinyBooks(data_dir=data_dir)
         builder.download_and_prepare(file_format="array_record")
     return builder

@@ -2,8 +2,8 @@
 
 import pytest
 
-from ropelab.data.documents import check_apart, open_documents
-from ropelab.data.lanes import most
+from ropelab.data.documents import check_disjoint, open_documents
+from ropelab.data.packing import choose_lanes
 from tests.errors import names
 
 
@@ -12,7 +12,7 @@ from tests.errors import names
     [("train", "test"), ("train[10%:]", "train[:10%]"), ("train[:2]", "train[2:4]"), ("train[:-2]", "train[-2:]")],
 )
 def test_splits_that_share_nothing_are_taken(settings, split, test_split):
-    check_apart(settings(split=split, test_split=test_split))
+    check_disjoint(settings(split=split, test_split=test_split))
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ def test_splits_that_share_nothing_are_taken(settings, split, test_split):
 )
 def test_splits_that_share_documents_are_refused(settings, split, test_split):
     with pytest.raises(ValueError, match=names(repr(split), repr(test_split))):
-        check_apart(settings(split=split, test_split=test_split))
+        check_disjoint(settings(split=split, test_split=test_split))
 
 
 @pytest.mark.parametrize("split", ["train[5:2]", "train[0:0]", "train[:0%]"])
@@ -33,4 +33,4 @@ def test_a_split_without_documents_is_named(settings, split):
 @pytest.mark.parametrize(("batch", "documents", "lanes"), [(8, 100, 8), (8, 5, 4), (7, 3, 1), (6, 0, 1), (10**9, 9, 8)])
 def test_a_batch_has_as_many_lanes_as_there_are_documents_for(batch, documents, lanes):
     """Of a batch of any size, at once."""
-    assert most(batch, documents) == lanes
+    assert choose_lanes(batch, documents) == lanes

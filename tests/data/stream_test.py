@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ropelab.data.documents import open_documents
-from ropelab.data.lanes import TextStream
+from ropelab.data.packing import TextStream
 from ropelab.data.positions import PoSE, Randomised
 from ropelab.data.stream import open_stream
 from tests.data.texts import same, windows

@@ -8,7 +8,7 @@ import pytest
 
 from ropelab.data.settings import DataSettings
 from ropelab.data.stream import open_stream
-from ropelab.data.synthetic import TASKS, task_of
+from ropelab.data.synthetic import TASKS, parse_task
 from tests.data.texts import same, windows
 from tests.errors import names
 
@@ -196,13 +196,13 @@ def test_example_i_is_the_same_whoever_asks(source):
     mine = open_stream(settings, batch=6, rows=range(2, 5), **sizes)
     assert (next(mine).tokens == one.tokens[2:5]).all()
     assert not same(next(six), one)
-    assert max(part.max() for part in one[:2]) < task_of(source).vocabulary
-    assert task_of(repr(task_of(source))) == task_of(source)
+    assert max(part.max() for part in one[:2]) < parse_task(source).vocabulary
+    assert parse_task(repr(parse_task(source))) == parse_task(source)
 
 
 @pytest.mark.parametrize("name", TASKS)
 def test_the_shortest_window_holds_an_example_and_a_shorter_one_is_refused(name):
-    needs = re.search(r"needs a window of (\d+)", refusal(name, 1)).group(1)
+    needs = re.search(r"at least (\d+)", refusal(name, 1)).group(1)
     least = int(needs) - 1
     assert next(open_stream(DataSettings(source=name), length=least, batch=3, seed=0)).weights.sum() >= 3
     assert "needs a window" in refusal(name, least - 1)

@@ -6,8 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ropelab.data.more_symbols import Needle
-from ropelab.data.symbols import Copy
+from ropelab.data.tasks import Copy, Needle
 from ropelab.evaluation.evals import registry
 from ropelab.evaluation.evals.base import EvalContext
 from ropelab.evaluation.evals.tasks import TaskEval

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ropelab.checkpoints.knobs import from_hf
 from ropelab.encodings import ALL, Encoding, LearnedAbsolute
 from ropelab.models import compiled
+from ropelab.rope_settings import from_hf
 from tests.encodings.codes import stand_ins
 from tests.models import tiny
 

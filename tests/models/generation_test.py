@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ropelab.checkpoints.errors import CheckpointError
-from ropelab.checkpoints.prompts import Written, in_template
+from ropelab.checkpoints.prompts import StreamDecoder, apply_chat_template
+from ropelab.errors import CheckpointError
 from ropelab.lab import Lab
 from ropelab.models import generation
 from ropelab.models.generation import Decoder
@@ -99,10 +99,10 @@ def test_half_a_character_is_held_back() -> None:
         def decode(self, ids: list[int]) -> str:
             return bytes(ids).decode(errors="replace")
 
-    written = Written(Bytes(), list(b"caf"))  # type: ignore[arg-type]
+    written = StreamDecoder(Bytes(), list(b"caf"))  # type: ignore[arg-type]
     assert [written.add(b) for b in "é!".encode()] == ["", "é", "!"]
     assert written.add(0xE2) == ""
-    assert written.rest() == "\ufffd"
+    assert written.flush() == "\ufffd"
 
 
 def chatty(template: str | None) -> Lab:
@@ -115,7 +115,7 @@ def test_a_message_is_put_into_the_chat_template() -> None:
     lab = chatty(CHATML)
     assert lab.tokenizer is not None
     written = "<|user|>hello\n<|assistant|>"
-    assert in_template(lab.tokenizer, "hello") == written
+    assert apply_chat_template(lab.tokenizer, "hello") == written
     assert lab.generate("hello", max_new_tokens=4, chat=True) == lab.generate(written, max_new_tokens=4)
 
 

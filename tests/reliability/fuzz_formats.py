@@ -18,9 +18,9 @@ import numpy as np
 
 import ropelab
 from ropelab.attention import patterns as known
-from ropelab.checkpoints.errors import CheckpointError
 from ropelab.cli.sweeps import manifest
 from ropelab.encodings import registry
+from ropelab.errors import CheckpointError
 from ropelab.evaluation import receipt
 from ropelab.training import folder as folders
 from ropelab.training import plan, runs
@@ -335,9 +335,9 @@ class Tokenizers(Weights):
                 return {"tokenizer_config.json": json.dumps(named).encode()}
 
     def use(self, folder: Path) -> None:
-        from ropelab.checkpoints.tokenizer import from_directory
+        from ropelab.checkpoints.tokenizer import read_tokenizer
 
-        use_tokenizer(from_directory(folder))
+        use_tokenizer(read_tokenizer(folder))
 
 
 def template_edited(rng: random.Random, template: str) -> str:
@@ -367,16 +367,16 @@ def template_edited(rng: random.Random, template: str) -> str:
 
 
 def use_tokenizer(tokenizer: Any) -> None:
-    from ropelab.checkpoints.prompts import prompt_ids
+    from ropelab.checkpoints.prompts import encode_prompt
 
     if tokenizer is None:
         return
     ids = tokenizer.encode(TEXT)
     tokenizer.decode(ids)
     tokenizer.decode([0, tokenizer.vocabulary - 1])
-    prompt_ids(tokenizer, "hi")
+    encode_prompt(tokenizer, "hi")
     if tokenizer.chat_template not in (None, *TEMPLATES):  # each takes a process
-        prompt_ids(tokenizer, "hi", chat=True)
+        encode_prompt(tokenizer, "hi", chat=True)
 
 
 # GGUF.

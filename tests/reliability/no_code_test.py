@@ -13,7 +13,7 @@ import pytest
 
 import ropelab
 from ropelab.checkpoints import CheckpointError
-from ropelab.checkpoints.adapters import BESIDE, save_adapter
+from ropelab.checkpoints.peft import ENCODING_FILE, save_adapter
 from ropelab.cli import report, translate
 from ropelab.training.adaptation import LoRA
 from ropelab.training.manifest import NAME, DamagedError
@@ -123,8 +123,8 @@ def test_an_adapter(folder: Path, monkeypatch: pytest.MonkeyPatch, inside: bool)
             (folder / name).rename(adapter / name)
         monkeypatch.chdir(adapter)
     for text in texts(adapter if inside else folder):
-        (adapter / BESIDE).write_text(json.dumps({"encoding": text}))
-        with no_code(folder), pytest.raises(CheckpointError, match=BESIDE):
+        (adapter / ENCODING_FILE).write_text(json.dumps({"encoding": text}))
+        with no_code(folder), pytest.raises(CheckpointError, match=ENCODING_FILE):
             lab.adapted(adapter)
 
 

@@ -18,7 +18,7 @@ import ropelab
 from ropelab.attention.patterns import ShiftedSparse
 from ropelab.checkpoints.tokenizer import Tokenizer
 from ropelab.cli import export, generate, swap
-from ropelab.data.held_out import held_out
+from ropelab.data.held_out import load_held_out
 from ropelab.data.positions import PoSE
 from ropelab.data.settings import DataSettings
 from ropelab.encodings import NTK, PI, RoPE, YaRN
@@ -55,7 +55,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def measured_anew(folder: Path) -> float:
     """The loss on the run's held-out rows, by the bench."""
     plan = open_run(folder).plan
-    rows = held_out(plan.data, length=16, tokens=plan.held.tokens)
+    rows = load_held_out(plan.data, length=16, tokens=plan.held.tokens)
     windows = np.concatenate([rows.tokens, rows.targets[:, -1:]], axis=1)
     nll = np.asarray(ropelab.load(folder).nll(windows), np.float64)
     return float((nll * rows.weights).sum() / rows.weights.sum())

@@ -78,7 +78,7 @@ def write_adapted(folder, base, lab, ids):
     """Adapters of random B: merged into an export, and apart beside the base."""
     import jax
 
-    from ropelab.checkpoints.adapters import save_adapter
+    from ropelab.checkpoints.peft import save_adapter
     from ropelab.models.module import Model, Parameters
     from ropelab.training.adaptation import LoRA
 

@@ -45,12 +45,11 @@ CASES = {  # name → model_type, spec of the encoding, context length
 
 def written() -> dict[str, Any]:
     """The config.json of every case as ropelab writes it."""
-    from ropelab import encodings
-    from ropelab.checkpoints import knobs
+    from ropelab import encodings, rope_settings
 
     return {
         name: SIZES
-        | knobs.to_hf(encodings.parse(spec), head_dim=HEAD_DIM, context_length=length, model_type=model_type)
+        | rope_settings.to_hf(encodings.parse(spec), head_dim=HEAD_DIM, context_length=length, model_type=model_type)
         for name, (model_type, spec, length) in CASES.items()
     }
 

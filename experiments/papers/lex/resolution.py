@@ -17,7 +17,7 @@ from absl import flags
 from tqdm import tqdm
 
 from ropelab.cli import launching
-from ropelab.data.held_out import held_out
+from ropelab.data.held_out import load_held_out
 from ropelab.evaluation.attention_taps import SeenByDistance
 from ropelab.evaluation.capture import capture
 from ropelab.evaluation.evals.attention import measure_resolution
@@ -88,7 +88,7 @@ def of_arm(lab: Lab, plan: Plan, arm: tuple[str, int], lengths: Sequence[int], t
     )
     records, scores, expected = [], np.zeros(0), None
     for length in lengths:
-        text = held_out(plan.data, length=length, tokens=texts * length, block=length, tokenizer=lab.tokenizer)
+        text = load_held_out(plan.data, length=length, tokens=texts * length, block=length, tokenizer=lab.tokenizer)
         s_LBNn = capture(lab.model, text.tokens[:texts], {"s": SeenByDistance(sinks=sinks)})["s"]
         s_LBNn = s_LBNn[..., : farthest(s_LBNn) + 1]
         expected, scores = expected_curve(lab, s_LBNn.shape[-1], length), s_LBNn.mean(axis=(0, 1, 2))

@@ -18,7 +18,7 @@ from absl import flags
 from tqdm import tqdm
 
 from ropelab.cli import launching
-from ropelab.data.synthetic import task_of
+from ropelab.data.synthetic import parse_task
 from ropelab.evaluation import runner
 from ropelab.evaluation.effective_context import k_max
 from ropelab.evaluation.evals.tasks import TaskEval
@@ -78,7 +78,7 @@ def task_at_distances(name: str, plan: Plan, trials: int, distances: int) -> Tas
     Raises:
         ValueError: if it was trained on something that asks at no distance.
     """
-    task = task_of(plan.data.source)
+    task = parse_task(plan.data.source)
     if task is None or not hasattr(task, "distance"):
         raise ValueError(f"{name} was trained on {plan.data.source!r}, which asks at no distance")
     return TaskEval(task=task, trials=trials, distances=distances)

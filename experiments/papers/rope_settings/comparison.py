@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 from absl import flags
 
-from ropelab.checkpoints import knobs
 from ropelab.cli import launching
 from ropelab.encodings import NTK, PI, RoPE
 from ropelab.encodings.rotary import Rotary
 from ropelab.evaluation.evals.base import Case, Measurement, recorded
 from ropelab.evaluation.protocol import versions
 from ropelab.reporting import files
+from ropelab.rope_settings import from_exllama, from_hf, from_llama_cpp
 
 BASE, LENGTH = 10000.0, 8192
 HEAD_DIMS = (64, 80, 128, 256)
@@ -65,17 +65,15 @@ def linear(head_dim: int) -> Pairs:
     """PI as it is said elsewhere."""
     here = {"head_dim": head_dim, "base": BASE}
     return {
-        "compress_pos_emb": [
-            (PI(base=BASE, factor=s), knobs.from_exllama(compress_pos_emb=s, **here)) for s in FACTORS
-        ],
+        "compress_pos_emb": [(PI(base=BASE, factor=s), from_exllama(compress_pos_emb=s, **here)) for s in FACTORS],
         "rope_freq_scale": [
             (
                 PI(base=BASE, factor=s),
-                knobs.from_llama_cpp(f"--rope-freq-base {BASE} --rope-freq-scale {1 / s}", head_dim=head_dim),
+                from_llama_cpp(f"--rope-freq-base {BASE} --rope-freq-scale {1 / s}", head_dim=head_dim),
             )
             for s in FACTORS
         ],
-        "rope_scaling": [(PI(base=BASE, factor=s), knobs.from_hf(config(head_dim, BASE, s))) for s in FACTORS],
+        "rope_scaling": [(PI(base=BASE, factor=s), from_hf(config(head_dim, BASE, s))) for s in FACTORS],
     }
 
 
@@ -83,12 +81,15 @@ def ntk(head_dim: int) -> Pairs:
     """NTK as it is said elsewhere; `exponent_64_63` is the rule that is right for heads of 128 alone."""
     here, power = {"head_dim": head_dim, "base": BASE}, head_dim / (head_dim - 2)
     return {
-        "alpha_value": [(NTK(base=BASE, alpha=a), knobs.from_exllama(alpha_value=a, **here)) for a in FACTORS],
+        "alpha_value": [(NTK(base=BASE, alpha=a), from_exllama(alpha_value=a, **here)) for a in FACTORS],
         "rope_freq_base": [
-            (NTK(base=BASE, alpha=a), knobs.from_llama_cpp(f"--rope-freq-base {BASE * a**power!r}", head_dim=head_dim))
+            (
+                NTK(base=BASE, alpha=a),
+                from_llama_cpp(f"--rope-freq-base {BASE * a**power!r}", head_dim=head_dim),
+            )
             for a in FACTORS
         ],
-        "rope_theta": [(NTK(base=BASE, alpha=a), knobs.from_hf(config(head_dim, BASE * a**power))) for a in FACTORS],
+        "rope_theta": [(NTK(base=BASE, alpha=a), from_hf(config(head_dim, BASE * a**power))) for a in FACTORS],
         "exponent_64_63": [(NTK(base=BASE, alpha=a), RoPE(base=BASE * a ** (64 / 63))) for a in FACTORS],
     }
 

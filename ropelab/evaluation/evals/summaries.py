@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ropelab.data import preparing
+from ropelab.data import datasets
 from ropelab.evaluation.answers import TokenizerLike, batch_texts, decode_continuation, prompt_start
 from ropelab.evaluation.evals.base import Case, EvalContext, Evaluation, Measurement
 from ropelab.evaluation.intervals import sample_deviation
@@ -129,8 +129,8 @@ def pairs(source: str, split: str, count: int) -> list[Pair]:
         lines = path.read_text(encoding="utf-8").splitlines()[:count]
         return [pair(json.loads(line), f"{source}, line {n + 1}") for n, line in enumerate(lines)]
 
-    builder = preparing.prepared(preparing.by_name(source, None, ()), quiet=False)
-    records = preparing.records(builder, split)
+    builder = datasets.prepare(datasets.find_builder(source, None, ()), quiet=False)
+    records = datasets.open_records(builder, split)
     return [pair(records[n], f"{source}, record {n}") for n in range(min(count, len(records)))]
 
 

@@ -12,9 +12,9 @@ import numpy as np
 
 from ropelab.data.batch import Batch
 from ropelab.data.positions import Consecutive
-from ropelab.data.synthetic import TEST, examples
+from ropelab.data.settings import BYTE_END_ID, Coder, encode_bytes
+from ropelab.data.synthetic import TEST, make_examples
 from ropelab.data.tasks import Task
-from ropelab.data.tokens import END_OF_BYTES, Coder, byte_ids
 from ropelab.evaluation.effective_context import question_distances
 from ropelab.evaluation.evals.base import Case, EvalContext, Evaluation, Measurement
 from ropelab.spec import at_least, require, spec
@@ -79,7 +79,7 @@ class TaskEval(Evaluation):
         whole, right, known = 0, 0, 0
         for first in range(0, self.trials, rows):
             numbers = range(first, min(first + rows, self.trials))
-            batch = examples(task, Consecutive(), numbers, unit.length - 1, (bench.seed, TEST), coder())
+            batch = make_examples(task, Consecutive(), numbers, unit.length - 1, (bench.seed, TEST), coder())
             hit, asked = hits(bench, batch)
             whole += int(np.sum((hit | ~asked).all(axis=1)))
             right, known = right + int(np.sum(hit & asked)), known + int(asked.sum())
@@ -96,4 +96,4 @@ def hits(bench: EvalContext, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
 
 def coder() -> Coder:
     """Bytes, for the tasks that have words."""
-    return Coder(byte_ids, END_OF_BYTES)
+    return Coder(encode_bytes, BYTE_END_ID)

@@ -12,7 +12,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from ropelab.data.passkey import FILLER, QUESTION, TASK, TOLD
+from ropelab.data.synthetic import PASSKEY_FILLER, PASSKEY_QUESTION, PASSKEY_STATEMENT, PASSKEY_TASK
 from ropelab.evaluation.questions.base import Question, Questions, choose_place, first_integer
 from ropelab.evaluation.questions.words import number
 from ropelab.spec import at_least, require, spec
@@ -40,6 +40,6 @@ class Passkey(Questions):
     def question(self, rng: np.random.Generator, units: int, depth: float | None, length: int) -> Question:
         key = number(rng, self.digits)
         before = choose_place(rng, depth, units + 1)
-        beginning = TASK + FILLER * before
-        prompt = beginning + TOLD.format(key) + FILLER * (units - before) + QUESTION
+        beginning = PASSKEY_TASK + PASSKEY_FILLER * before
+        prompt = beginning + PASSKEY_STATEMENT.format(key) + PASSKEY_FILLER * (units - before) + PASSKEY_QUESTION
         return Question(prompt, "", (key,), f" {key}", len(beginning) / len(prompt))

@@ -10,7 +10,7 @@ import pytest
 from experiments.papers.lex import resolution
 from experiments.papers.pi import kmax
 from ropelab.attention.patterns import BlockwiseCausal, Causal
-from ropelab.data.held_out import held_out
+from ropelab.data.held_out import load_held_out
 from ropelab.data.settings import DataSettings
 from ropelab.encodings import PI, NoPE, RoPE, XPos
 from ropelab.evaluation import attention_resolution
@@ -42,7 +42,7 @@ def test_resolution_is_of_the_pairs_that_are_seen(tmp_path: Path, capsys: pytest
     arguments = ("--lengths=16,32", "--texts=2", "--sinks=1")
     assert resolution.main(["resolution", f"--workdir={tmp_path}", *arguments]) == 0
     found = {(r["arm"], r["length"], r["eval"]): r for r in rows(tmp_path / "resolution.jsonl")}
-    text = held_out(tiny_plan().data, length=32, tokens=64, block=32).tokens
+    text = load_held_out(tiny_plan().data, length=32, tokens=64, block=32).tokens
     for arm, pattern in (("xpos", Causal()), ("xpos + BlockwiseCausal", BlockwiseCausal(block=8))):
         each = list(squares(load(tmp_path / "xpos-0").swap(pattern=pattern).model, text, 32))
         s, p = (np.stack([layer[i] for layer in each])[..., 1:, 1:] for i in (0, 1))
