@@ -108,15 +108,15 @@ assert train.main(command) == 0
 from IPython.display import Image, Markdown, display
 
 from experiments.papers.claims import TABLES
-from ropelab.reporting.charts.lines import draw_part
-from ropelab.reporting.charts.perplexity import render
+from ropelab.reporting.charts.lines import draw_chart
+from ropelab.reporting.charts.style import render
 from ropelab.reporting.page import Chart
 from ropelab.reporting.page_markdown import markdown
 from ropelab.reporting.report import report
 
 page = report([Path(workdir)], ["lex"], TABLES)
 (chart,) = (part for part in page.sections[-1].parts if isinstance(part, Chart))
-display(Image(render(draw_part(chart), "png"), width=800))
+display(Image(render(draw_chart(chart), "png"), width=800))
 
 # %% [markdown]
 # The table, the paper's own, and what becomes of each claim: `python -m experiments.report --tables=lex` writes this

@@ -95,7 +95,7 @@ from IPython.display import Image, display
 from ropelab.attention import BlockwiseCausal, Causal
 from ropelab.evaluation.overview import make_overview, rotary_wavelengths
 from ropelab.reporting.charts.overview import draw_overview
-from ropelab.reporting.charts.perplexity import render
+from ropelab.reporting.charts.style import render
 
 curves = {name: expected[name] for name in ("RoPE", "xPos")}
 turns = rotary_wavelengths({name: encodings[name] for name in curves}, 64, lengths[-1])

@@ -137,13 +137,15 @@ nll = {name: np.asarray(lab.nll(text.tokens)) for name, lab in labs.items()}
 from IPython.display import Image
 
 from ropelab.evaluation.protocol import versions
-from ropelab.reporting.charts.perplexity import draw_perplexity, render
+from ropelab.reporting.charts.lines import draw_chart
+from ropelab.reporting.charts.perplexity import perplexity_chart
+from ropelab.reporting.charts.style import render
 
 protocol = f"python_docs, held out, {len(text.tokens)} windows of {length} tokens, no BOS; float32; {versions()}"
-figure = draw_perplexity(
-    nll, trained_length=loaded.config.trained_length, title=f"{model} before and after {steps} steps", protocol=protocol
+chart = perplexity_chart(
+    nll, trained_length=loaded.config.trained_length, title=f"{model} before and after {steps} steps", note=protocol
 )
-display(Image(render(figure, "png"), width=900))
+display(Image(render(draw_chart(chart), "png"), width=900))
 
 # %%
 for name in ("as loaded", "YaRN, after LoRA"):

@@ -27,7 +27,7 @@ from ropelab.evaluation.overview import counts_by_head, rotary_wavelengths, spli
 from ropelab.evaluation.resolution import expected_scores
 from ropelab.reporting import files
 from ropelab.reporting.charts.gallery import EncodingCurves, draw_encodings, draw_patterns
-from ropelab.reporting.charts.perplexity import render
+from ropelab.reporting.charts.style import render
 from ropelab.reporting.encoding_page import Class, Entry, Family, Field, page
 
 HEAD_DIM, HEADS, TRAINED, LENGTH = 64, 4, 512, 2048  # LENGTH = factor 4
@@ -93,13 +93,14 @@ p times its inv_freq. Encodings given by inv_freq only score q_i R(i - j) k_j / 
 """
 SHOWN = f"""
 Above: the score that the last query of {LENGTH} tokens gives to a key at each distance, if q = k = 1 in {HEAD_DIM}
-dimensions, divided by √{HEAD_DIM} ([seeing.md](seeing.md)). RoPE(base=1e4) is grey where others rotate, the trained
-length of {TRAINED} dotted. Heads that differ, of {HEADS}, are light to dark. Learned tables are those of `init` with
-seed 0. Scores more than 16 below the highest are cut off: such a key gets less than a millionth of its weight. For
-encodings that are added to the input it is the inner product of the vectors added at the two positions, in {HEAD_DIM}
-dimensions and divided by √{HEAD_DIM}.
+dimensions, divided by √{HEAD_DIM} ([seeing.md](seeing.md)): every distance in light blue, its moving average in
+blue, and that of RoPE(base=1e4) in grey if any of the family rotates. The trained length of {TRAINED} is dotted.
+Heads that differ, of {HEADS}, are light to dark. Learned tables are those of `init` with seed 0. Scores more than 16
+below the highest are cut off: such a key gets less than a millionth of its weight. For encodings that are added to the
+input it is the inner product of the vectors added at the two positions, in {HEAD_DIM} dimensions and divided by
+√{HEAD_DIM}.
 
-Below, unless they are RoPE's: the tokens in which each rotary pair turns once; a triangle is a pair that never turns.
+Below, unless they are RoPE's: the wavelength of each rotary pair in tokens; a triangle is a pair that never turns.
 For temperatures, the factor on each query. `python -m experiments.show` draws any of them with other values, and
 measures scores in a model.
 """

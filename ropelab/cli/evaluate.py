@@ -31,7 +31,7 @@ from ropelab.lab import Lab, load, tokens_of
 from ropelab.models.parameters import fingerprint
 from ropelab.reporting import files
 from ropelab.reporting.charts.heat_maps import draw_heads, draw_scores
-from ropelab.reporting.charts.perplexity import render
+from ropelab.reporting.charts.style import FORMATS, render
 from ropelab.reporting.distance_table import distance, distance_sections
 from ropelab.reporting.evaluation_report import effective_table, evaluation_report
 from ropelab.reporting.evaluation_table import by_length, print_tables
@@ -130,7 +130,7 @@ def drawn(workdir: Path, records: list[dict[str, Any]]) -> dict[str, str]:
     """Draw the figures that have records; return their titles by the names of their files."""
     found = {name: figure for name, draw in FIGURES.items() if (figure := draw(records)) is not None}
     for name, figure in found.items():
-        for kind in ("png", "pdf"):
+        for kind in FORMATS:
             files.write(workdir / f"{name}.{kind}", render(figure, kind))
     return {name: TITLES[name] for name in found}
 

@@ -6,8 +6,8 @@
 
 The report of a sweep of papers has a verdict on each claim; the report of several workdirs compares their arms, or
 their claims. Written to --to, by default the folder `report` of the first workdir: report.html, a single file;
-report.md; figures as PNG and PDF; the data of figures and tables as CSV and Parquet. --markdown=docs/results.md writes
-the Markdown page there as well. Exit code 0: done. 2: bad input.
+report.md; figures as PNG, PDF and SVG; the data of figures and tables as CSV and Parquet. --markdown=docs/results.md
+writes the Markdown page there as well. Exit code 0: done. 2: bad input.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,6 +17,7 @@ from pathlib import Path
 from absl import flags
 
 from ropelab.cli import configuration, launching
+from ropelab.cli.figure_flags import define_figure_flags, figure_options
 from ropelab.reporting.page import counted
 from ropelab.reporting.page_files import write_markdown, write_page
 from ropelab.reporting.report import Tables, report
@@ -41,6 +42,7 @@ def main(argv: Sequence[str] | None = None, *, tables: Tables | None = None) -> 
         flags.DEFINE_list(name, [], HELP[name], flag_values=values)
     for name in ("to", "markdown", "claims"):
         flags.DEFINE_string(name, None, HELP[name], flag_values=values)
+    define_figure_flags(values)
     return launching.run_with_flags(partial(run, tables=tables or {}), values, argv)
 
 
@@ -52,13 +54,14 @@ def run(values: flags.FlagValues, words: list[str], command: str, *, tables: Tab
         raise ValueError(
             f"--workdir={','.join(values.workdir)}: {f'{lost[0]} is not a folder' if lost else 'it is missing'}"
         )
+    options = figure_options(values)
     known = read_tables(values.claims) if values.claims else tables
     page = report(roots, [name.strip() for name in values.tables], known)
     folder = Path(values.to) if values.to else roots[0] / "report"
-    written = write_page(page, folder)
+    written = write_page(page, folder, options=options)
     if values.markdown:
         target = Path(values.markdown)
-        written += write_markdown(page, target, target.with_suffix(""))
+        written += write_markdown(page, target, target.with_suffix(""), options)
     for section in page.sections:
         if section.verdicts:
             print(f"{section.title}: {counted(section.verdicts)}")

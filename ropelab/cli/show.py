@@ -5,7 +5,7 @@
 
 Several encodings are separated by ;. With a model, heads, weights and trained length are the model's, missing fields
 are inherited from its checkpoint, and the scores of a text are measured in it under each encoding and the pattern; an
-encoding that is added to the input has only measured scores. Written to the workdir: portrait.png and .pdf,
+encoding that is added to the input has only measured scores. Written to the workdir: portrait.png, .pdf and .svg,
 resolution.csv, scores.csv, counts.csv, reach.csv, wavelengths.csv, settings.json and, with a model, measured.npz with
 every layer and head. Exit code 0: done. 2: bad input.
 """
@@ -23,6 +23,7 @@ from ropelab import attention
 from ropelab import spec as specs
 from ropelab.attention import Pattern
 from ropelab.cli import launching
+from ropelab.cli.figure_flags import define_figure_flags, figure_options
 from ropelab.cli.variants import label_variants
 from ropelab.data.text import read_text
 from ropelab.encodings import Encoding
@@ -47,7 +48,7 @@ from ropelab.lab import Lab, load, tokens_of
 from ropelab.models.parameters import fingerprint
 from ropelab.reporting import files
 from ropelab.reporting.charts.overview import DATA_FILES, draw_overview, write_overview_data
-from ropelab.reporting.charts.perplexity import render
+from ropelab.reporting.charts.style import FORMATS, FigureOptions, render
 from ropelab.reporting.resolution_table import print_resolutions
 
 HELP = {
@@ -64,7 +65,7 @@ HELP = {
     "sinks": "First tokens whose keys are not measured.",
     "lengths": "Text lengths for which attention resolution is printed.",
 }
-OUTPUTS = ("portrait.png", "portrait.pdf", *DATA_FILES, "measured.npz", "settings.json")
+OUTPUTS = (*(f"portrait.{kind}" for kind in FORMATS), *DATA_FILES, "measured.npz", "settings.json")
 
 
 class Asked(NamedTuple):
@@ -92,12 +93,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         flags.DEFINE_integer(name, default, HELP[name], 1, flag_values=values)
     flags.DEFINE_integer("sinks", 4, HELP["sinks"], 0, flag_values=values)
     flags.DEFINE_list("lengths", ["512", "1024", "2048"], HELP["lengths"], flag_values=values)
+    define_figure_flags(values)
     return launching.run_with_flags(run, values, argv)
 
 
 def run(values: flags.FlagValues, words: list[str], command: str) -> int:
     launching.refuse_words(words, "settings are given as --name=value")
-    asked, workdir = checked(values), Path(values.workdir)
+    asked, options, workdir = checked(values), figure_options(values), Path(values.workdir)
     workdir.mkdir(parents=True, exist_ok=True)
     for name in OUTPUTS:
         (workdir / name).unlink(missing_ok=True)
@@ -115,7 +117,7 @@ def run(values: flags.FlagValues, words: list[str], command: str) -> int:
     write_overview_data(workdir, drawn.counts_NTT, drawn.reach_TT, means, drawn.wavelengths, rows)
     if measured:
         files.write(workdir / "measured.npz", archive(measured))
-    write_figure(workdir, drawn, asked, values.model)
+    write_figure(workdir, drawn, asked, values.model, options)
     files.write_json(workdir / "settings.json", {"command": command, "protocol": asked.protocol})
     print_resolutions(rows, asked.protocol)
     print(f"written to {workdir}: {', '.join(name for name in OUTPUTS if (workdir / name).exists())}")
@@ -189,7 +191,7 @@ def measured_with_progress(asked: Asked) -> Curves:
         return measured_curves(models, asked.tokens_T, asked.lengths, asked.sinks, bar.update)
 
 
-def write_figure(workdir: Path, drawn: Overview, asked: Asked, model: str | None) -> None:
+def write_figure(workdir: Path, drawn: Overview, asked: Asked, model: str | None, options: FigureOptions) -> None:
     config = next(iter(asked.labs.values())).config if asked.labs else None
     trained = config.trained_length if config else 0
     figure = draw_overview(
@@ -198,8 +200,9 @@ def write_figure(workdir: Path, drawn: Overview, asked: Asked, model: str | None
         length=trained or min(asked.lengths),
         length_name="trained length" if trained else "length",
         protocol=asked.protocol,
+        options=options,
     )
-    for kind in ("png", "pdf"):
+    for kind in FORMATS:
         files.write(workdir / f"portrait.{kind}", render(figure, kind))
 
 

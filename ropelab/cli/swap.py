@@ -6,8 +6,9 @@
 Variants are separated by semicolons. A label, as in "Log = mine.py:LogRoPE(window=128)", names a variant in all tables
 and figures. The first variant is always the unchanged model, and, if a text is longer than its trained length, the
 second is the unchanged model on text chopped at that length. Written to the workdir: results.csv, per_token.npz,
-receipts.json, config.json, perplexity.png and .pdf, report.md. The same command resumes; a workdir with results under
-other settings raises an error, unless --accept names the settings that may differ.
+receipts.json, config.json, report.md, and as PNG, PDF and SVG the figures perplexity and difference, the loss minus
+that of the unchanged model on chopped text. The same command resumes; a workdir with results under other settings
+raises an error, unless --accept names the settings that may differ.
 """
 
 import dataclasses
@@ -25,6 +26,7 @@ from ropelab import spec as specs
 from ropelab.attention import registry
 from ropelab.attention.exchanges import Exchange
 from ropelab.cli import launching, workdirs
+from ropelab.cli.figure_flags import define_figure_flags, figure_options
 from ropelab.cli.launching import Config
 from ropelab.cli.variants import label_variants, parse_variant
 from ropelab.data.text import Text, read_text
@@ -36,12 +38,17 @@ from ropelab.evaluation.variants import Variant, make_baselines
 from ropelab.lab import Lab, load, tokens_of
 from ropelab.models.parameters import fingerprint
 from ropelab.reporting import files
-from ropelab.reporting.charts.perplexity import draw_perplexity, render
+from ropelab.reporting.charts.lines import draw_chart
+from ropelab.reporting.charts.perplexity import difference_chart, perplexity_chart
+from ropelab.reporting.charts.style import FORMATS, FigureOptions, render, styles_of
 from ropelab.reporting.perplexity_table import print_tables
 from ropelab.reporting.swap_report import swap_report, verdict
 
 PART = 2048
-OUTPUTS = ("results.csv", "per_token.npz", "receipts.json", "perplexity.png", "perplexity.pdf", "report.md")
+FIGURES = ("perplexity", "difference")
+OUTPUTS = (
+    "results.csv", "per_token.npz", "receipts.json", "report.md", *(f"{n}.{kind}" for n in FIGURES for kind in FORMATS),
+)  # fmt: skip
 
 
 ACCEPT = "Settings that may differ from those of the workdir; finished measurements are kept."
@@ -72,12 +79,18 @@ FIELDS = {
 }
 
 
-def run(config: Config, folder: Path, command: str, accept: Sequence[str] = ()) -> None:
+def run(
+    config: Config,
+    folder: Path,
+    command: str,
+    accept: Sequence[str] = (),
+    options: FigureOptions | None = None,
+) -> None:
     with workdirs.lock_workdir(folder, config.to_dict(), accept):
-        measure_variants(config, folder, command)
+        measure_variants(config, folder, command, options)
 
 
-def measure_variants(config: Config, workdir: Path, command: str) -> None:
+def measure_variants(config: Config, workdir: Path, command: str, options: FigureOptions | None = None) -> None:
     asked = label_variants(specs.split_list(config.encodings, ";"))
     for spec in asked.values():
         parse_variant(spec)  # bad input fails before the model is loaded
@@ -100,17 +113,17 @@ def measure_variants(config: Config, workdir: Path, command: str) -> None:
     files.write_json(workdir / "config.json", config.to_dict())
     measured = measured_with_progress(arms, tokens, protocol, workdir / "measurements")
     # everything that can raise runs before the first result is replaced
-    rows, figures = records(measured, protocol), drawn(measured, protocol, lab.config.trained_length)
+    rows, figures = records(measured, protocol), drawn(measured, protocol, lab.config.trained_length, options)
     facts = {name: dataclasses.asdict(receipt) for name, receipt in receipts.items()}
     page = swap_report(rows, facts, protocol=protocol.line(), command=command)
     files.write_json(workdir / "receipts.json", facts)
     write_data(workdir, measured, protocol)
-    for kind, figure in figures.items():
-        files.write(workdir / f"perplexity.{kind}", figure)
+    for name, figure in figures.items():
+        files.write(workdir / name, figure)
     files.write(workdir / "report.md", page)
     print_tables(rows, protocol.line())
     print(verdict(rows))
-    print(f"written to {workdir}: {', '.join(OUTPUTS)}, config.json")
+    print(f"written to {workdir}: {', '.join(name for name in OUTPUTS if (workdir / name).exists())}, config.json")
 
 
 def swapped(lab: Lab, wanted: list[tuple[str, Any, Any]], kernel: str) -> dict[str, Lab]:
@@ -165,21 +178,27 @@ def write_data(workdir: Path, measured: list[Measured], protocol: Protocol) -> N
     files.write(workdir / "per_token.npz", archive.getvalue())
 
 
-def drawn(measured: list[Measured], protocol: Protocol, trained_length: int) -> dict[str, bytes]:
-    """Draw perplexity against position at the longest length; return the files by their type."""
-    figure = draw_perplexity(
-        {one.arm.name: one.nll for one in measured if one.length == protocol.stride},
-        trained_length=trained_length,
-        title=f"{protocol.model} on {protocol.text}, {protocol.stride} tokens",
-        protocol=protocol.line(),
-    )
-    return {kind: render(figure, kind) for kind in ("png", "pdf")}
+def drawn(
+    measured: list[Measured], protocol: Protocol, trained_length: int, options: FigureOptions | None = None
+) -> dict[str, bytes]:
+    """Draw the figures at the longest length; return them by the names of their files."""
+    nll = {one.arm.name: one.nll for one in measured if one.length == protocol.stride}
+    where = f"{protocol.model} on {protocol.text}, {protocol.stride} tokens"
+    more: dict[str, Any] = {"trained_length": trained_length, "note": protocol.line()}
+    charts = {
+        "perplexity": perplexity_chart(nll, title=f"Perplexity of {where}", **more),
+        "difference": difference_chart(nll, where=where, **more),
+    }
+    styles = styles_of(chart for chart in charts.values() if chart)
+    figures = {name: draw_chart(chart, options, styles) for name, chart in charts.items() if chart}
+    return {f"{name}.{kind}": render(figure, kind) for name, figure in figures.items() for kind in FORMATS}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code; `argv` begins with the program's name."""
     options = flags.FlagValues()
     flags.DEFINE_list("accept", [], ACCEPT, flag_values=options)
+    define_figure_flags(options)
     launching.define_allow_nonfinite(options)
     experiment = partial(with_options, options=options)
     return launching.run_with_config(
@@ -188,4 +207,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def with_options(config: Config, folder: Path, command: str, options: flags.FlagValues) -> None:
-    run(config, folder, command, options.accept)
+    run(config, folder, command, options.accept, figure_options(options))

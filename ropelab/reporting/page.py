@@ -76,7 +76,7 @@ class Series(NamedTuple):
 
 
 class Chart(NamedTuple):
-    """Lines over x. `marks` are vertical lines: `(x, what it is)`."""
+    """Lines over x. `marks` are vertical lines: `(x, what it is)`; nothing beyond `y_limits` is drawn."""
 
     title: str
     x: str
@@ -86,6 +86,7 @@ class Chart(NamedTuple):
     log_y: bool = False
     marks: Sequence[tuple[float, str]] = ()
     note: str = ""
+    y_limits: tuple[float, float] | None = None
 
 
 class Heat(NamedTuple):

@@ -1,22 +1,23 @@
 """A page as one HTML file that needs nothing else: no network, no other file, and no script to be read."""
 
 import base64
+import dataclasses
 import hashlib
-import json
 import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from ropelab.reporting import svg
-from ropelab.reporting.chart_lines import FEW, grid, styles
-from ropelab.reporting.heat_shades import classes, shade
+from ropelab.reporting.charts.heat_maps import draw_heat
+from ropelab.reporting.charts.inline import inline_svg
+from ropelab.reporting.charts.lines import draw_chart, split_runs
+from ropelab.reporting.charts.style import COLOURS, FigureOptions, Styles, styles_of
 from ropelab.reporting.numbers import number
-from ropelab.reporting.page import Cell, Chart, Facts, Heat, Page, Part, Table, counted, interval, uncoded
+from ropelab.reporting.page import Cell, Chart, Facts, Heat, Page, Part, Point, Table, counted, interval, uncoded
 from ropelab.reporting.page_markdown import SYMBOLS
 from ropelab.reporting.page_outline import outline
 
@@ -27,19 +28,27 @@ TONES = {  # classes of their colours
     "not reproduced": "no",
     "not testable at this size": "open",
 }
-DIGITS = 6  # significant, of the values that a pointer reads off a chart
+WIDE = FigureOptions(width=7.6, font_size=8.5, title=False, footnote=False)  # the page has both as text
+NARROW = dataclasses.replace(WIDE, width=3.5, font_size=8.5)
+DARK = ("currentColor", "#4a9be8", "#ff8c42", "#35c99b", "#e9a3cb", "#f0bb45", "#a5deff", "#9aa0a9")  # as COLOURS
+ROWS = 40  # of the table under a chart; the CSV has all points
 
 
-def html(page: Page, files: Mapping[str, Sequence[str]] | None = None) -> str:
-    """The page.
+def html(page: Page, files: Mapping[str, Sequence[str]] | None = None, options: FigureOptions | None = None) -> str:
+    """Render the page.
 
     Args:
         files: name of a part in the outline of the page → paths of the same part as other files, relative to the page,
             which links to them.
+        options: of the figures, of which a page uses the labels.
     """
-    style, script = read("report.css") + classes(), read("report.js")
+    style, script = read("report.css") + variables(), read("report.js")
     named = outline(page)
-    template = environment().get_template("report.html.j2")
+    styles = styles_of(part for _, part in named.parts() if isinstance(part, Chart))
+    labels = (options or FigureOptions()).labels
+    found = environment()
+    found.globals["draw"] = lambda part, name: draw(part, name, styles, labels)
+    template = found.get_template("report.html.j2")
     return template.render(
         page=page,
         outline=named,
@@ -55,11 +64,17 @@ def read(name: str) -> str:
     return (TEMPLATES / name).read_text(encoding="utf-8")
 
 
+def variables() -> str:
+    """The colours of lines as CSS variables, in light and dark."""
+    pairs = zip(COLOURS[1:], DARK[1:], strict=True)
+    return ".plot{" + "".join(f"--c{n}:light-dark({light},{dark});" for n, (light, dark) in enumerate(pairs, 1)) + "}\n"
+
+
 def policy(style: str, script: str) -> str:
-    """What the browser may load and run: this style and this script, by their hashes, and nothing else."""
+    """The content security policy: this style and this script, by their hashes, images in the page, nothing else."""
     hashes = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (style, script))
-    rules = "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; base-uri 'none'; form-action 'none'"
-    return rules.format(*hashes)
+    rules = "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; img-src data:; "
+    return rules.format(*hashes) + "base-uri 'none'; form-action 'none'"
 
 
 def environment() -> Environment:
@@ -82,19 +97,16 @@ def environment() -> Environment:
         "number": number,
         "symbols": SYMBOLS,
         "tones": TONES,
-        "draw": drawn,
         "numeric": numeric,
         "banded": banded,
         "records": records,
         "sorted_by": sorted_by,
-        "shade": shade,
-        "value": svg.value,
     }
     return found
 
 
 def kind(part: Part) -> str:
-    return {Table: "table", Chart: "chart", Heat: "heat", Facts: "facts"}[type(part)]
+    return {Table: "table", Chart: "drawing", Heat: "drawing", Facts: "facts"}[type(part)]
 
 
 def coded(text: str) -> Markup:
@@ -140,26 +152,86 @@ def records(table: Table) -> list[tuple[str, str, Cell]]:
     ]
 
 
-def drawn(part: Chart, name: str) -> dict[str, Any]:
-    """What the template shows of a chart: two drawings, a legend, the values for the pointer and as a table."""
-    values = grid(part)
-    columns = [[None if p is None else rounded(p.y) for p in column] for column in values.columns]
-    return {
-        "wide": Markup(svg.svg(part, name=f"{name}-wide", size=svg.WIDE)),
-        "narrow": Markup(svg.svg(part, name=f"{name}-narrow", size=svg.NARROW)),
-        "legend": [
-            (line.name, Markup(svg.swatch(style))) for line, style in zip(part.series, styles(part.series), strict=True)
-        ],
-        "values": in_script({"x": values.xs, "y": columns}),
-        "grid": values.thinned(FEW),
-        "thinned": len(values.xs) > FEW,
-    }
+Rows = Sequence[Sequence[tuple[str, Sequence[str]]]]
 
 
-def rounded(value: float) -> float | None:
-    return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
+class Drawing(NamedTuple):
+    """A figure of a page: two drawings of it, for wide and narrow screens, and its numbers as a table.
+
+    Attributes:
+        head: names of the columns.
+        rows: text of each cell, with the records it was computed from, if they are known.
+        num_rows: in all; `rows` may be every second, third, ... of them.
+    """
+
+    wide: Markup
+    narrow: Markup
+    head: Sequence[str]
+    rows: Rows
+    num_rows: int
 
 
-def in_script(value: Any) -> Markup:
-    """As JSON that cannot end the element it stands in."""
-    return Markup(json.dumps(value, separators=(",", ":")).replace("<", "\\u003c"))
+def draw(part: Chart | Heat, name: str, styles: Styles, labels: str) -> Drawing:
+    """Draw a chart or a heat map.
+
+    Args:
+        name: of the part in the outline, which begins the ids in the drawings.
+        labels: of variants, as `FigureOptions` has them.
+    """
+    wide, narrow = (dataclasses.replace(size, labels=labels) for size in (WIDE, NARROW))
+    label = describe_chart(part, wide) if isinstance(part, Chart) else describe_heat(part)
+    head, rows = chart_table(part) if isinstance(part, Chart) else heat_table(part)
+    stride = max(math.ceil(len(rows) / ROWS), 1) if isinstance(part, Chart) else 1
+
+    def drawing(options: FigureOptions, suffix: str) -> Markup:
+        figure = draw_chart(part, options, styles) if isinstance(part, Chart) else draw_heat(part, options)
+        return Markup(inline_svg(figure, prefix=f"{name}-{suffix}", label=label))
+
+    return Drawing(drawing(wide, "wide"), drawing(narrow, "narrow"), head, rows[::stride], len(rows))
+
+
+def describe_chart(chart: Chart, options: FigureOptions) -> str:
+    """A chart in words: its axes, and where each line begins and ends."""
+    lines = [f"{uncoded(chart.title)}. {uncoded(chart.y)} against {uncoded(chart.x)}."]
+    for line in chart.series:
+        points = [point for run in split_runs(line, chart) for point in run]
+        if points:
+            first, last = points[0], points[-1]
+            ends = f"{number(first.y)} at {number(first.x)} to {number(last.y)} at {number(last.x)}"
+            lines.append(f"{options.label(line.name)}: from {ends}.")
+    lines.extend(f"Marked: {uncoded(what)} at {number(x)}." for x, what in chart.marks)
+    return " ".join(lines)
+
+
+def describe_heat(heat: Heat) -> str:
+    """A heat map in words: its axes and the range of its values."""
+    values = [v for row in heat.values for v in row if v is not None and math.isfinite(v)]
+    span = f", from {number(min(values))} to {number(max(values))}" if values else ""
+    return f"{uncoded(heat.title)}. Values by {uncoded(heat.row_label)} and {uncoded(heat.column_label)}{span}."
+
+
+def chart_table(chart: Chart) -> tuple[list[str], Rows]:
+    """Head and rows of a chart's numbers: one row per x, one column per line."""
+    xs = sorted({point.x for line in chart.series for point in line.points if math.isfinite(point.x)})
+    by_x = [{point.x: point for point in line.points} for line in chart.series]
+    rows = [[(number(x, 6), ()), *((point_text(points.get(x)), ()) for points in by_x)] for x in xs]
+    return [chart.x, *(line.name for line in chart.series)], rows
+
+
+def point_text(point: Point | None) -> str:
+    """The value of a point, with its band."""
+    if point is None:
+        return ""
+    band = "" if point.low is None or point.high is None else f" [{number(point.low)}, {number(point.high)}]"
+    return number(point.y) + band
+
+
+def heat_table(heat: Heat) -> tuple[list[str], Rows]:
+    """Head and rows of a heat map's numbers."""
+    head = [f"{heat.row_label} / {heat.column_label}", *heat.columns]
+    none = [[()] * len(heat.columns)] * len(heat.rows)
+    rows = []
+    for name, values, sources in zip(heat.rows, heat.values, heat.sources or none, strict=True):
+        texts = ("–" if value is None or math.isnan(value) else f"{value:.2f}" for value in values)
+        rows.append([(name, ()), *zip(texts, sources, strict=True)])
+    return head, rows

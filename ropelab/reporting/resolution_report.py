@@ -4,8 +4,8 @@ LEX (Sun et al., arXiv 2212.10554) says that xPos and blockwise causal attention
 oscillate where xPos's are damped. The order xPos > ALiBi > RoPE > NoPE is that of small models that were tried before.
 """
 
+import dataclasses
 import itertools
-import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -14,7 +14,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ropelab.evaluation import intervals
-from ropelab.reporting.charts.perplexity import COLOURS, mark_length
+from ropelab.reporting.charts.lines import mark_every, mark_x
+from ropelab.reporting.charts.style import (
+    FigureOptions,
+    Styles,
+    add_legend,
+    assign_styles,
+    figure_style,
+    new_figure,
+)
 from ropelab.reporting.runs import markdown
 
 Record = Mapping[str, Any]
@@ -29,7 +37,6 @@ NUMBERS = {
     "resolution.per_head": "mean of the heads' own",
     "resolution.expected": "expected, q = k = 1, the mean score over heads",
 }
-STYLES: dict[str, str] = dict(zip(("xpos", "rope", "alibi", "nope", "sinusoidal"), COLOURS[2:], strict=False))
 
 
 def values(records: Sequence[Record], name: str) -> Found:
@@ -108,28 +115,32 @@ def resolution_report(records: Sequence[Record], curves: Curves, trained: int) -
 
 
 def resolution_figure(measured: Curves, expected: Curves, trained: int, protocol: str) -> Figure:
-    """s[n] against n: as measured, the band being the seeds, and with q and k of ones."""
-    figure = Figure(figsize=(10.5, 5.0), layout="constrained")
-    parts: Any = figure.subfigures(2, 1, height_ratios=(12, 1))
-    panels: Any = parts[0].subplots(1, 2)
-    draw(panels[0], measured, lambda s_n: s_n)
-    panels[0].set(title="measured on held-out text", ylabel="mean scaled score")
-    # from 0 on, because constants say nothing about position and differ widely: what an encoding does is the shape
-    draw(panels[1], expected, lambda s_n: s_n - s_n[0])
-    panels[1].set(title="expected with q = k = 1, less its value at 0")
-    for axes in panels:
-        axes.set_xlabel("distance (tokens)")
-        mark_length(axes, trained)
-    parts[0].legend(*panels[0].get_legend_handles_labels(), loc="outside lower left", ncols=5, frameon=False)
-    parts[1].text(0.01, 0.5, "\n".join(textwrap.wrap(protocol, 170)), fontsize=7, va="center", color="#666666")
+    """s[n] against n: as measured, with all seeds as a band, and with q and k of ones."""
+    options = FigureOptions(width=10.5)
+    arms = sorted({name.rpartition("-")[0] for name in (*measured, *expected) if "+" not in name})
+    styles = assign_styles(arms)
+    with figure_style(options):
+        figure, body = new_figure(4.6, options, note=protocol)
+        panels: Any = body.subplots(1, 2)
+        draw(panels[0], measured, styles, lambda s_n: s_n)
+        panels[0].set(title="measured on held-out text", ylabel="mean scaled score")
+        # relative to n = 0: constants depend on the encoding and carry no information about position
+        draw(panels[1], expected, styles, lambda s_n: s_n - s_n[0])
+        panels[1].set(title="expected with q = k = 1, minus its value at 0")
+        for axes in panels:
+            axes.set_xlabel("distance (tokens)")
+            axes.grid(True)
+            mark_x(axes, trained, f"trained on {trained}", dataclasses.replace(options, width=5.0))
+        add_legend(body, options, *panels[0].get_legend_handles_labels())
     return figure
 
 
-def draw(axes: Axes, curves: Curves, shown: Callable[[np.ndarray], np.ndarray]) -> None:
-    """The mean of an arm's seeds as a line, all of them as a band."""
-    for arm in sorted({name.rpartition("-")[0] for name in curves if "+" not in name}):
+def draw(axes: Axes, curves: Curves, styles: Styles, shown: Callable[[np.ndarray], np.ndarray]) -> None:
+    """The mean over an arm's seeds as a line, and the range of all of them as a band."""
+    names = [name for name in curves if "+" not in name]
+    for index, arm in enumerate(sorted({name.rpartition("-")[0] for name in names})):
         own = np.stack([shown(s_n) for name, s_n in curves.items() if name.rpartition("-")[0] == arm])
         n = np.arange(own.shape[1])
-        colour = STYLES.get(arm)
-        (line,) = axes.plot(n, own.mean(axis=0), color=colour, linewidth=1.2, label=arm)
-        axes.fill_between(n, own.min(axis=0), own.max(axis=0), color=line.get_color(), alpha=0.15, linewidth=0)
+        style = styles[arm].keywords(linewidth=1.2, markevery=mark_every(len(n), index))
+        axes.plot(n, own.mean(axis=0), label=arm, **style)
+        axes.fill_between(n, own.min(axis=0), own.max(axis=0), color=styles[arm].colour, alpha=0.15, linewidth=0)

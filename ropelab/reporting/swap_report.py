@@ -75,6 +75,7 @@ def swap_report(
                 markdown(records, by_length(records)),
                 *by_position(records),
                 "![Perplexity against position](perplexity.png)",
+                "![Loss minus that of the unchanged model on chopped text](difference.png)" if len(speeds) > 1 else "",
                 "## What was applied",
                 receipt_table(receipts),
                 "## Protocol",

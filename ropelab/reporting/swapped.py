@@ -7,14 +7,13 @@ from typing import Any
 import numpy as np
 
 from ropelab.reporting import grid
-from ropelab.reporting.charts.perplexity import average_windows
+from ropelab.reporting.charts.perplexity import difference_chart, perplexity_chart
 from ropelab.reporting.numbers import perplexity
-from ropelab.reporting.page import Cell, Chart, Part, Point, Section, Series, Table, code
+from ropelab.reporting.page import Cell, Chart, Part, Section, Table, code
 from ropelab.reporting.readings import Number, Readings
 from ropelab.reporting.schema import REMEDY, read_arrays, read_csv, read_receipts
 from ropelab.reporting.swap_report import verdict
 
-WINDOWS = 24  # of a text: perplexity is averaged over one of them, 512 tokens at most
 RECEIPT = (
     "encoding", "layers", "pattern", "inv_freq_first", "inv_freq_last", "inv_freq_hash", "amplitude", "first_position",
     "max_logit_difference", "cache", "statement",
@@ -90,30 +89,29 @@ def readings(rows: Sequence[Mapping[str, str]], band: str = "all") -> Readings:
     return found
 
 
-def position_chart(roots: Sequence[Path], arms: Sequence[str]) -> Chart:
-    """Perplexity by position in the longest text.
-
-    Args:
-        arms: those to draw, as `records_of` names them.
-    """
+def losses_by_arm(roots: Sequence[Path], arms: Sequence[str]) -> dict[str, np.ndarray]:
+    """The losses of some arms at the longest length, [windows, length - 1], as `records_of` names them."""
     nll: dict[str, np.ndarray] = {}
     for root in roots:
         for name, values in losses_of(root).items():
             for arm in (name, f"{root.name}: {name}"):
                 if arm.rpartition(" @ ")[0] in arms:
                     nll.setdefault(arm, values)
-    longest = max((values.shape[1] for values in nll.values()), default=0) + 1
-    window = max(min(512, longest // WINDOWS), 1)
-    series = []
-    for name, values in nll.items():
-        arm, _, length = name.rpartition(" @ ")
-        if int(length) == longest:
-            points = [Point(float(x), float(y)) for x, y in zip(*average_windows(values, window), strict=True)]
-            series.append(Series(code(arm), points))
-    trained = trained_length(roots[0])
-    marks = ((trained, f"trained on {trained}"),) if trained and trained < longest else ()
-    y = f"perplexity, mean of {window} tokens"
-    return Chart("Perplexity by position", "position, tokens", y, series, False, True, marks, protocol_of(roots[0]))
+    longest = max((int(name.rpartition(" @ ")[2]) for name in nll), default=0)
+    return {
+        code(arm): values
+        for name, values in nll.items()
+        for arm, _, length in [name.rpartition(" @ ")]
+        if int(length) == longest
+    }
+
+
+def position_charts(roots: Sequence[Path], arms: Sequence[str]) -> list[Chart]:
+    """Perplexity by position in the longest text, and the difference to the unchanged model on chopped text."""
+    nll = losses_by_arm(roots, arms)
+    options: Any = {"trained_length": trained_length(roots[0]), "note": protocol_of(roots[0])}
+    difference = difference_chart(nll, **options)
+    return [perplexity_chart(nll, **options), *([difference] if difference else [])]
 
 
 def receipts(root: Path) -> Mapping[str, Mapping[str, Any]]:
@@ -157,6 +155,6 @@ def swap_section(roots: Sequence[Path]) -> Section:
         f"Swapped encodings: {', '.join(root.name for root in roots)}",
         "What does each encoding do to the perplexity of the model, as it is and beyond its trained length?",
         (),
-        [table, position_chart(roots, list(found)), *applied],
+        [table, *position_charts(roots, list(found)), *applied],
         verdict(rows),
     )

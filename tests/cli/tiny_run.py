@@ -18,9 +18,8 @@ OUTPUTS = (
     "per_token.npz",
     "receipts.json",
     "config.json",
-    "perplexity.png",
-    "perplexity.pdf",
     "report.md",
+    *(f"{name}.{kind}" for name in ("perplexity", "difference") for kind in ("png", "pdf", "svg")),
 )
 
 

@@ -10,7 +10,7 @@ from ropelab import attention
 from ropelab.cli.planning import explained
 from ropelab.encodings import ALL, NoPE, RoPE, YaRN, parse
 from ropelab.reporting.charts.gallery import draw_encodings
-from ropelab.reporting.charts.perplexity import render
+from ropelab.reporting.charts.style import render
 from ropelab.reporting.encoding_page import marked_down
 from tools import docs_pages as pages
 from tools.docs_pages import entry, families

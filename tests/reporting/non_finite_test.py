@@ -3,14 +3,12 @@
 import json
 import math
 
-import numpy as np
 import pytest
 from rich.console import Console
 
 from ropelab.cli import train
 from ropelab.cli.sweeps import live
 from ropelab.reporting import files, grid
-from ropelab.reporting.charts.perplexity import draw_perplexity, render
 from ropelab.reporting.claims import Claim, below, judged
 from ropelab.reporting.numbers import log_ratio, number, perplexity
 from ropelab.reporting.page import Chart, Table
@@ -76,14 +74,6 @@ def test_an_evaluation_of_such_a_model(tmp_path):
     (table,) = report([tmp_path]).sections[0].parts
     assert [row[1].text for row in table.rows] == ["nan", "inf", "2.718", "7.389"]
     assert [row[1].best for row in table.rows] == [False, False, True, False]
-
-
-@pytest.mark.parametrize("values", [NAN, INF, 1e4])
-def test_the_figure_of_a_swap(values):
-    nll = {"a": np.full((1, 63), values), "b": np.ones((1, 63))}
-    for shown in (nll, {"a": nll["a"]}):
-        figure = draw_perplexity(shown, trained_length=8, title="T", protocol="")
-        assert render(figure, "png").startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize("values", [(NAN, 2.0), (INF, 2.0), (1.0, NAN), (INF, INF)])

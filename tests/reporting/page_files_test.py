@@ -1,11 +1,12 @@
 """What is written for a page: each file whole, linked where it lies, figures that show what the page says."""
 
+import re
 from pathlib import Path
 
 import pytest
 
-from ropelab.reporting.charts.lines import draw_chart, draw_heat, draw_part
-from ropelab.reporting.page import Chart, Facts, Heat, Page, Point, Section, Series
+from ropelab.reporting.charts.style import FigureOptions
+from ropelab.reporting.page import Facts, Page, Section
 from ropelab.reporting.page_files import write_markdown, write_page
 from ropelab.reporting.page_outline import outline
 from tests.reporting.html_tree import parsed
@@ -20,7 +21,7 @@ def test_every_part_is_written_and_linked(tmp_path):
     assert sorted(made) == sorted(path for path in tmp_path.rglob("*") if path.is_file())
     kinds = [path.suffix for path in made]
     assert {kind: kinds.count(kind) for kind in set(kinds)} == {
-        ".html": 1, ".md": 1, ".png": 3, ".pdf": 3, ".csv": 5, ".parquet": 5,
+        ".html": 1, ".md": 1, ".png": 3, ".pdf": 3, ".svg": 3, ".csv": 5, ".parquet": 5,
     }  # fmt: skip
     links = [link["href"] for link in parsed(made[0].read_text()).all("a") if not link["href"].startswith("#")]
     assert sorted(links) == sorted(path.relative_to(tmp_path).as_posix() for path in made[2:])
@@ -54,39 +55,27 @@ def test_a_name_is_short_and_says_where_it_lies():
     assert all(len(name) <= 125 and Path(name).name == name for name, _ in found.parts())
 
 
-def test_a_figure_has_the_lines_axes_and_note_of_its_chart():
-    drawn = draw_chart(positions())
-    (axes,) = drawn.axes
-    assert [line.get_label() for line in axes.get_lines()[:4]] == [line.name for line in positions().series]
-    assert axes.get_title(loc="left") == "Perplexity by position"
-    assert (axes.get_xscale(), axes.get_yscale()) == ("linear", "log")
-    assert list(axes.get_xticks()) == list(range(0, 16385, 2048))
-    assert any("trained on 8192" in text.get_text() for text in axes.texts)
-    notes = [text.get_text() for part in drawn.subfigs for text in part.texts]
-    assert any("SmolLM2-135M, 1 window" in note for note in notes)
+def test_options_reach_the_files_and_the_page(tmp_path):
+    options = FigureOptions(width=4.0, title=False, labels="Ours = PI(factor=2.0)")
+    made = write_page(page(), tmp_path, options=options)
+    name = "smollm2-beyond-8192-tokens-perplexity-by-position"
+    drawn = (tmp_path / "figures" / f"{name}.svg").read_text()
+    assert 'width="288pt"' in drawn
+    assert ">Ours<" in drawn
+    assert ">Perplexity by position<" not in drawn
+    assert ">Ours<" in made[0].read_text()
+    assert "PI(factor=2.0)" in (tmp_path / "data" / f"{name}.csv").read_text()
 
 
-def test_a_figure_has_the_band_of_each_line():
-    (axes,) = draw_chart(bands()).axes
-    assert len(axes.collections) == 6
-    assert [line.get_linestyle() for line in axes.get_lines()[:6]] == ["-", "-", "--", "-", "-", "--"]
+def test_a_variant_has_one_colour_in_all_figures(tmp_path):
+    """Also in one where it is another line."""
+    first, second = positions(), positions()._replace(title="Other", series=positions().series[::-1])
+    write_page(Page("P", [Section("S", "", (), [first, second])]), tmp_path)
+    drawn = [(tmp_path / "figures" / f"s-{name}.svg").read_text() for name in ("perplexity-by-position", "other")]
+    colours = [re.findall("#[0-9a-f]{6}", text) for text in drawn]
+    assert set(colours[0]) == set(colours[1])
 
 
-def test_a_heat_map_has_its_values_and_a_scale():
-    axes, bar = draw_heat(heat()).axes
-    assert [text.get_text() for text in axes.texts][12:15] == ["0.55", "0.31", "–"]
-    assert bar.get_ylim() == (0, 1)
-
-
-EMPTY = [
-    Chart("", "", "", []),
-    Chart("", "", "", [Series("a", [])], log_y=True),
-    Chart("", "", "", [Series("a", [Point(float("nan"), 1)])]),
-    Heat("", "", "", [], [], []),
-    Heat("", "", "", ["a"], [str(n) for n in range(40)], [[0.5] * 40]),
-]
-
-
-@pytest.mark.parametrize("part", [*EMPTY, hostile(bands()), hostile(heat())], ids=lambda part: type(part).__name__)
-def test_what_is_empty_or_hostile_is_drawn_too(part, tmp_path):
-    draw_part(part).savefig(tmp_path / "figure.png")
+@pytest.mark.parametrize("part", [hostile(bands()), hostile(heat())], ids=lambda part: type(part).__name__)
+def test_a_hostile_part_is_written_too(part, tmp_path):
+    assert all(path.stat().st_size for path in write_page(Page("", [Section("", "", (), [part])]), tmp_path))

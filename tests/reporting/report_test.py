@@ -80,7 +80,8 @@ def test_a_swap(tmp_path):
     found = tables(section)["Perplexity by length"]
     assert column(found, "64") == {"unchanged": "2.718", "`PI(factor=2.0)`": "1.649"}
     assert found.rows[1][1].sources == ("results.csv:4",)
-    (chart,) = (part for part in section.parts if isinstance(part, Chart))
+    chart, difference = (part for part in section.parts if isinstance(part, Chart))
+    assert [line.points[0].y for line in difference.series] == [0.0, -0.5]
     assert chart.marks == ((32, "trained on 32"),)
     assert {round(point.y, 3) for point in chart.series[0].points} == {2.718}
 
@@ -103,7 +104,7 @@ def test_swaps_under_one_protocol_are_side_by_side(tmp_path):
         "unchanged": "2.718", "PI": "1.649", "a: NTK": "1.284", "b: NTK": "1.133", "YaRN": "2.117",
     }  # fmt: skip
     assert table.rows[-1][1].sources == ("b/results.csv:3",)
-    (chart,) = (part for part in section.parts if isinstance(part, Chart))
+    chart, _ = (part for part in section.parts if isinstance(part, Chart))
     assert {line.name for line in chart.series} == set(column(table, "64"))
     assert section.lead.startswith("At 64 tokens")
 

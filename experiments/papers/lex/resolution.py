@@ -26,7 +26,7 @@ from ropelab.evaluation.protocol import versions
 from ropelab.evaluation.resolution import attention_resolution, expected_scores
 from ropelab.lab import Lab, load
 from ropelab.reporting import files
-from ropelab.reporting.charts.perplexity import render
+from ropelab.reporting.charts.style import render
 from ropelab.reporting.resolution_report import Curves, resolution_figure, resolution_report
 from ropelab.reporting.runs import finished, names
 from ropelab.training.plan import Plan

@@ -9,7 +9,7 @@ from ropelab.reporting.claims import Claim, One, below, judged
 from ropelab.reporting.numbers import log_ratio, perplexity
 from ropelab.reporting.page import Section, code
 from ropelab.reporting.readings import Column, Number, Readings, columns, lines, read
-from ropelab.reporting.swapped import is_swap, position_chart, receipts_of
+from ropelab.reporting.swapped import is_swap, position_charts, receipts_of
 
 _BASE = "base"
 
@@ -126,7 +126,7 @@ def smollm2_section(root: Path) -> Section:
     found, folder = _read_smollm2(root), root / _SMOLLM2_FOLDER
     lengths = sorted({c for by in found.values() for c in by if isinstance(c, int)})
     far = lengths[-1] if lengths else 0
-    charts = [position_chart([folder], list(found))] if is_swap(folder) else []
+    charts = position_charts([folder], list(found)) if is_swap(folder) else []
     return Section(
         "Without fine-tuning, in SmolLM2",
         "Which scaling carries a pretrained model beyond its trained length as it is?",

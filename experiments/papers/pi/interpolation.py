@@ -17,7 +17,7 @@ from absl import flags
 from ropelab.cli import launching
 from ropelab.evaluation.interpolation import Fit, fit
 from ropelab.reporting import files
-from ropelab.reporting.charts.perplexity import render
+from ropelab.reporting.charts.style import render
 from ropelab.reporting.interpolation_figure import interpolation_figure
 from ropelab.reporting.runs import markdown
 

@@ -1,96 +1,138 @@
-"""Scores by depth and length, a panel for each arm and family of questions: where in a text a model finds things."""
+"""Heat maps: a value per cell, such as the share of questions answered by depth and length, or a number per head."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ropelab.reporting.charts.style import INK, SEQUENTIAL, FigureOptions, figure_style, new_figure, plain_text
 from ropelab.reporting.evaluation_table import HEAD
+from ropelab.reporting.page import Heat
 
 Record = Mapping[str, Any]
-SHADES = "cividis"  # reads the same to those who see few colours, and in grey
-NUMBERS = 150  # cells up to which each has its score written into it
+HeadGrids = dict[str, dict[str, np.ndarray]]  # evaluation → variant → f64[L, N]
+LEVELS = 20  # of the colour scale from 0 to 1
+MAX_NUMBERS = 150  # cells per panel up to which each has its value written into it
+MAX_COLUMNS = 16  # of such a panel
+MAX_VECTOR_CELLS = 600  # per panel; more are drawn as an image
 
 
-def group_scores(records: Sequence[Record]) -> dict[tuple[str, str], list[Record]]:
-    """Records of scores at depths, by evaluation and arm."""
-    found: dict[tuple[str, str], list[Record]] = {}
-    for record in records:
-        if record["depth"] is not None and "." not in record["eval"]:
-            found.setdefault((record["eval"], record["arm"]), []).append(record)
-    return found
-
-
-def draw_scores(records: Sequence[Record]) -> Figure | None:
-    """One row of panels for each evaluation, one column for each arm; None without scores at depths."""
-    found = group_scores(records)
-    if not found:
-        return None
-    evaluations, arms = (list(dict.fromkeys(key[i] for key in found)) for i in (0, 1))
-    figure = Figure(figsize=(1.2 + 3.1 * len(arms), 0.8 + 2.5 * len(evaluations)), layout="constrained")
-    grid: Any = figure.subplots(len(evaluations), len(arms), squeeze=False)
-    picture = None
-    for row, evaluation in enumerate(evaluations):
-        for column, arm in enumerate(arms):
-            axes = grid[row][column]
-            picture = _draw_score_panel(axes, found.get((evaluation, arm), []))
-            axes.set_title("\n".join(textwrap.wrap(f"{evaluation}: {arm}", 34)), fontsize=8, loc="left")
-            axes.set_ylabel("depth" if column == 0 else "")
-            axes.set_xlabel("length (tokens)" if row == len(evaluations) - 1 else "")
-    if picture is not None:
-        figure.colorbar(picture, ax=grid, label="score", shrink=0.8)
+def draw_heat(heat: Heat, options: FigureOptions | None = None) -> Figure:
+    """A heat map of values in [0, 1], with its title and note if the options ask for them."""
+    options = options or FigureOptions()
+    values = np.asarray([[np.nan if v is None else v for v in row] for row in heat.values], np.float64)
+    values = values.reshape(len(heat.rows), len(heat.columns))
+    with figure_style(options):
+        height = options.line_height() * (3.5 + 2.2 * max(len(heat.rows), 3))
+        figure, body = new_figure(height, options, heat.title, heat.note)
+        axes = body.add_subplot()
+        if values.size:
+            cells = _draw_cells(axes, values, options, 0.0, 1.0)
+            stride = -(-len(heat.columns) // max(options.columns(0.9) // 8, 1))
+            shown = range(0, len(heat.columns), stride)
+            room = 0.7 * options.inches / len(shown)
+            axes.set_xticks(shown, [options.wrap(heat.columns[n], 0.9, room, max_lines=3) for n in shown])
+            rows = [options.wrap(name, 0.9, options.inches / 3, max_lines=2) for name in heat.rows]
+            axes.set_yticks(range(len(rows)), rows)
+            axes.set(xlabel=plain_text(heat.column_label), ylabel=plain_text(heat.row_label))
+            _add_colour_bar(body, cells, axes)
+        else:
+            axes.set_axis_off()
     return figure
 
 
-def _draw_score_panel(axes: Axes, records: Sequence[Record]) -> Any:
-    """One panel: lengths across, depths down, the beginning of the text on top."""
+def draw_scores(records: Sequence[Record], options: FigureOptions | None = None) -> Figure | None:
+    """Scores by depth and length, one row of panels per evaluation, one column per variant; None without depths."""
+    groups = group_scores(records)
+    if not groups:
+        return None
+    options = options or FigureOptions()
+    evaluations, variants = (list(dict.fromkeys(key[i] for key in groups)) for i in (0, 1))
+    with figure_style(options):
+        figure, body = new_figure((0.3 * options.inches + 0.4) * len(evaluations), options)
+        panels: Any = body.subplots(len(evaluations), len(variants), squeeze=False)
+        cells = None
+        for row, evaluation in enumerate(evaluations):
+            for column, variant in enumerate(variants):
+                axes = panels[row][column]
+                cells = _draw_score_panel(axes, groups.get((evaluation, variant), []), options, len(variants))
+                name = f"{evaluation}: {options.label(variant)}"
+                axes.set_title(options.wrap(name, 0.9, options.inches / (len(variants) + 0.5)), fontsize="small")
+                axes.set_ylabel("depth" if column == 0 else "")
+                axes.set_xlabel("length (tokens)" if row == len(evaluations) - 1 else "")
+        _add_colour_bar(body, cells, panels, label="score")
+    return figure
+
+
+def group_scores(records: Sequence[Record]) -> dict[tuple[str, str], list[Record]]:
+    """Records of scores at depths, by evaluation and variant."""
+    groups: dict[tuple[str, str], list[Record]] = {}
+    for record in records:
+        if record["depth"] is not None and "." not in record["eval"]:
+            groups.setdefault((record["eval"], record["arm"]), []).append(record)
+    return groups
+
+
+def _draw_score_panel(axes: Axes, records: Sequence[Record], options: FigureOptions, panels: int) -> Any:
+    """Lengths across, depths down, the beginning of the text on top."""
     lengths = sorted({record["length"] for record in records})
     depths = sorted({record["depth"] for record in records})
     scores = np.full((max(len(depths), 1), max(len(lengths), 1)), np.nan)
     for record in records:
         if record["value"] is not None:
             scores[depths.index(record["depth"]), lengths.index(record["length"])] = record["value"]
-    picture = axes.imshow(scores, vmin=0, vmax=1, cmap=SHADES, aspect="auto", interpolation="nearest")
-    axes.set_xticks(range(len(lengths)), [str(n) for n in lengths], fontsize=7)
+    digits = 2 if panels * len(lengths) <= MAX_COLUMNS else 1
+    cells = _draw_cells(axes, scores, options, 0.0, 1.0, digits)
+    axes.set_xticks(range(len(lengths)), [str(n) for n in lengths])
     step = max(1, len(depths) // 8)
-    axes.set_yticks(range(0, len(depths), step), [f"{d:.2f}" for d in depths[::step]], fontsize=7)
-    if scores.size <= NUMBERS:
-        for (y, x), score in np.ndenumerate(scores):
-            if np.isfinite(score):
-                axes.text(
-                    x,
-                    y,
-                    f"{score:.1f}",
-                    ha="center",
-                    va="center",
-                    fontsize=7,
-                    color="black" if score > 0.6 else "white",
-                )
-    return picture
+    axes.set_yticks(range(0, len(depths), step), [f"{d:.2f}" for d in depths[::step]])
+    return cells
 
 
-# Numbers of single heads, a panel for each arm and evaluation: layers down, heads across.
+def draw_heads(records: Sequence[Record], options: FigureOptions | None = None) -> Figure | None:
+    """Numbers of single heads, one row per evaluation on one scale, one column per variant; None without any."""
+    grids, length = group_heads(records)
+    if not grids:
+        return None
+    options = options or FigureOptions()
+    variants = list(dict.fromkeys(variant for by_variant in grids.values() for variant in by_variant))
+    layers = max(grid.shape[0] for by_variant in grids.values() for grid in by_variant.values())
+    with figure_style(options):
+        figure, body = new_figure((1.2 + 0.09 * layers) * len(grids), options)
+        panels: Any = body.subplots(len(grids), len(variants), squeeze=False)
+        for row, (evaluation, by_variant) in zip(panels, grids.items(), strict=True):
+            values = np.concatenate([grid.ravel() for grid in by_variant.values()])
+            # the middle 98 %, so that one extreme head does not leave all others in one colour
+            low, high = np.nanquantile(values, (0.01, 0.99)) if np.isfinite(values).any() else (0.0, 1.0)
+            cells = None
+            for axes, variant in zip(row, variants, strict=True):
+                if variant not in by_variant:
+                    axes.set_visible(False)
+                    continue
+                cells = _draw_cells(axes, by_variant[variant], options, float(low), float(high), None)
+                title = "\n".join(textwrap.wrap(options.label(variant), options.columns(0.9) // (len(variants) + 1)))
+                axes.set_title(title, fontsize="small")
+                axes.set(xlabel="head", ylabel="layer")
+            _add_colour_bar(body, cells, row, label=f"{evaluation} at {length}", extend="both")
+    return figure
 
-HeadRecord = Mapping[str, Any]
-Grids = dict[str, dict[str, np.ndarray]]  # evaluation → arm → f64[L, N]
-HEAD_SHADES = "cividis"
 
-
-def group_heads(records: Sequence[HeadRecord]) -> tuple[Grids, int]:
-    """The numbers of the longest length, and that length."""
-    own = [record for record in records if HEAD in record["eval"]]
-    longest = max((record["length"] for record in own), default=0)
-    found: dict[str, dict[str, dict[tuple[int, int], float]]] = {}
-    for record in own:
+def group_heads(records: Sequence[Record]) -> tuple[HeadGrids, int]:
+    """The numbers of single heads at the longest length, and that length."""
+    of_heads = [record for record in records if HEAD in record["eval"]]
+    longest = max((record["length"] for record in of_heads), default=0)
+    cells: dict[str, dict[str, dict[tuple[int, int], float]]] = {}
+    for record in of_heads:
         if record["length"] == longest:
             evaluation, _, place = record["eval"].partition(HEAD)
             layer, _, head = place.partition(".head_")
             value = np.nan if record["value"] is None else record["value"]
-            found.setdefault(evaluation, {}).setdefault(record["arm"], {})[int(layer), int(head)] = value
-    return {name: {arm: _to_array(cells) for arm, cells in arms.items()} for name, arms in found.items()}, longest
+            cells.setdefault(evaluation, {}).setdefault(record["arm"], {})[int(layer), int(head)] = value
+    return {name: {arm: _to_array(one) for arm, one in by_arm.items()} for name, by_arm in cells.items()}, longest
 
 
 def _to_array(cells: Mapping[tuple[int, int], float]) -> np.ndarray:
@@ -101,31 +143,42 @@ def _to_array(cells: Mapping[tuple[int, int], float]) -> np.ndarray:
     return grid
 
 
-def draw_heads(records: Sequence[HeadRecord]) -> Figure | None:
-    """A row for each evaluation on one scale, a column for each arm; None where no head was measured alone."""
-    found, length = group_heads(records)
-    if not found:
-        return None
-    arms = list(dict.fromkeys(arm for own in found.values() for arm in own))
-    layers = max(grid.shape[0] for own in found.values() for grid in own.values())
-    size = (1.4 + 2.6 * len(arms), 0.6 + (1.1 + 0.09 * layers) * len(found))
-    figure = Figure(figsize=size, layout="constrained")
-    axes_of: Any = figure.subplots(len(found), len(arms), squeeze=False)
-    for row, (evaluation, own) in zip(axes_of, found.items(), strict=True):
-        values = np.concatenate([grid.ravel() for grid in own.values()])
-        # the middle 98 %, so that one head far from all does not leave the others in one colour
-        low, high = np.nanquantile(values, (0.01, 0.99)) if np.isfinite(values).any() else (0.0, 1.0)
-        picture = None
-        for axes, arm in zip(row, arms, strict=True):
-            if arm not in own:
-                axes.set_visible(False)
-                continue
-            picture = axes.imshow(
-                own[arm], vmin=low, vmax=high, cmap=HEAD_SHADES, aspect="auto", interpolation="nearest"
-            )
-            axes.set_title("\n".join(textwrap.wrap(arm, 30)), fontsize=8, loc="left")
-            axes.set(xlabel="head", ylabel="layer")
-            axes.tick_params(labelsize=7)
-        if picture is not None:
-            figure.colorbar(picture, ax=row, label=f"{evaluation} at {length}", extend="both", shrink=0.9)
-    return figure
+def _draw_cells(
+    axes: Axes, values: np.ndarray, options: FigureOptions, low: float, high: float, digits: int | None = 2
+) -> Any:
+    """Shaded cells with their values in them if there are few; the picture that a colour bar needs.
+
+    Args:
+        digits: after the point; None writes no values.
+    """
+    colours = colormaps[SEQUENTIAL].resampled(LEVELS)
+    if values.size <= MAX_VECTOR_CELLS:
+        edges = (np.arange(n + 1) - 0.5 for n in reversed(values.shape))
+        masked = np.ma.masked_invalid(values)
+        cells: Any = axes.pcolormesh(*edges, masked, cmap=colours, vmin=low, vmax=high, edgecolor="face", linewidth=0.3)
+        axes.invert_yaxis()
+    else:
+        cells = axes.imshow(values, cmap=colours, vmin=low, vmax=high, aspect="auto", interpolation="nearest")
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    if digits is not None and values.size <= MAX_NUMBERS and values.shape[1] <= MAX_COLUMNS:
+        for (row, column), value in np.ndenumerate(values):
+            text = f"{value:.{digits}f}" if np.isfinite(value) else "–"
+            ink = _ink_on(cells.to_rgba(value)) if np.isfinite(value) else INK
+            size = 0.85 * options.font_size
+            axes.text(column, row, text, ha="center", va="center_baseline", fontsize=size, color=ink)
+    return cells
+
+
+def _ink_on(rgba: Sequence[float]) -> str:
+    """Black or white, whichever has more contrast on a shade (relative luminance of WCAG 2)."""
+    parts = (c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in rgba[:3])
+    luminance = sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), parts, strict=True))
+    return "#000000" if luminance > np.sqrt(1.05 * 0.05) - 0.05 else "#ffffff"
+
+
+def _add_colour_bar(body: Any, cells: Any, axes: Any, **options: Any) -> None:
+    if cells is not None:
+        bar = body.colorbar(cells, ax=axes, shrink=0.9, pad=0.02, **options)
+        bar.outline.set_visible(False)
+        bar.ax.tick_params(length=0)

@@ -1,136 +1,205 @@
-"""The charts and heat maps of a page as matplotlib figures, for PNG and PDF."""
+"""Line charts: values with bands over x, one line per variant."""
 
-import textwrap
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, MultipleLocator, NullFormatter
 
-from ropelab.reporting.axis import Axis, labels
-from ropelab.reporting.chart_lines import Style, axes, marked, runs, styles
-from ropelab.reporting.charts.heat_maps import SHADES as SHADES
-from ropelab.reporting.charts.perplexity import COLOURS
-from ropelab.reporting.page import Chart, Heat, Series, uncoded
+from ropelab.reporting.charts.style import (
+    QUIET,
+    FigureOptions,
+    Styles,
+    add_legend,
+    figure_style,
+    legend_height,
+    new_figure,
+    plain_text,
+    styles_of,
+)
+from ropelab.reporting.page import Chart, Point, Series, uncoded
 
-LINES = (*COLOURS[2:], *COLOURS[:2])
-WIDTH = 8.0  # inches
-GREY = "#666666"
-BRIGHT = 0.45  # of 1, from which a shade is written on in black
-WRITTEN = 16  # columns up to which the values are written into a heat map
-
-
-def draw_part(part: Chart | Heat) -> Figure:
-    """The part with its title above it and its note underneath."""
-    return draw_chart(part) if isinstance(part, Chart) else draw_heat(part)
-
-
-def draw_chart(chart: Chart) -> Figure:
-    names = [wrapped(line.name, 56, most=3) for line in chart.series]
-    deepest = max((name.count("\n") + 1 for name in names), default=0)
-    drawing, plot = framed(chart.title, chart.note, 4.6 + 0.17 * deepest * ((len(names) + 1) // 2))
-    x, y = axes(chart, 9, 7)
-    for index, (line, style) in enumerate(zip(chart.series, styles(chart.series), strict=True)):
-        draw(plot, line, style, chart, index, names[index])
-    scale(plot, x, y)
-    plot.set_xlabel(unmarked(chart.x))
-    plot.set_ylabel(unmarked(chart.y))
-    within = [(at, what) for at, what in chart.marks if x.holds(at)]
-    for row, (at, what) in enumerate(within):
-        mark(plot, at, unmarked(what), row, before=x.at(at) > 0.5)
-    if chart.series:
-        parent: Any = plot.figure
-        handles = plot.get_legend_handles_labels()
-        parent.legend(*handles, loc="outside lower left", ncols=2, frameon=False, fontsize=8)
-    return drawing
+FEW = 40  # points per line up to which each has a marker
+MARKERS = 9  # per line of more points
+SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-def framed(title: str, note: str, height: float) -> tuple[Figure, Axes]:
-    """A figure with room for its note, and the axes in it."""
-    foot = 0.14 * len(textwrap.wrap(unmarked(note), 125)) + 0.1
-    drawing = Figure(figsize=(WIDTH, height + foot), layout="constrained")
-    parts: Any = drawing.subfigures(2, 1, height_ratios=(height, foot))
-    parts[1].text(0.012, 0.98, wrapped(note, 125), fontsize=7, va="top", color=GREY)
-    plot = parts[0].add_subplot()
-    plot.set_title(wrapped(title, 80), loc="left", fontsize=11)
-    return drawing, plot
+def draw_chart(chart: Chart, options: FigureOptions | None = None, styles: Styles | None = None) -> Figure:
+    """A chart with its legend below, and its title and note if the options ask for them.
+
+    Args:
+        styles: of the lines by name, so that several charts agree; the chart's own if None.
+    """
+    options = options or FigureOptions()
+    styles = styles_of([chart]) if styles is None else styles
+    labels = [legend_label(line, chart, options) for line in chart.series]
+    with figure_style(options):
+        height = max(0.52 * options.inches, 2.4) + legend_height(options, labels)
+        figure, body = new_figure(height, options, chart.title, chart.note)
+        axes = body.add_subplot()
+        for index, line in enumerate(chart.series):
+            _draw_line(axes, line, chart, styles[uncoded(line.name)].keywords(), index)
+        scale_axes(axes, chart)
+        within = [(x, what) for x, what in chart.marks if axes.get_xlim()[0] <= x <= axes.get_xlim()[1]]
+        for row, (x, what) in enumerate(within):
+            mark_x(axes, x, plain_text(what), options, row)
+        add_legend(body, options, axes.get_lines()[: len(labels)], labels)
+    return figure
 
 
-def draw(plot: Axes, line: Series, style: Style, chart: Chart, index: int, name: str) -> None:
-    colour = LINES[style.colour]
-    found = runs(line, chart)
-    for run in found:
-        banded = [p for p in run if p.low is not None and p.high is not None]
-        xs, lows, highs = ([getattr(p, name) for p in banded] for name in ("x", "low", "high"))
+def legend_label(line: Series, chart: Chart, options: FigureOptions) -> str:
+    """The name of a line, and why some or all of it is not drawn."""
+    label = options.label(line.name)
+    if any(not math.isfinite(point.y) for point in line.points):
+        return f"{label} (not finite where no line is drawn)"
+    if line.points and chart.y_limits and not any(_is_within(point.y, chart) for point in line.points):
+        return f"{label} (beyond this axis)"
+    return label
+
+
+def _is_within(y: float, chart: Chart) -> bool:
+    return chart.y_limits is None or chart.y_limits[0] <= y <= chart.y_limits[1]
+
+
+def is_drawable(point: Point, chart: Chart) -> bool:
+    """Whether both values are finite, and positive on a logarithmic axis."""
+    finite = math.isfinite(point.x) and math.isfinite(point.y)
+    return finite and (point.x > 0 or not chart.log_x) and (point.y > 0 or not chart.log_y)
+
+
+def split_runs(line: Series, chart: Chart) -> list[list[Point]]:
+    """The points of a line, split where one cannot be drawn."""
+    runs: list[list[Point]] = [[]]
+    for point in line.points:
+        if is_drawable(point, chart):
+            runs[-1].append(point)
+        elif runs[-1]:
+            runs.append([])
+    return [run for run in runs if run]
+
+
+def _draw_line(axes: Axes, line: Series, chart: Chart, style: dict[str, Any], index: int) -> None:
+    """A line, the band around it, and its markers, at other points for each line if there are many."""
+    runs = split_runs(line, chart)
+    xs = [x for run in runs for x in (*(p.x for p in run), math.nan)] or [math.nan]
+    ys = [y for run in runs for y in (*(p.y for p in run), math.nan)] or [math.nan]
+    drawn = [n for n, y in enumerate(ys) if math.isfinite(y) and _is_within(y, chart)]
+    axes.plot(xs, ys, markevery=[drawn[n] for n in mark_every(len(drawn), index)], **style)
+    for run in runs:
+        banded = [(p.x, p.low, p.high) for p in run if p.low is not None and p.high is not None]
+        x, low, high = np.asarray(banded, np.float64).reshape(-1, 3).T
         if len(banded) == 1:
-            plot.vlines(xs, lows, highs, color=colour, linewidth=1)
+            axes.vlines(x, low, high, color=style["color"], linewidth=1)
         elif banded:
-            plot.fill_between(xs, lows, highs, color=colour, alpha=0.15, linewidth=0)
-    gaps = [[*((p.x, p.y) for p in run), (np.nan, np.nan)] for run in found] or [[(np.nan, np.nan)]]
-    xs, ys = np.asarray([place for gap in gaps for place in gap][:-1] or [(np.nan, np.nan)]).T
-    looks: dict[str, Any] = {"marker": style.marker, "markersize": 4, "linewidth": 1.5}
-    if style.dashed:
-        looks |= {"linestyle": (0, (4, 2)), "markerfacecolor": "white"}
-    seen = [i for i in range(len(xs)) if np.isfinite(ys[i])]
-    looks["markevery"] = [seen[i] for i in marked(len(seen), index)]
-    plot.plot(xs, ys, color=colour, label=name, **looks)
+            axes.fill_between(x, low, high, color=style["color"], alpha=0.15, linewidth=0)
 
 
-def scale(plot: Axes, x: Axis, y: Axis) -> None:
-    """The limits and ticks of the page, on both axes."""
-    if x.log:
-        plot.set_xscale("log")
-    if y.log:
-        plot.set_yscale("log")
-    plot.set(xlim=(x.low, x.high), ylim=(y.low, y.high))
-    for side, drawn in ((x, plot.xaxis), (y, plot.yaxis)):
-        drawn.set_major_locator(FixedLocator(list(side.ticks)))
-        drawn.set_minor_locator(NullLocator())
-        drawn.set_major_formatter(FixedFormatter(labels(side.ticks)))
-    plot.grid(True, axis="y", which="major", linewidth=0.4, color="#dddddd")
-    plot.set_axisbelow(True)
-    plot.spines[["top", "right", "left"]].set_visible(False)
-    plot.tick_params(labelsize=9, axis="both", length=3, color=GREY)
+def mark_every(count: int, index: int) -> list[int]:
+    """Points of the `index`-th line that have a marker: all of a few, else some, at other places for each line."""
+    stride = max(count // MARKERS, 1) if count > FEW else 1
+    return list(range((stride // 2 + index * stride // 8) % stride, count, stride))
 
 
-def mark(plot: Axes, at: float, what: str, row: int, *, before: bool) -> None:
-    """A vertical line, what it is beside it, on the side that has room."""
-    plot.axvline(at, color="#999999", linewidth=0.8, linestyle=":")
-    side = "right" if before else "left"
-    text = f"{what} " if before else f" {what}"
-    place = (at, 0.99 - 0.045 * row)
-    plot.annotate(text, place, xycoords=("data", "axes fraction"), va="top", ha=side, fontsize=8, color=GREY)
+def scale_axes(axes: Axes, chart: Chart) -> None:
+    """Scales, ticks, names and margins, so that no marker is cut off at an edge."""
+    points = [point for line in chart.series for point in line.points if is_drawable(point, chart)]
+    axes.set_xlabel(axis_label(chart.x, log=chart.log_x))
+    axes.set_ylabel(axis_label(chart.y, log=chart.log_y))
+    axes.margins(x=0.025, y=0.06)
+    for is_log, set_scale in ((chart.log_x, axes.set_xscale), (chart.log_y, axes.set_yscale)):
+        if is_log:
+            set_scale("log")
+    if not points:
+        axes.set(xlim=(1, 10), ylim=(1, 10))
+    elif chart.y_limits:
+        low, high = axes.get_ylim()
+        axes.set_ylim(max(low, chart.y_limits[0]), min(high, chart.y_limits[1]))
+    is_binary = bool(chart.marks) and all(_is_power_of_two(x) for x, _ in chart.marks)
+    set_ticks(axes.xaxis, [p.x for p in points], log=chart.log_x, binary=is_binary)
+    set_ticks(axes.yaxis, [p.y for p in points], log=chart.log_y)
+    axes.grid(True, axis="y", which="major")
+    axes.tick_params(which="both", length=3)
 
 
-def draw_heat(heat: Heat) -> Figure:
-    values = np.asarray([[np.nan if v is None else v for v in row] for row in heat.values], np.float64)
-    values = values.reshape(len(heat.rows), len(heat.columns))
-    drawing, plot = framed(heat.title, heat.note, 1.4 + 0.32 * max(len(heat.rows), 3))
-    if not values.size:
-        return drawing
-    picture = plot.imshow(values, vmin=0, vmax=1, cmap=SHADES, aspect="auto", interpolation="nearest")
-    plot.set_xticks(range(len(heat.columns)), [unmarked(name) for name in heat.columns], fontsize=8)
-    plot.set_yticks(range(len(heat.rows)), [wrapped(name, 40, most=2) for name in heat.rows])
-    plot.tick_params(labelsize=8, length=0)
-    plot.spines[:].set_visible(False)
-    plot.set(xlabel=unmarked(heat.column_label), ylabel=unmarked(heat.row_label))
-    for (row, column), value in np.ndenumerate(values if len(heat.columns) <= WRITTEN else values[:0]):
-        colour = "black" if not value < BRIGHT else "white"
-        shown = f"{value:.2f}" if np.isfinite(value) else "–"
-        plot.text(column, row, shown, ha="center", va="center", fontsize=8, color=colour)
-    parent: Any = plot.figure
-    bar = parent.colorbar(picture, ax=plot, shrink=0.9, pad=0.02)
-    bar.outline.set_visible(False)
-    bar.ax.tick_params(labelsize=8, length=0)
-    return drawing
+def axis_label(name: str, *, log: bool) -> str:
+    """The name of an axis, which says so if it is logarithmic."""
+    name = plain_text(name)
+    if not log or not name:
+        return name
+    return f"{name[:-1]}, log scale)" if name.endswith(")") else f"{name} (log scale)"
 
 
-def wrapped(text: str, width: int, most: int | None = None) -> str:
-    """Text in lines of so many letters; what is beyond the last one is left out."""
-    return "\n".join(textwrap.wrap(unmarked(text), width, max_lines=most, placeholder=" …"))
+def set_ticks(axis: Axis, values: Sequence[float], *, log: bool, binary: bool = False, most: int = 8) -> None:
+    """Few round ticks with plain numbers.
+
+    Args:
+        binary: multiples of a power of two on a linear axis, as suits lengths.
+    """
+    low, high = sorted(axis.get_view_interval())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: format_tick(value)))
+    if not log:
+        step = 2.0 ** math.ceil(math.log2(max(high - low, 1e-9) / most))
+        axis.set_major_locator(MultipleLocator(step) if binary else MaxNLocator(most - 1, steps=[1, 2, 2.5, 5, 10]))
+        return
+    axis.set_minor_formatter(NullFormatter())
+    doublings = _doublings(values, most)
+    if doublings:
+        axis.set_major_locator(FixedLocator(doublings))
+        axis.set_minor_locator(FixedLocator([]))
+    elif high / low < 4:
+        axis.set_major_locator(MaxNLocator(most - 2, steps=[1, 2, 2.5, 5, 10]))
+        axis.set_minor_locator(FixedLocator([]))
+    else:
+        subs = (1.0, 2.0, 5.0) if high / low < 200 else (1.0, 3.0) if high / low < 2e4 else (1.0,)
+        axis.set_major_locator(LogLocator(subs=subs, numticks=12))
+        axis.set_minor_locator(LogLocator(subs=[float(n) for n in range(1, 10)], numticks=12))
 
 
-def unmarked(text: str) -> str:
-    """Text as letters, with dollars that matplotlib does not take for mathematics."""
-    return uncoded(text).replace("$", r"\$")
+def _doublings(values: Sequence[float], most: int) -> list[float]:
+    """The lowest value and its doublings, every second or third if there are many; none if a value is none of them."""
+    lowest = min(values, default=0.0)
+    powers = sorted({math.log2(v / lowest) for v in values}) if lowest > 0 else []
+    if len(powers) < 2 or any(abs(p - round(p)) > 1e-9 for p in powers):
+        return []
+    last = round(powers[-1])
+    stride = math.ceil((last + 1) / most)
+    return [lowest * 2.0**p for p in range(last % stride, last + 1, stride)]
+
+
+def _is_power_of_two(value: float) -> bool:
+    return value >= 1 and math.frexp(value)[0] == 0.5
+
+
+def format_tick(value: float) -> str:
+    """A tick as text: plain up to ten millions, then as "2·10⁹"."""
+    if value and not 1e-4 <= abs(value) < 1e7:
+        mantissa, power = f"{value:.9e}".split("e")
+        factor = "" if float(mantissa) == 1 else f"{float(mantissa):.4g}·"
+        return f"{factor}10{str(int(power)).translate(SUPERSCRIPTS)}"
+    return f"{value:.10g}".replace("-", "−")
+
+
+def mark_x(axes: Axes, x: float, what: str, options: FigureOptions, row: int = 0) -> None:
+    """A dotted vertical line, its meaning next to it, on the side that has more room."""
+    low, high = axes.transData.inverted().transform(axes.transAxes.transform([(0, 0), (1, 0)]))[:, 0]
+    share = axes.transAxes.inverted().transform(axes.transData.transform((x, axes.get_ylim()[1])))[0]
+    is_before = share > 0.5 and low < high
+    room = 0.85 * options.inches * max(share, 1 - share)
+    text = options.wrap(what, 0.85, room, max_lines=1)
+    axes.axvline(x, color=QUIET, linewidth=0.8, linestyle=":")
+    axes.annotate(
+        text,
+        (x, 1.0),
+        xycoords=("data", "axes fraction"),
+        xytext=(-4 if is_before else 4, -2 - 1.3 * options.font_size * row),
+        textcoords="offset points",
+        va="top",
+        ha="right" if is_before else "left",
+        fontsize=0.85 * options.font_size,
+        color=QUIET,
+        bbox={"facecolor": "none", "edgecolor": "none", "pad": 0},
+    )

@@ -1,82 +1,101 @@
-"""Perplexity against position: where an arm breaks down, at a glance."""
+"""Charts of a swap by position: perplexity, and the difference to the unchanged model on chopped text."""
 
-import io
-import textwrap
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
 
+from ropelab.evaluation.intervals import half_width
+from ropelab.reporting.page import Chart, Point, Series
 from ropelab.reporting.perplexity_table import is_chopped
 
-TITLE = 70  # characters of a line that fit over the axes
-COLOURS = ("#222222", "#8a8a8a", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+Losses = Mapping[str, np.ndarray]  # variant → [windows, length - 1], in nats; entry t is the loss of token t + 1
+POINTS = 24  # per line of perplexities, each over at most MAX_BIN tokens
+MAX_BIN = 512
+DIFFERENCE_POINTS = 12
+MAX_DIFFERENCE_BIN = 1024
+BLOCKS = 16  # per bin, from which an interval is computed where there is only one window
+LIMIT = 0.5  # nats per token, a perplexity 1.65 times as high; beyond, a variant has broken down
 
 
-def draw_perplexity(nll: Mapping[str, np.ndarray], *, trained_length: int, title: str, protocol: str) -> Figure:
-    """One line for each arm, the protocol underneath.
+def perplexity_chart(nll: Losses, *, trained_length: int, title: str = "", note: str = "") -> Chart:
+    """Perplexity against position, one line per variant, the trained length marked where it is within."""
+    longest = _longest(nll)
+    size = _bin_size(longest, POINTS, MAX_BIN)
+    series = []
+    for variant, values in nll.items():
+        centres, means = average_bins(values, size)
+        with np.errstate(over="ignore"):  # inf is the perplexity of a loss beyond 709 nats
+            perplexities = np.exp(means.mean(axis=0))
+        points = [Point(float(x), float(y)) for x, y in zip(centres, perplexities, strict=True)]
+        series.append(Series(variant, points))
+    y = f"perplexity over {size} tokens"
+    marks = _mark_trained_length(trained_length, longest)
+    return Chart(title or "Perplexity by position", "position (tokens)", y, series, False, True, marks, note)
+
+
+def difference_chart(nll: Losses, *, trained_length: int, where: str = "", note: str = "") -> Chart | None:
+    """Loss per token minus that of the unchanged model on chopped text, against position, with 95 % intervals.
+
+    Differences are taken token by token, so that most of what the text does cancels. The t interval is over windows,
+    or, for a single window, over equal blocks of each bin. None if there is nothing to compare.
 
     Args:
-        nll: arm → [windows, length - 1], in nats, entry t for token t + 1.
-        trained_length: marked by a vertical line if it lies within.
+        where: model and text, for the title.
     """
-    figure = Figure(figsize=(9, 5.6), layout="constrained")
-    parts: Any = figure.subfigures(2, 1, height_ratios=(12, 1))
-    plot, foot = parts
-    longest = max(values.shape[1] for values in nll.values()) + 1
-    window = max(min(512, longest // 24), 1)
-    axes, drawn = plot.add_subplot(), False
-    for index, (arm, values) in enumerate(nll.items()):
-        style = "--" if is_chopped(arm) else "-"
-        colour = COLOURS[index % len(COLOURS)]
-        centres, perplexities = average_windows(values, window)
-        shown = np.where(np.isfinite(perplexities), perplexities, np.nan)
-        label = arm if np.isfinite(perplexities).all() else f"{arm} (not finite where no line is drawn)"
-        axes.plot(centres, shown, style, color=colour, label=label, linewidth=1.6)
-        drawn |= bool(np.isfinite(shown).any())
-    if 0 < trained_length < longest:
-        mark_length(axes, trained_length)
-    axes.set(xlim=(0, longest), xlabel="position (tokens)", ylabel=f"perplexity over {window} tokens")
-    axes.set_title("\n".join(textwrap.wrap(title, TITLE)), loc="left")
-    if not drawn:
-        axes.set_ylim(1, 10)  # matplotlib finds no logarithmic limits without a positive value
-    set_log_scale(axes)
-    plot.legend(*axes.get_legend_handles_labels(), loc="outside lower left", ncols=2, frameon=False, fontsize=8)
-    foot.text(0.01, 0.5, "\n".join(textwrap.wrap(protocol, 170)), fontsize=6, va="center", color="#666666")
-    return figure
+    reference = next((variant for variant in nll if is_chopped(variant)), next(iter(nll), None))
+    if reference is None or len(nll) < 2:
+        return None
+    longest = _longest(nll)
+    size = _bin_size(longest, DIFFERENCE_POINTS, MAX_DIFFERENCE_BIN)
+    size = size // BLOCKS * BLOCKS or size  # so that bins begin where blocks do
+    series = []
+    for variant, values in nll.items():
+        if values.shape == nll[reference].shape:
+            differences = values.astype(np.float64) - nll[reference]
+            series.append(Series(variant, _points(differences, size, with_interval=variant != reference)))
+    sampled = "windows" if nll[reference].shape[0] > 1 else f"blocks of {max(size // BLOCKS, 1)} tokens"
+    said = f"Mean over {size} tokens, 95 % t interval over {sampled}."
+    if any(abs(point.y) > LIMIT for line in series for point in line.points):
+        said += f" Cut off beyond {LIMIT} nats per token."
+    marks = _mark_trained_length(trained_length, longest)
+    y = "difference in nats per token"
+    title = f"Loss minus that of {reference}" + (f": {where}" if where else "")
+    limits = (-LIMIT, LIMIT)
+    return Chart(title, "position (tokens)", y, series, False, False, marks, f"{said} {note}".strip(), limits)
 
 
-def mark_length(axes: Axes, trained_length: int) -> None:
-    axes.axvline(trained_length, color="#999999", linewidth=0.8, linestyle=":")
-    place = (trained_length, 0.99)
-    axes.annotate(f" trained on {trained_length}", place, xycoords=("data", "axes fraction"), va="top", fontsize=8)
+def average_bins(values: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Centres [n] and means [windows, n] of whole bins of `size` tokens; of a shorter text, one bin."""
+    count = max(values.shape[1] // size, 1)
+    size = min(size, values.shape[1])
+    means = values[:, : count * size].astype(np.float64).reshape(values.shape[0], count, size).mean(axis=2)
+    return 1 + size * (np.arange(count) + 0.5), means
 
 
-def set_log_scale(axes: Axes) -> None:
-    """A logarithmic perplexity axis with plain numbers."""
-    axes.set_yscale("log")
-    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    axes.yaxis.set_minor_formatter(NullFormatter())
-    axes.grid(True, which="major", linewidth=0.3)
-    axes.spines[["top", "right"]].set_visible(False)
+def _points(differences: np.ndarray, size: int, *, with_interval: bool) -> list[Point]:
+    """The mean and its interval in each bin."""
+    centres, means = average_bins(differences, size)
+    samples = means
+    blocks = average_bins(differences, max(min(size, differences.shape[1]) // BLOCKS, 1))[1]
+    if means.shape[0] == 1 and blocks.shape[1] >= means.shape[1] * BLOCKS:
+        samples = blocks[0, : means.shape[1] * BLOCKS].reshape(means.shape[1], BLOCKS).T
+    points = []
+    for x, mean, column in zip(centres, means.mean(axis=0), samples.T, strict=True):
+        if not with_interval or len(column) < 2 or not np.isfinite(column).all():
+            points.append(Point(float(x), float(mean)))
+            continue
+        half = half_width(float(column.std(ddof=1)), len(column))
+        points.append(Point(float(x), float(mean), float(mean) - half, float(mean) + half))
+    return points
 
 
-def average_windows(nll: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray]:
-    """Centres of whole windows, and exp of the mean NLL in each."""
-    count = max(nll.shape[1] // window, 1)
-    size = min(window, nll.shape[1])
-    means = nll[:, : count * size].astype(np.float64).reshape(nll.shape[0], count, size).mean(axis=(0, 2))
-    with np.errstate(over="ignore"):  # to inf, which is what is meant
-        return 1 + size * (np.arange(count) + 0.5), np.exp(means)
+def _longest(nll: Losses) -> int:
+    return max((values.shape[1] for values in nll.values()), default=0) + 1
 
 
-def render(figure: Figure, kind: str) -> bytes:
-    """The figure as "png" or "pdf"."""
-    buffer = io.BytesIO()
-    # a date would make every PDF another file
-    figure.savefig(buffer, format=kind, dpi=150, metadata={"CreationDate": None} if kind == "pdf" else None)
-    return buffer.getvalue()
+def _bin_size(length: int, points: int, most: int) -> int:
+    return max(min(most, length // points), 1)
+
+
+def _mark_trained_length(trained_length: int, longest: int) -> Sequence[tuple[float, str]]:
+    return ((trained_length, f"trained on {trained_length}"),) if 0 < trained_length < longest else ()

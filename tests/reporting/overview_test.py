@@ -7,8 +7,8 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ropelab.reporting.charts.overview import ARMS, MOST_HEADS, draw_overview, group_heads_alike, line_style, name_heads
-from ropelab.reporting.charts.perplexity import render
+from ropelab.reporting.charts.overview import MAX_HEADS, draw_overview, group_heads_alike, name_heads
+from ropelab.reporting.charts.style import FigureOptions, assign_styles, render
 from ropelab.reporting.resolution_table import layout
 
 COUNTS = np.tril(np.ones((4, 6, 6), int))
@@ -18,6 +18,7 @@ np.fill_diagonal(REACH, 0)
 CURVES = {"near": np.linspace(2.0, 0.0, 50), "far": np.linspace(2.0, 1.0, 50)}
 TURNS = {"near": np.asarray([6.0, 60.0, np.inf])}
 PROTOCOL = "model tiny; text noise"
+STYLES = assign_styles(CURVES)
 
 
 def drawn(**changes: Any) -> Figure:
@@ -66,7 +67,7 @@ def test_heads_are_named(heads: tuple[int, ...], of: int, said: str) -> None:
 def test_too_many_kinds_of_head_say_so() -> None:
     counts = np.stack([np.tril(np.full((6, 6), n)) for n in range(1, 10)])
     figure = drawn(counts_NTT=counts)
-    assert sum(len(axes.images) for axes in figure.axes) == MOST_HEADS + 1
+    assert sum(len(axes.images) for axes in figure.axes) == MAX_HEADS + 1
     assert any("6 of 9 kinds of head" in text for text in written(figure))
 
 
@@ -79,6 +80,11 @@ def written(figure: Figure) -> list[str]:
         found += [text.get_text() for text in part.texts]
         found += [text.get_text() for legend in part.legends for text in legend.get_texts()]
     return found
+
+
+def titles(figure: Figure) -> list[str]:
+    """The titles of the subfigures, those of the whole first."""
+    return [part._suptitle.get_text() for part in figure.subfigs if getattr(part, "_suptitle", None)]
 
 
 def test_each_layer_has_its_line_and_its_shade() -> None:
@@ -98,10 +104,9 @@ def test_an_encoding_has_one_colour_everywhere() -> None:
         for line in axes.get_lines()
         if line.get_label() in CURVES
     }
-    assert colours == {"near": ARMS[0], "far": ARMS[1]}
+    assert colours == {name: style.colour for name, style in STYLES.items()}
     (measured,) = titled(figure)["D  Measured score, mean of layers and heads"].get_lines()
-    assert measured.get_color() == ARMS[1]
-    assert len({tuple(line_style(n).values()) for n in range(18)}) == 18
+    assert measured.get_color() == STYLES["far"].colour
 
 
 def test_scores_stand_at_their_distance() -> None:
@@ -115,15 +120,15 @@ def test_scores_stand_at_their_distance() -> None:
 def test_scores_without_any_weight_are_cut_off_and_this_is_said() -> None:
     axes = titled(drawn(expected={"deep": np.linspace(3.0, -100.0, 9)}))["C  Expected score, q = k = 1"]
     assert axes.get_ylim()[0] == -13.0
-    assert [text.get_text() for text in axes.texts] == ["cut off 16 below the top"]
+    assert [text.get_text() for text in axes.texts] == ["cut off 16 below the highest"]
 
 
 def test_pairs_that_never_turn_are_hollow() -> None:
     axes = titled(drawn())["D  Wavelengths of the rotary pairs"]
-    filled, hollow = (line for line in axes.get_lines() if line.get_marker() == "o")
+    filled, hollow = (line for line in axes.get_lines() if line.get_linestyle() == "None")
     assert np.asarray(filled.get_xdata()).tolist() == [0]
     assert np.asarray(hollow.get_xdata()).tolist() == [1, 2]
-    assert (filled.get_markerfacecolor(), hollow.get_markerfacecolor()) == (ARMS[0], "white")
+    assert (filled.get_markerfacecolor(), hollow.get_markerfacecolor()) == (STYLES["near"].colour, "white")
     assert any("trained length 32" in text.get_text() for text in axes.texts)
 
 
@@ -141,7 +146,11 @@ def test_nothing_rotates() -> None:
 def test_the_protocol_and_the_title_are_part_of_the_picture() -> None:
     figure = drawn()
     assert PROTOCOL in written(figure)
-    assert figure.get_suptitle() == "a pattern"
+    assert titles(figure)[0] == "a pattern"
+    paper = drawn(options=FigureOptions(title=False, footnote=False, width=7.0))
+    assert PROTOCOL not in written(paper)
+    assert "a pattern" not in titles(paper)
+    assert paper.get_figwidth() == 7.0
     assert render(figure, "png").startswith(b"\x89PNG")
     assert render(figure, "pdf").startswith(b"%PDF-")
 
