@@ -129,8 +129,9 @@ def draw(workdir: Path, records: list[Record]) -> None:
     """Draw the figures that have records."""
     for name, draw_figure in FIGURES.items():
         figure = draw_figure(records)
-        for kind in FORMATS if figure is not None else ():
-            files.write(workdir / f"{name}.{kind}", render(figure, kind))
+        if figure is not None:
+            for kind in FORMATS:
+                files.write(workdir / f"{name}.{kind}", render(figure, kind))
 
 
 def effective_contexts(records: list[Record]) -> list[list[str]]:

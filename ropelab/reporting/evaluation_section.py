@@ -7,7 +7,7 @@ from ropelab.evaluation.record import Record, aggregate
 from ropelab.reporting.page import Cell, Chart, Heat, Part, Point, Section, Series, Table, code
 from ropelab.reporting.run_files import has_records, read_records, read_texts
 from ropelab.reporting.swap_section import receipt_tables
-from ropelab.reporting.tables import distance_tables, evaluation_tables
+from ropelab.reporting.tables import DECODING, decoding_table, distance_tables, evaluation_tables
 
 MANY = 12  # depths beyond which a line against distance replaces the heat map
 EFFECTIVE_HEAD = ("variant", "questions", "k_max of PI", "YaRN, 80 %", "RULER, 85.6 %", "NoLiMa, 0.85 of base")
@@ -42,7 +42,8 @@ def evaluation_section(roots: Sequence[Path]) -> Section:
     tables = evaluation_tables(records)
     effective = [effective_table(root, f"{root.name}: " if len(roots) > 1 else "") for root in roots]
     applied = [part for root in roots for part in receipt_tables(root, root.name if len(roots) > 1 else "")]
-    parts: list[Part] = [*tables, *(one for one in effective if one.rows), *depth_parts(records), *applied]
+    decoded = [decoding_table(records)] if any(record.evaluation == DECODING for record in records) else []
+    parts: list[Part] = [*tables, *decoded, *(one for one in effective if one.rows), *depth_parts(records), *applied]
     title = f"Evaluation: {', '.join(root.name for root in roots)}"
     question = "What does each variant score, with what interval, and how was it measured?"
     return Section(title, question, (), parts, lead(tables))
