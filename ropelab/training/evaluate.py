@@ -21,11 +21,11 @@ from ropelab.attention.formula import Pattern
 from ropelab.data.batch import Batch, split_rows
 from ropelab.data.held_out import load_held_out
 from ropelab.data.positions import PerDocument
+from ropelab.models.family import Tree
 from ropelab.training import objective
 from ropelab.training.mesh import own_rows, placed_batch
 from ropelab.training.step import Recipe
 
-Tree = dict[str, Any]
 TOKENS_AT_ONCE = 8192
 
 

@@ -33,8 +33,6 @@ from ropelab.training.setup import Setup
 from ropelab.training.signals import Listening, Stopped
 from ropelab.training.step import train_step
 
-Tree = dict[str, Any]
-
 
 def train(
     plan: Plan, folder: str | os.PathLike[str], *, accept: Sequence[str] = (), command: str = "", show: bool = True

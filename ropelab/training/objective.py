@@ -5,7 +5,7 @@
 The sum is float32 whatever the model computes in, and [T, V] is never held (`models.loss`, `models.head`).
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,9 +15,8 @@ from ropelab.data.batch import Batch
 from ropelab.models import head, loss
 from ropelab.models.compiled import placed
 from ropelab.models.config import Wiring
+from ropelab.models.family import Tree
 from ropelab.models.sequence import whole_text
-
-Tree = dict[str, Any]
 
 
 class Given(NamedTuple):

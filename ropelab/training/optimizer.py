@@ -14,9 +14,9 @@ from typing import Any, Literal
 import jax
 import optax
 
+from ropelab.models.family import Tree
 from ropelab.spec import Spec, at_least, require, spec
 
-Tree = dict[str, Any]
 UNDECAYED = ("norm", "bias", "sink_logits", "slopes")
 
 

@@ -12,6 +12,7 @@ from ropelab.checkpoints.tokenizer import Tokenizer, make_byte_tokenizer
 from ropelab.data.synthetic import Passkey, parse_task
 from ropelab.encodings.base import Encoding
 from ropelab.models.config import Wiring
+from ropelab.models.family import Tree
 from ropelab.training import plan as plans
 from ropelab.training.folder import place, read_plan
 from ropelab.training.mesh import MeshShape, make_mesh
@@ -20,8 +21,6 @@ from ropelab.training.saving import Checkpoints, Saving
 from ropelab.training.setup import Setup
 from ropelab.training.step import State
 from ropelab.training.step_folders import sealed_steps
-
-Tree = dict[str, Any]
 
 
 class Outline(NamedTuple):

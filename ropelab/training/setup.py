@@ -11,6 +11,7 @@ from ropelab.data.batch import Batch
 from ropelab.data.positions import Consecutive
 from ropelab.encodings.base import Encoding
 from ropelab.models.config import Wiring
+from ropelab.models.family import Tree
 from ropelab.models.parameters import fingerprint, initialise
 from ropelab.models.tables import with_tables
 from ropelab.training import start
@@ -20,8 +21,6 @@ from ropelab.training.mesh import made_on, shardings
 from ropelab.training.objective import Given
 from ropelab.training.plan import Plan, Stage
 from ropelab.training.step import Recipe, State, first_state
-
-Tree = dict[str, Any]
 
 
 class Setup:

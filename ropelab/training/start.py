@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,13 +14,12 @@ from ropelab.checkpoints.locate import open_source
 from ropelab.checkpoints.source import Source, assemble
 from ropelab.checkpoints.tokenizer import Tokenizer
 from ropelab.encodings.base import Encoding
-from ropelab.models.family import Config
+from ropelab.models.family import Config, Tree
 from ropelab.models.parameters import initialise
 from ropelab.models.tables import initialise_tables
 from ropelab.training.folder import is_run, place
 from ropelab.training.mesh import made_on
 
-Tree = dict[str, Any]
 GENERATIONS = 50  # runs that begin from one another
 
 

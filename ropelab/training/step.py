@@ -11,12 +11,11 @@ from jax import Array, lax
 
 from ropelab.data.batch import Batch
 from ropelab.models.config import Wiring
+from ropelab.models.family import Tree
 from ropelab.training.adaptation import Adaptation
 from ropelab.training.guard import Guard, Watch, acceptable, first_watch, watched
 from ropelab.training.objective import Given, weighted_sum
 from ropelab.training.optimizer import Optimizer, learning_rate, transformation
-
-Tree = dict[str, Any]
 
 
 class Recipe(NamedTuple):
