@@ -19,6 +19,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from benchmarks.forward import THREADS, clock, gemm_rate
+from ropelab import encodings
+from ropelab.training import flops
 
 Step = Callable[[np.ndarray], object]
 
@@ -41,16 +43,12 @@ def ours(row: Row) -> tuple[float, Step]:
     import jax
 
     import ropelab
-    from ropelab import encodings
     from ropelab.attention.patterns import Causal
     from ropelab.data.batch import Batch
     from ropelab.models import LlamaConfig, from_scratch
-    from ropelab.training import flops
-    from ropelab.training.adaptation import Full
-    from ropelab.training.guard import Guard
-    from ropelab.training.objective import Given
+    from ropelab.training.lora import Full
     from ropelab.training.optimizer import Optimizer
-    from ropelab.training.step import Recipe, first_state, train_step
+    from ropelab.training.step import BatchFields, SkipConfig, StepConfig, init_state, train_step
 
     if row.name == "tiny":
         config = LlamaConfig(**TINY, head_dim=64, norm_eps=1e-5, trained_length=row.length)
@@ -58,8 +56,8 @@ def ours(row: Row) -> tuple[float, Step]:
     else:
         model = ropelab.load("smollm2").model
     wiring = model.wiring._replace(remat="nothing")
-    recipe = Recipe(wiring, Full(), Optimizer(lr=1e-5, schedule="constant"), Guard(), Given(), 1000)
-    state = first_state(recipe, model.params)
+    recipe = StepConfig(wiring, Full(), Optimizer(lr=1e-5, schedule="constant"), SkipConfig(), BatchFields(), 1000)
+    state = init_state(recipe, model.params)
 
     def step(tokens: np.ndarray) -> object:
         nonlocal state
@@ -69,7 +67,7 @@ def ours(row: Row) -> tuple[float, Step]:
         state, happened = train_step(recipe, state, {}, jax.tree.map(np.ascontiguousarray, batch))
         return float(happened.loss)
 
-    return flops.per_token(wiring, row.length, frozen=False), step
+    return flops.flops_per_token(wiring, row.length, frozen=False), step
 
 
 def theirs(row: Row) -> Step:

@@ -32,9 +32,9 @@ from ropelab.models.family import Config
 from ropelab.models.finite import check_finite
 from ropelab.models.module import Model, Parameters, Tokens, is_ragged
 from ropelab.spec import suggest_name
-from ropelab.training import folder, runs
-from ropelab.training.adaptation import LoRA
-from ropelab.training.objective import computed_in
+from ropelab.training import run_folder, state
+from ropelab.training.lora import LoRA
+from ropelab.training.step import cast_params
 
 EXPORT_PROBE = 16  # tokens whose logits are computed before a model is written
 
@@ -283,7 +283,7 @@ def load(source: str | os.PathLike[str], *, dtype: Any = "float32", mesh: Mesh |
     known = ("float32", "bfloat16", "float16", *(("float64",) if jax.config.read("jax_enable_x64") else ()))
     if getattr(dtype, "__name__", str(dtype)) not in known:
         raise ValueError(f"dtype={dtype!r} is not one of {', '.join(known)}")
-    if folder.is_run(source):
+    if run_folder.is_run(source):
         return of_run(source, dtype, mesh)
     opened = open_source(source)
     params = assemble(opened, dtype=jnp.dtype(dtype), mesh=mesh)
@@ -294,8 +294,8 @@ def load(source: str | os.PathLike[str], *, dtype: Any = "float32", mesh: Mesh |
 def of_run(folder: str | os.PathLike[str], dtype: Any, mesh: Mesh | None) -> Lab:
     """What a training has made, on the bench."""
 
-    run = runs.open_run(folder, mesh=mesh)
-    params = computed_in(runs.merged(run), dtype)
+    run = state.open_run(folder, mesh=mesh)
+    params = cast_params(state.merge_params(run), dtype)
     if mesh is None:
         params = jax.device_put(params, jax.devices()[0])  # as any other checkpoint's
     model = Model(run.wiring, Parameters(params))

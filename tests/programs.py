@@ -23,11 +23,9 @@ from ropelab.models import compiled, decoding
 from ropelab.models.config import Wiring
 from ropelab.models.module import from_scratch
 from ropelab.models.stack import empty_cache
-from ropelab.training.adaptation import Full
-from ropelab.training.guard import Guard
-from ropelab.training.objective import Given, row_sums
+from ropelab.training.lora import Full
 from ropelab.training.optimizer import Optimizer
-from ropelab.training.step import Recipe, first_state, train_step
+from ropelab.training.step import BatchFields, SkipConfig, StepConfig, init_state, nll_by_row, train_step
 
 MODEL = (
     "LlamaConfig(vocabulary=64, width=32, layers=2, heads=4, key_heads=2, head_dim=8, feed_forward=64, "
@@ -57,10 +55,10 @@ def of(wiring: Wiring, params: Any, dtype: str) -> Iterator[tuple[str, Program]]
     tokens, targets = ids[:, :-1], ids[:, 1:]
     places = np.broadcast_to(np.arange(T, dtype=np.int32), (B, T))
     batch = Batch(tokens, targets, np.ones((B, T), np.float32), places, np.zeros((B, T), np.int32))
-    recipe = Recipe(wiring, Full(), Optimizer(lr=1e-2), Guard(), Given(), steps=10, dtype=dtype)
-    state = first_state(recipe, params)
+    recipe = StepConfig(wiring, Full(), Optimizer(lr=1e-2), SkipConfig(), BatchFields(), steps=10, dtype=dtype)
+    state = init_state(recipe, params)
     yield "training step", Program(partial(train_step, recipe), (state, {}, batch))
-    losses = jax.jit(partial(row_sums, wiring, given=Given(), dtype=dtype))
+    losses = jax.jit(partial(nll_by_row, wiring, given=BatchFields(), dtype=dtype))
     yield "losses of a training", Program(losses, (params, batch))
     nothing = {"pos": None, "segments": None}
     yield "logits", Program(partial(compiled.logits, wiring, length=None, **nothing), (params, tokens))

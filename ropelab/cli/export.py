@@ -20,9 +20,9 @@ import ropelab
 from ropelab.checkpoints.peft import save_adapter
 from ropelab.cli import launching
 from ropelab.models.finite import check_finite_parameters
-from ropelab.training.adaptation import LoRA
-from ropelab.training.folder import is_run
-from ropelab.training.runs import Trained, open_run
+from ropelab.training.lora import LoRA
+from ropelab.training.run_folder import is_run
+from ropelab.training.state import LoadedRun, open_run
 
 HELP = {
     "run": "Folder of a training; without --adapter, anything that ropelab.load accepts.",
@@ -83,7 +83,7 @@ def _export_adapter(values: flags.FlagValues) -> Path:
     )
 
 
-def _adapter_base(run: Trained) -> str:
+def _adapter_base(run: LoadedRun) -> str:
     """Return the base model of the adapter, if PEFT can use it unchanged.
 
     Raises:

@@ -195,7 +195,7 @@ def mesh_from_flags(values: flags.FlagValues) -> "Mesh | None":
     """
     import jax
 
-    from ropelab.training.mesh import MeshShape, make_mesh
+    from ropelab.training.distributed import MeshShape, make_mesh
 
     count, devices = values.fsdp * values.tensor, jax.devices()
     if count == 1:

@@ -31,7 +31,7 @@ from ropelab.lab import Lab, load
 from ropelab.models.parameters import fingerprint
 from ropelab.reporting import files
 from ropelab.reporting.run_files import finished
-from ropelab.training.runs import plan_of
+from ropelab.training.state import read_config
 
 HELP = {
     "runs": "Folders of trainings, separated by commas; * matches any part of a name.",
@@ -111,7 +111,7 @@ def measured(
 
 def settings_of(run: Path, lab: Lab, tokens: int, seed: int) -> runner.RunSettings:
     """Return the settings: the text is the beginning of the test split of the training's data."""
-    data = plan_of(run).data
+    data = read_config(run).data
     text = load_held_out(data, length=tokens, tokens=tokens, tokenizer=lab.tokenizer)
     there = int(text.weights[0].sum())
     text_T = np.concatenate([text.tokens[0, :there], text.targets[0, there - 1 : there]]).astype(np.int32)

@@ -13,23 +13,23 @@ from ropelab.attention import patterns
 from ropelab.data import positions
 from ropelab.data.settings import DataSettings
 from ropelab.encodings.user_module import parse_with_import
-from ropelab.training import adaptation, plan
-from ropelab.training.plan import Plan
+from ropelab.training import config, lora
+from ropelab.training.config import TrainConfig
 
 SECTIONS: dict[str, Any] = {
-    "optimizer": plan.Optimizer,
+    "optimizer": config.Optimizer,
     "data": DataSettings,
-    "held": plan.Held,
-    "saving": plan.Saving,
-    "compute": plan.Compute,
-    "guard": plan.Guard,
-    "mesh": plan.MeshShape,
+    "held": config.EvalSetConfig,
+    "saving": config.Saving,
+    "compute": config.Compute,
+    "guard": config.SkipConfig,
+    "mesh": config.MeshShape,
 }
 READ: dict[str, Callable[[str], Any]] = {  # fields that are text in a configuration and something else in a plan
     "encoding": lambda text: parse_with_import(text) if text else None,
     "pattern": patterns.parse,
-    "phases": plan.phases,
-    "adaptation": adaptation.parse,
+    "phases": config.parse_phases,
+    "adaptation": lora.parse,
     "held.patterns": lambda text: tuple(patterns.parse(one) for one in spec.split_list(text, ";")),
     "data.positions": positions.parse,
 }
@@ -44,7 +44,7 @@ LEFT_OUT = {
 
 
 WORDS = {  # fields of a plan whose names its docstring takes as understood
-    "adaptation": "what is trained: Full(), LoRA(rank=8, alpha=16.0) or another of ropelab.training.adaptation.",
+    "adaptation": "what is trained: Full(), LoRA(rank=8, alpha=16.0) or another of ropelab.training.lora.",
     "batch": "windows per step.",
     "length": "tokens per window.",
     "pattern": "of attention.",
@@ -61,12 +61,12 @@ WORDS = {  # fields of a plan whose names its docstring takes as understood
 def defaults() -> dict[str, Any]:
     """Every field that a configuration may have; one without a default is empty, and of its type all the same."""
     sections = {name: fields_of(made, f"{name}.") for name, made in SECTIONS.items()}
-    return fields_of(Plan, "") | sections
+    return fields_of(TrainConfig, "") | sections
 
 
 def words() -> dict[str, str]:
     """What each field means, by its dotted name, as the docstrings have it."""
-    found = explained(Plan) | WORDS
+    found = explained(TrainConfig) | WORDS
     for name, made in SECTIONS.items():
         found |= {f"{name}.{field}": text for field, text in explained(made).items()}
     return found
@@ -82,14 +82,14 @@ def fields_of(made: Any, path: str) -> dict[str, Any]:
     return {name: value for name, value in (found | written).items() if path + name not in SECTIONS}
 
 
-def plan_of(fields: dict[str, Any]) -> Plan:
+def plan_of(fields: dict[str, Any]) -> TrainConfig:
     """The plan that a configuration means.
 
     Raises:
         ValueError: for a field that does not exist or cannot be, with the nearest right name.
     """
     sections = {name: section(name, made, fields.get(name, {})) for name, made in SECTIONS.items()}
-    return section("", Plan, fields | sections)
+    return section("", TrainConfig, fields | sections)
 
 
 def section(name: str, made: Any, fields: dict[str, Any]) -> Any:

@@ -25,16 +25,15 @@ from ropelab.cli.launching import Config
 from ropelab.cli.planning import defaults, plan_of, words
 from ropelab.cli.workdirs import refuse_others
 from ropelab.reporting.numbers import as_number, number
-from ropelab.training.folder import PLAN
-from ropelab.training.loop import train
+from ropelab.training.checkpointing import is_first_process
 from ropelab.training.manifest import DamagedError
-from ropelab.training.reporter import Diverged
-from ropelab.training.saving import first_process
-from ropelab.training.signals import Stopped
+from ropelab.training.metrics import Diverged
+from ropelab.training.run_folder import CONFIG_FILE
+from ropelab.training.trainer import Stopped, train
 
 
 def run(config: Config, workdir: Path, command: str, options: flags.FlagValues) -> int:
-    refuse_others(workdir, PLAN)
+    refuse_others(workdir, CONFIG_FILE)
     wanted = plan_of(config.to_dict())
     ropelab.init_distributed(options.coordinator, options.processes, options.process)
     launching.warn_if_slow(config.compute.dtype)
@@ -46,7 +45,7 @@ def run(config: Config, workdir: Path, command: str, options: flags.FlagValues) 
         with contextlib.suppress(OSError):  # the terminal may be closed
             print(end, file=sys.stderr)
         return end.code
-    if first_process():
+    if is_first_process():
         print_perplexity(rows)
         print(f"written to {workdir}: plan.json, metrics.csv, evaluations.csv, speed.csv, checkpoints/")
     return 0

@@ -10,6 +10,8 @@ processes; the manifest and the removal of old steps are the first process's.
 
 import errno
 import logging
+import os
+import re
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -23,10 +25,72 @@ from jax.experimental import multihost_utils
 from ropelab.spec import Spec, at_least, spec
 from ropelab.training import manifest
 from ropelab.training.manifest import DamagedError
-from ropelab.training.step_folders import absolute, find_unfinished, is_link, sealed_steps, unused_path
 
-PATIENCE = 60.0  # seconds in which a reader tries steps that a training replaces meanwhile
-MISSING = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR)
+# The folders in checkpoints/ of a run: which are steps, which were never finished, which are the user's.
+
+_STEP = re.compile(r"0|[1-9][0-9]*")
+_UNFINISHED = re.compile(r"(0|[1-9][0-9]*)\.orbax-checkpoint-tmp(-[0-9]+)?")
+_WRITTEN = re.compile(  # what is in a step's folder: Orbax's, and the manifest
+    r"state|data|_CHECKPOINT_METADATA|commit_success\.txt|manifest\.json(\.unfinished)?|.*\.orbax-checkpoint-tmp.*"
+)
+
+
+def sealed_steps(folder: epath.Path) -> list[int]:
+    """The steps that were finished, ascending; none if there is no such folder."""
+    return sorted(int(path.name) for path in _list_folder(folder) if _is_sealed(path))
+
+
+def _list_folder(folder: epath.Path) -> list[epath.Path]:
+    """What is in a folder; nothing if there is none, as an empty one in a bucket, which does not exist."""
+    return list(folder.iterdir()) if folder.exists() else []
+
+
+def _absolute_path(folder: epath.Path) -> epath.Path:
+    """As Orbax wants it; an address in a bucket is."""
+    return folder if "://" in os.fspath(folder) else epath.Path(os.path.abspath(folder))
+
+
+def _is_sealed(path: epath.Path) -> bool:
+    return _STEP.fullmatch(path.name) is not None and (path / manifest.NAME).exists()
+
+
+def _find_unfinished(folder: epath.Path) -> list[epath.Path]:
+    """What was begun in a folder by a training and never sealed.
+
+    Raises:
+        ValueError: if a folder with a step's name has files in it that no training wrote.
+    """
+    begun = [path for path in _list_folder(folder) if _STEP.fullmatch(path.name) and not _is_sealed(path)]
+    for path in begun:
+        strange = not path.is_dir() or _is_link(path)
+        names = [] if strange else [one.name for one in _list_folder(path) if not _WRITTEN.fullmatch(one.name)]
+        if strange or names:
+            raise ValueError(
+                f"{path}{' has ' + names[0] + ' in it and' if names else ''} is no checkpoint; move it away"
+            )
+    left = [
+        path
+        for path in _list_folder(folder)
+        if _UNFINISHED.fullmatch(path.name) and path.is_dir() and not _is_link(path)
+    ]
+    return begun + left
+
+
+def _is_link(path: epath.Path) -> bool:
+    """Whether it is a symbolic link; there are none in a bucket."""
+    return "://" not in os.fspath(path) and os.path.islink(path)
+
+
+def _unused_path(folder: epath.Path, name: str) -> epath.Path:
+    """A path of this name in the folder, numbered from the second on."""
+    path, number = folder / name, 1
+    while path.exists():
+        path, number = folder / f"{name}-{number + 1}", number + 1
+    return path
+
+
+RESTORE_TIMEOUT = 60.0  # seconds in which a reader tries steps that a training replaces meanwhile
+_MISSING = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR)
 
 
 @spec
@@ -49,7 +113,7 @@ class Saving(Spec):
         at_least(1, self, "keep")
 
 
-def is_news(record: logging.LogRecord) -> bool:
+def _is_unexpected(record: logging.LogRecord) -> bool:
     """Whether a message says more than that a save failed: `Checkpoints.check` raises that, and Orbax logs pages."""
     of_orbax = record.levelno >= logging.ERROR and "orbax" in record.pathname
     of_a_save = record.name == "asyncio" and ".orbax-checkpoint-tmp" in record.getMessage()
@@ -57,7 +121,7 @@ def is_news(record: logging.LogRecord) -> bool:
 
 
 for name in ("absl", "asyncio"):
-    logging.getLogger(name).addFilter(is_news)
+    logging.getLogger(name).addFilter(_is_unexpected)
 
 
 class Restored(NamedTuple):
@@ -81,15 +145,15 @@ class Checkpoints:
     """
 
     def __init__(self, folder: epath.Path, saving: Saving, *, said: Any = print, writes: bool = True):
-        self.folder, self.saving, self.said, self.writes = absolute(folder), saving, said, writes
+        self.folder, self.saving, self.said, self.writes = _absolute_path(folder), saving, said, writes
         self._orbax = ocp.AsyncCheckpointer(ocp.CompositeCheckpointHandler())
         self._sealing: threading.Thread | None = None
         self._failure: BaseException | None = None
-        if first_process() and writes:
+        if is_first_process() and writes:
             self.folder.mkdir(parents=True, exist_ok=True)
-            for path in find_unfinished(self.folder):
+            for path in _find_unfinished(self.folder):
                 path.rmtree()
-        together("ropelab-checkpoints")
+        _sync_processes("ropelab-checkpoints")
 
     def save(self, step: int, state: Any, data: dict[str, Any], facts: dict[str, Any]) -> None:
         """Begin to save; returns when the arrays may change again.
@@ -98,10 +162,10 @@ class Checkpoints:
             OSError: if this or the save before it could not be written.
         """
         self.finish()
-        told = facts | {"step": step, "arrays": manifest.array_sums(state), "shapes": manifest.shapes(state)}
+        told = facts | {"step": step, "arrays": manifest.array_sums(state), "shapes": manifest.leaf_shapes(state)}
         items = ocp.args.Composite(state=ocp.args.StandardSave(state), data=ocp.args.JsonSave(data))
         self._orbax.save(self.folder / str(step), args=items)
-        if first_process():
+        if is_first_process():
             self._sealing = threading.Thread(target=self._seal, args=(step, told))
             self._sealing.start()
 
@@ -126,7 +190,7 @@ class Checkpoints:
         failure, self._failure = self._failure, None
         if failure is not None:
             raise OSError(
-                f"a checkpoint in {self.folder} could not be written: {short(failure)}; when it can be, the same "
+                f"a checkpoint in {self.folder} could not be written: {_first_line(failure)}; when it can be, the same "
                 "command goes on from the one before"
             ) from failure
 
@@ -147,7 +211,7 @@ class Checkpoints:
             DamagedError: if no step is.
             ValueError: if the arrays of a step are not those of `like`.
         """
-        give_up = time.monotonic() + PATIENCE
+        give_up = time.monotonic() + RESTORE_TIMEOUT
         seen = False
         while True:
             steps = [step for step in self.steps() if only in (None, step)]
@@ -197,22 +261,22 @@ class Checkpoints:
         try:
             found = self._orbax.restore(path, args=items)
         except Exception as error:
-            if of_the_machine(error):
+            if is_machine_error(error):
                 raise
             kind = DamagedError if facts.get("shapes") else ValueError
-            raise kind(f"{path} cannot be read: {type(error).__name__}: {short(error)}") from error
+            raise kind(f"{path} cannot be read: {type(error).__name__}: {_first_line(error)}") from error
         manifest.check_sums(found.state, facts["arrays"], path)
         return Restored(step, found.state, found.data, facts)
 
     def _set_aside(self, step: int, damage: Exception) -> None:
         self.said(f"{damage}; going back to the checkpoint before it")
-        together(f"ropelab-damaged-{step}")
-        if first_process() and self.writes:
-            (self.folder / str(step)).rename(unused_path(self.folder, f"damaged-{step}"))
-        together(f"ropelab-set-aside-{step}")
+        _sync_processes(f"ropelab-damaged-{step}")
+        if is_first_process() and self.writes:
+            (self.folder / str(step)).rename(_unused_path(self.folder, f"damaged-{step}"))
+        _sync_processes(f"ropelab-set-aside-{step}")
 
     def _remove_old(self) -> None:
-        steps = [step for step in self.steps() if not is_link(self.folder / str(step))]
+        steps = [step for step in self.steps() if not _is_link(self.folder / str(step))]
         losses = {step: self._loss(step) for step in steps} if self.saving.best else {}
         ranked = sorted((loss, step) for step, loss in losses.items() if loss is not None)
         kept = {*steps[-self.saving.keep :], *(step for _, step in ranked[: self.saving.best])}
@@ -224,7 +288,7 @@ class Checkpoints:
 
     def _loss(self, step: int) -> float | None:
         try:
-            return manifest.said_of(self.folder / str(step)).get("loss")
+            return manifest.read_facts(self.folder / str(step)).get("loss")
         except DamagedError:
             return None
 
@@ -233,23 +297,23 @@ class Checkpoints:
         self._orbax.close()
 
 
-def of_the_machine(error: Exception) -> bool:
+def is_machine_error(error: Exception) -> bool:
     """Whether reading failed for want of memory or rights, which says nothing of the checkpoint."""
     if isinstance(error, OSError):
-        return error.errno not in MISSING
+        return error.errno not in _MISSING
     return isinstance(error, MemoryError | jax.errors.JaxRuntimeError) or "RESOURCE_EXHAUSTED" in str(error)
 
 
-def short(error: BaseException) -> str:
+def _first_line(error: BaseException) -> str:
     """The first line of a message, 200 letters at most."""
     return (str(error).strip().splitlines() or [""])[0][:200]
 
 
-def first_process() -> bool:
+def is_first_process() -> bool:
     return jax.process_index() == 0
 
 
-def together(name: str) -> None:
+def _sync_processes(name: str) -> None:
     """Wait for all processes."""
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices(name)

@@ -18,14 +18,14 @@ from ropelab.encodings import registry
 from ropelab.encodings.base import Encoding
 from ropelab.models.remat import POLICIES
 from ropelab.spec import Spec, at_least, require, spec
-from ropelab.training import adaptation
-from ropelab.training.adaptation import Adaptation
-from ropelab.training.guard import Guard
-from ropelab.training.mesh import MeshShape
-from ropelab.training.optimizer import Optimizer, learning_rate
-from ropelab.training.saving import Saving
+from ropelab.training import lora
+from ropelab.training.checkpointing import Saving
+from ropelab.training.distributed import MeshShape
+from ropelab.training.lora import Adaptation
+from ropelab.training.optimizer import Optimizer, make_schedule
+from ropelab.training.step import SkipConfig
 
-SEEDS = 2**32  # keys of jax.random have so many without 64-bit types
+SEED_LIMIT = 2**32  # keys of jax.random have so many without 64-bit types
 
 
 @spec
@@ -52,7 +52,7 @@ class Compute(Spec):
 
 
 @spec
-class Held(Spec):
+class EvalSetConfig(Spec):
     """What is measured on held-out text.
 
     Attributes:
@@ -109,7 +109,7 @@ class Stage(Spec):
 
 
 @spec
-class Plan(Spec):
+class TrainConfig(Spec):
     """A training.
 
     Attributes:
@@ -133,8 +133,8 @@ class Plan(Spec):
     seed: int = 0
     adapt_random: bool = False
     compute: Compute = Compute()
-    guard: Guard = Guard()
-    held: Held = Held()
+    guard: SkipConfig = SkipConfig()
+    held: EvalSetConfig = EvalSetConfig()
     saving: Saving = Saving()
     mesh: MeshShape = MeshShape()
 
@@ -142,12 +142,14 @@ class Plan(Spec):
         super().__post_init__()
         at_least(1, self, "steps")
         at_least(0, self, "seed")
-        require(self.seed < SEEDS, self, f"seed={self.seed} must be below 2**32; others draw what a smaller one draws")
+        require(
+            self.seed < SEED_LIMIT, self, f"seed={self.seed} must be below 2**32; others draw what a smaller one draws"
+        )
         starts = [phase.start for phase in self.phases]
         require(starts == sorted(set(starts)), self, f"phases must start one after another, not at {starts}")
         late = f"a phase starts at {max(starts, default=0)} and steps={self.steps} is the end; start it before"
         require(all(s < self.steps for s in starts), self, late)
-        learning_rate(self.optimizer, self.steps)
+        make_schedule(self.optimizer, self.steps)
         self.stages()
 
     def stages(self) -> tuple[Stage, ...]:
@@ -162,7 +164,7 @@ class Plan(Spec):
         return kernels.parse(self.compute.kernel)
 
 
-def settings_of(plan: Plan) -> dict[str, Any]:
+def flatten(plan: TrainConfig) -> dict[str, Any]:
     """The plan as flat names and written values: {"optimizer.lr": "0.001", ...}."""
     flat: dict[str, Any] = {}
     for field in dataclasses.fields(plan):
@@ -174,28 +176,28 @@ def settings_of(plan: Plan) -> dict[str, Any]:
     return flat
 
 
-PARTS = (Compute, Held, Phase, Plan, Guard, MeshShape, Optimizer, Saving)
-KNOWN: dict[str, Any] = (
+_SECTIONS = (Compute, EvalSetConfig, Phase, TrainConfig, SkipConfig, MeshShape, Optimizer, Saving)
+_CONSTRUCTORS: dict[str, Any] = (
     registry.CLASSES
     | patterns.CLASSES
     | data_settings._KNOWN
-    | adaptation.KNOWN
-    | {part.__name__: part for part in PARTS}
+    | lora.KNOWN
+    | {part.__name__: part for part in _SECTIONS}
 )
 
 
-def parse(text: str) -> Plan:
+def parse(text: str) -> TrainConfig:
     """The plan that a spec string means: `parse(repr(p)) == p`.
 
     Raises:
         ValueError: for an unknown name or field, with the nearest right one, or a refused value.
     """
-    return specs.parse(text, KNOWN, kind="part of a plan")
+    return specs.parse(text, _CONSTRUCTORS, kind="part of a plan")
 
 
-def phases(text: str) -> tuple[Phase, ...]:
+def parse_phases(text: str) -> tuple[Phase, ...]:
     """Phases, separated by semicolons: `Phase(start=950, length=8192, batch=4); Phase(start=980, encoding=...)`."""
-    found = tuple(specs.parse(one, KNOWN, kind="part of a phase") for one in specs.split_list(text, ";"))
+    found = tuple(specs.parse(one, _CONSTRUCTORS, kind="part of a phase") for one in specs.split_list(text, ";"))
     for one in found:
         if not isinstance(one, Phase):
             raise ValueError(f"{one!r} is no phase; write Phase(start=950, length=8192), separated by semicolons")

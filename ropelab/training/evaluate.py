@@ -22,14 +22,14 @@ from ropelab.data.batch import Batch, split_rows
 from ropelab.data.held_out import load_held_out
 from ropelab.data.positions import PerDocument
 from ropelab.models.family import Tree
-from ropelab.training import objective
-from ropelab.training.mesh import own_rows, placed_batch
-from ropelab.training.step import Recipe
+from ropelab.training import step
+from ropelab.training.distributed import local_rows, shard_batch
+from ropelab.training.step import StepConfig
 
-TOKENS_AT_ONCE = 8192
+_TOKENS_PER_BATCH = 8192
 
 
-class Exam(NamedTuple):
+class EvalSet(NamedTuple):
     """What one measurement reads: rows of `length`, `size` of them at a time.
 
     Attributes:
@@ -44,9 +44,9 @@ class Exam(NamedTuple):
     restarts: bool
 
 
-def exams(
+def make_eval_sets(
     lengths: tuple[int, ...], patterns: tuple[Pattern | None, ...], tokens: int, mesh: Mesh, **source: Any
-) -> list[Exam]:
+) -> list[EvalSet]:
     """The measurements of a run: every length under every pattern, on the same text.
 
     Args:
@@ -57,18 +57,18 @@ def exams(
     found = []
     for length in lengths:
         rows = load_held_out(length=length, tokens=tokens, block=max(lengths), **source)
-        size = math.ceil(max(1, TOKENS_AT_ONCE // length) / shards) * shards
-        found += [Exam(length, pattern, rows, size, restarts) for pattern in patterns]
+        size = math.ceil(max(1, _TOKENS_PER_BATCH // length) / shards) * shards
+        found += [EvalSet(length, pattern, rows, size, restarts) for pattern in patterns]
     return found
 
 
-def measured(exam: Exam, recipe: Recipe, trainable: Tree, frozen: Tree, mesh: Mesh) -> dict[str, Any]:
+def evaluate(exam: EvalSet, recipe: StepConfig, trainable: Tree, frozen: Tree, mesh: Mesh) -> dict[str, Any]:
     """The row that `records` wants, but for the step."""
     wiring = recipe.wiring._replace(pattern=exam.pattern or recipe.wiring.pattern, remat=None)
     exam_recipe = recipe._replace(wiring=wiring, given=recipe.given._replace(positions=exam.restarts))
     nll = tokens = 0.0
-    for batch in batches(exam, mesh):
-        sums = np.asarray(row_sums(exam_recipe, trainable, frozen, batch), np.float64)
+    for batch in _batches(exam, mesh):
+        sums = np.asarray(_row_sums(exam_recipe, trainable, frozen, batch), np.float64)
         nll, tokens = nll + float(np.sum(sums[0])), tokens + float(np.sum(sums[1]))
     mean = nll / tokens
     return {
@@ -80,17 +80,17 @@ def measured(exam: Exam, recipe: Recipe, trainable: Tree, frozen: Tree, mesh: Me
     }
 
 
-def batches(exam: Exam, mesh: Mesh) -> Iterator[Batch]:
-    mine = own_rows(exam.size, mesh)
+def _batches(exam: EvalSet, mesh: Mesh) -> Iterator[Batch]:
+    mine = local_rows(exam.size, mesh)
     for batch in split_rows(exam.rows, exam.size):
         local = Batch(*(part[mine.start : mine.stop] for part in batch))
-        yield placed_batch(local, exam.size, mesh)
+        yield shard_batch(local, exam.size, mesh)
 
 
 @partial(jax.jit, static_argnums=0)
-def row_sums(recipe: Recipe, trainable: Tree, frozen: Tree, batch: Batch) -> Array:
+def _row_sums(recipe: StepConfig, trainable: Tree, frozen: Tree, batch: Batch) -> Array:
     """float32[2, B]: of each row, the sum of w * nll and of w."""
     params = recipe.adaptation.join(trainable, frozen)
-    nll_B = objective.row_sums(recipe.wiring, params, batch, recipe.given, recipe.dtype)
+    nll_B = step.nll_by_row(recipe.wiring, params, batch, recipe.given, recipe.dtype)
     sums = jnp.stack([nll_B, jnp.sum(batch.weights, axis=1)])
     return lax.with_sharding_constraint(sums, P())  # whole on every process, which sums on in float64

@@ -50,10 +50,10 @@ class Full(Adaptation):
         return params, {}
 
     def join(self, trainable: Tree, frozen: Tree) -> Tree:
-        return overlaid(frozen, trainable)
+        return _merge_trees(frozen, trainable)
 
     def merge(self, trainable: Tree, frozen: Tree) -> Tree:
-        return overlaid(frozen, trainable)
+        return _merge_trees(frozen, trainable)
 
 
 @spec
@@ -64,8 +64,8 @@ class LoRA(low_rank.Terms, Adaptation):
     """
 
     def split(self, key: Array, params: Tree) -> tuple[Tree, Tree]:
-        check(self, params)
-        trainable, frozen = divided(self, params)
+        _check_targets(self, params)
+        trainable, frozen = _split_tree(self, params)
         layers = trainable.setdefault("layers", {})
         for name in self.targets:
             factors = low_rank.initial_factors(key, name, params["layers"][name].shape, self.rank)
@@ -73,15 +73,15 @@ class LoRA(low_rank.Terms, Adaptation):
         return trainable, frozen
 
     def join(self, trainable: Tree, frozen: Tree) -> Tree:
-        return in_type_of(frozen, self.united(trainable, frozen))
+        return _cast_like(frozen, self.united(trainable, frozen))
 
     def merge(self, trainable: Tree, frozen: Tree) -> Tree:
         """W + (alpha / rank) A B, the sum in float32."""
-        return in_type_of(frozen, low_rank.merged(self.united(trainable, frozen)))
+        return _cast_like(frozen, low_rank.merged(self.united(trainable, frozen)))
 
     def united(self, trainable: Tree, frozen: Tree) -> Tree:
         """Both trees in one, B with the factor in it."""
-        whole = overlaid(frozen, trainable)
+        whole = _merge_trees(frozen, trainable)
         scaled = {f"{name}_b": whole["layers"][f"{name}_b"] * self.scale for name in self.targets}
         return whole | {"layers": whole["layers"] | scaled}
 
@@ -98,7 +98,7 @@ def parse(text: str) -> Adaptation:
     return specs.parse(text, KNOWN, kind="adaptation")
 
 
-def check(lora: LoRA, params: Tree) -> None:
+def _check_targets(lora: LoRA, params: Tree) -> None:
     """Raise `ValueError` for what this model does not have, or has already."""
     layers = params["layers"]
     present = low_rank.present(layers)
@@ -110,14 +110,14 @@ def check(lora: LoRA, params: Tree) -> None:
     require(not tied, lora, "also='head', and the model's head is its embedding table; name 'embedding' for both")
 
 
-def divided(lora: LoRA, branch: Tree, path: tuple[str, ...] = ()) -> tuple[Tree, Tree]:
+def _split_tree(lora: LoRA, branch: Tree, path: tuple[str, ...] = ()) -> tuple[Tree, Tree]:
     """The leaves of a tree that are trained whole, and the others."""
     trained: Tree = {}
     frozen: Tree = {}
     for name, value in branch.items():
         here = (*path, name)
         if isinstance(value, dict):
-            of_trained, of_frozen = divided(lora, value, here)
+            of_trained, of_frozen = _split_tree(lora, value, here)
             trained |= {name: of_trained} if of_trained else {}
             frozen |= {name: of_frozen} if of_frozen else {}
         elif here[0] == "encoding" or lora.trains_whole(here):
@@ -127,13 +127,13 @@ def divided(lora: LoRA, branch: Tree, path: tuple[str, ...] = ()) -> tuple[Tree,
     return trained, frozen
 
 
-def in_type_of(frozen: Tree, params: Tree) -> Tree:
+def _cast_like(frozen: Tree, params: Tree) -> Tree:
     """All leaves in the type of the frozen matrices but an encoding's tables, which are float32 in every model."""
     dtype = frozen["layers"]["o"].dtype
     return {n: v if n == "encoding" else jax.tree.map(lambda x: x.astype(dtype), v) for n, v in params.items()}
 
 
-def overlaid(below: Tree, above: Tree) -> Tree:
+def _merge_trees(below: Tree, above: Tree) -> Tree:
     """A new tree with the leaves of both, branch by branch."""
-    both = {name: overlaid(below[name], above[name]) for name in below if isinstance(above.get(name), dict)}
+    both = {name: _merge_trees(below[name], above[name]) for name in below if isinstance(above.get(name), dict)}
     return below | above | both

@@ -19,8 +19,8 @@ from etils import epath
 from jax import Array
 
 NAME = "manifest.json"
-CONSTANTS = ((0x9E3779B1, 0x85EBCA77), (0xC2B2AE3D, 0x27D4EB2F))
-UNSIGNED = {1: jnp.uint8, 2: jnp.uint16, 4: jnp.uint32, 8: jnp.uint32}  # 8 bytes: two words, on a last axis
+_CONSTANTS = ((0x9E3779B1, 0x85EBCA77), (0xC2B2AE3D, 0x27D4EB2F))
+_UNSIGNED = {1: jnp.uint8, 2: jnp.uint16, 4: jnp.uint32, 8: jnp.uint32}  # 8 bytes: two words, on a last axis
 
 
 class DamagedError(ValueError):
@@ -37,7 +37,7 @@ def array_sums(tree: Any) -> dict[str, str]:
     }
 
 
-def shapes(tree: Any) -> dict[str, str]:
+def leaf_shapes(tree: Any) -> dict[str, str]:
     """Shape and type of every leaf, by its path: "(3, 4) float32"."""
     return {jax.tree_util.keystr(path): f"{leaf.shape} {leaf.dtype}" for path, leaf in jax.tree.leaves_with_path(tree)}
 
@@ -46,12 +46,12 @@ def shapes(tree: Any) -> dict[str, str]:
 def _sums(leaves: list[Array]) -> list[Array]:
     # one program for all: 30 programs, one a leaf, in flight on eight devices of a CPU with two cores take each other's
     # threads while they wait for one another, and XLA ends the process
-    return [jnp.stack([mixed_sum(leaf, *pair) for pair in CONSTANTS]) for leaf in leaves]
+    return [jnp.stack([_mixed_sum(leaf, *pair) for pair in _CONSTANTS]) for leaf in leaves]
 
 
-def mixed_sum(x: Array, at: int, by: int) -> Array:
+def _mixed_sum(x: Array, at: int, by: int) -> Array:
     """uint32: the sum of the array's mixed bits."""
-    bits = jax.lax.bitcast_convert_type(x, UNSIGNED[x.dtype.itemsize]).astype(jnp.uint32)
+    bits = jax.lax.bitcast_convert_type(x, _UNSIGNED[x.dtype.itemsize]).astype(jnp.uint32)
     index = jnp.zeros((), jnp.uint32)
     for axis, size in enumerate(bits.shape):
         index = index * np.uint32(size) + jax.lax.broadcasted_iota(jnp.uint32, bits.shape, axis)
@@ -62,7 +62,7 @@ def mixed_sum(x: Array, at: int, by: int) -> Array:
 
 def write(step: epath.Path, facts: dict[str, Any]) -> None:
     """Seal a finished checkpoint: facts about it, and the digest of every file that it has."""
-    body = {**facts, "files": digests(step)}
+    body = {**facts, "files": _file_digests(step)}
     text = json.dumps(body, indent=1, sort_keys=True)
     unnamed = step / f"{NAME}.unfinished"
     unnamed.write_text(json.dumps({"sha256": hashlib.sha256(text.encode()).hexdigest(), "body": text}))
@@ -75,7 +75,7 @@ def read(step: epath.Path) -> dict[str, Any]:
     Raises:
         DamagedError: naming the file.
     """
-    facts, found = said_of(step), digests(step)
+    facts, found = read_facts(step), _file_digests(step)
     for name, digest in facts["files"].items():
         if found.pop(name, None) != digest:
             raise DamagedError(f"{step / name} is not the file that was saved")
@@ -84,20 +84,20 @@ def read(step: epath.Path) -> dict[str, Any]:
     return facts
 
 
-def said_of(step: epath.Path) -> dict[str, Any]:
+def read_facts(step: epath.Path) -> dict[str, Any]:
     """The facts of a sealed checkpoint, its files unread.
 
     Raises:
         DamagedError: if the manifest itself is not as it was written, or is that of another step.
     """
-    facts = parsed(step)
+    facts = _parse(step)
     number = facts["step"]
     if step.name.isdecimal() and number != int(step.name):
         raise DamagedError(f"{step} holds the checkpoint of step {number}; rename the folder to {number}")
     return facts
 
 
-def parsed(step: epath.Path) -> dict[str, Any]:
+def _parse(step: epath.Path) -> dict[str, Any]:
     """What a manifest says, each entry of its type.
 
     Raises:
@@ -110,44 +110,44 @@ def parsed(step: epath.Path) -> dict[str, Any]:
         facts = json.loads(text) if intact else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         facts = None
-    if not (isinstance(facts, dict) and all(is_kind(facts.get(name)) for name, is_kind in ENTRIES.items())):
+    if not (isinstance(facts, dict) and all(is_kind(facts.get(name)) for name, is_kind in _ENTRIES.items())):
         raise DamagedError(f"{step / NAME} is damaged")
     return facts
 
 
-def is_step(value: Any) -> bool:
+def _is_step(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
-def is_loss(value: Any) -> bool:
+def _is_loss(value: Any) -> bool:
     return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
 
 
-def is_text(value: Any) -> bool:
+def _is_text(value: Any) -> bool:
     return isinstance(value, str)
 
 
-def is_table(value: Any) -> bool:
+def _is_table(value: Any) -> bool:
     return isinstance(value, dict) and all(isinstance(entry, str) for entry in value.values())
 
 
-def is_table_or_absent(value: Any) -> bool:
-    return value is None or is_table(value)
+def _is_table_or_absent(value: Any) -> bool:
+    return value is None or _is_table(value)
 
 
-ENTRIES = {  # `shapes` is not in checkpoints of the first versions
-    "step": is_step,
-    "loss": is_loss,
-    "base": is_text,
-    "arrays": is_table,
-    "files": is_table,
-    "shapes": is_table_or_absent,
+_ENTRIES = {  # `shapes` is not in checkpoints of the first versions
+    "step": _is_step,
+    "loss": _is_loss,
+    "base": _is_text,
+    "arrays": _is_table,
+    "files": _is_table,
+    "shapes": _is_table_or_absent,
 }
 
 
 def check_shapes(facts: dict[str, Any], tree: Any, step: epath.Path) -> None:
     """Raise `ValueError` unless a checkpoint has the arrays of this tree; otherwise it is of another plan."""
-    wanted = shapes(tree)
+    wanted = leaf_shapes(tree)
     saved = facts.get("shapes") or {name: wanted.get(name, "an array") for name in facts["arrays"]}
     differ = sorted(name for name in wanted.keys() | saved.keys() if wanted.get(name) != saved.get(name))
     if differ:
@@ -165,18 +165,18 @@ def check_sums(tree: Any, wanted: dict[str, str], step: epath.Path) -> None:
             raise DamagedError(f"{step}: {name} is not the array that was saved")
 
 
-def digests(step: epath.Path) -> dict[str, str]:
+def _file_digests(step: epath.Path) -> dict[str, str]:
     """SHA-256 of every file of a checkpoint besides the manifest."""
-    files = sorted(path for path in walk(step) if not path.name.startswith(NAME))
-    return {str(path.relative_to(step)): digest(path) for path in files}
+    files = sorted(path for path in _walk(step) if not path.name.startswith(NAME))
+    return {str(path.relative_to(step)): _digest(path) for path in files}
 
 
-def walk(folder: epath.Path) -> list[epath.Path]:
+def _walk(folder: epath.Path) -> list[epath.Path]:
     inside = list(folder.iterdir())
-    return [p for p in inside if not p.is_dir()] + [p for d in inside if d.is_dir() for p in walk(d)]
+    return [p for p in inside if not p.is_dir()] + [p for d in inside if d.is_dir() for p in _walk(d)]
 
 
-def digest(path: epath.Path) -> str:
+def _digest(path: epath.Path) -> str:
     with path.open("rb") as file:
         found = hashlib.sha256()
         while part := file.read(1 << 22):

@@ -17,7 +17,7 @@ import optax
 from ropelab.models.family import Tree
 from ropelab.spec import Spec, at_least, require, spec
 
-UNDECAYED = ("norm", "bias", "sink_logits", "slopes")
+_UNDECAYED = ("norm", "bias", "sink_logits", "slopes")
 
 
 @spec
@@ -53,7 +53,7 @@ class Optimizer(Spec):
         require(self.eps > 0, self, f"eps={self.eps} must be positive")
 
 
-def learning_rate(settings: Optimizer, steps: int) -> Callable[[Any], Any]:
+def make_schedule(settings: Optimizer, steps: int) -> Callable[[Any], Any]:
     """The learning rate after n of `steps` updates.
 
     Raises:
@@ -72,10 +72,10 @@ def learning_rate(settings: Optimizer, steps: int) -> Callable[[Any], Any]:
     return optax.join_schedules([optax.linear_schedule(0.0, peak, settings.warmup), course], [settings.warmup])
 
 
-def transformation(settings: Optimizer, steps: int) -> optax.GradientTransformation:
+def make_optimizer(settings: Optimizer, steps: int) -> optax.GradientTransformation:
     """What turns gradients into updates."""
-    lr = learning_rate(settings, steps)
-    decay = {"weight_decay": settings.weight_decay, "mask": decayed}
+    lr = make_schedule(settings, steps)
+    decay = {"weight_decay": settings.weight_decay, "mask": decay_mask}
     rules = {
         "adamw": lambda: optax.adamw(lr, b1=settings.b1, b2=settings.b2, eps=settings.eps, **decay),
         "lion": lambda: optax.lion(lr, b1=settings.b1, b2=settings.b2, **decay),
@@ -85,11 +85,11 @@ def transformation(settings: Optimizer, steps: int) -> optax.GradientTransformat
     return optax.chain(*clip, rules[settings.rule]())
 
 
-def decayed(params: Tree) -> Tree:
+def decay_mask(params: Tree) -> Tree:
     """Which parameters weight decay shrinks: the matrices."""
 
     def shrinks(path: tuple, leaf: Any) -> bool:
         names = [str(getattr(entry, "key", "")) for entry in path]
-        return names[0] != "encoding" and not names[-1].endswith(UNDECAYED)
+        return names[0] != "encoding" and not names[-1].endswith(_UNDECAYED)
 
     return jax.tree.map_with_path(shrinks, params)

@@ -12,19 +12,19 @@ import jax
 from etils import epath
 
 from ropelab import __version__
-from ropelab.training.plan import Plan, settings_of
-from ropelab.training.saving import first_process
+from ropelab.training.checkpointing import is_first_process
+from ropelab.training.config import TrainConfig, flatten
 
-PLAN = "plan.json"
-LATER_SETTINGS = {"adapt_random": "False"}  # that folders of earlier versions do not have, as they were then
+CONFIG_FILE = "plan.json"
+_LATER_SETTINGS = {"adapt_random": "False"}  # that folders of earlier versions do not have, as they were then
 
 
 def is_run(folder: str | os.PathLike[str]) -> bool:
     """Whether a training wrote there."""
-    return (place(folder)[0] / PLAN).exists()
+    return (parse_run_path(folder)[0] / CONFIG_FILE).exists()
 
 
-def place(folder: str | os.PathLike[str]) -> tuple[epath.Path, int | None]:
+def parse_run_path(folder: str | os.PathLike[str]) -> tuple[epath.Path, int | None]:
     """`runs/x@100` is the run in runs/x as it was after 100 steps; None is as it is now."""
     text = os.fspath(folder)
     path, _, step = text.rpartition("@")
@@ -33,7 +33,7 @@ def place(folder: str | os.PathLike[str]) -> tuple[epath.Path, int | None]:
 
 
 @contextmanager
-def held_alone(folder: epath.Path) -> Iterator[Callable[[], None]]:
+def lock_folder(folder: epath.Path) -> Iterator[Callable[[], None]]:
     """Hold a folder on a disk for this process alone, as long as it lives.
 
     Yields:
@@ -42,7 +42,7 @@ def held_alone(folder: epath.Path) -> Iterator[Callable[[], None]]:
     Raises:
         ValueError: if another training is at work there.
     """
-    if "://" in os.fspath(folder) or not first_process():
+    if "://" in os.fspath(folder) or not is_first_process():
         yield lambda: None
         return
     folder.mkdir(parents=True, exist_ok=True)
@@ -67,7 +67,7 @@ def held_alone(folder: epath.Path) -> Iterator[Callable[[], None]]:
         yield check_there
 
 
-def agreed(folder: epath.Path, plan: Plan, accept: Sequence[str]) -> None:
+def check_same_config(folder: epath.Path, plan: TrainConfig, accept: Sequence[str]) -> None:
     """Find that the folder's plan is this one, or that there is none yet.
 
     Args:
@@ -76,12 +76,12 @@ def agreed(folder: epath.Path, plan: Plan, accept: Sequence[str]) -> None:
     Raises:
         ValueError: naming each setting that differs and was not declared, or that was declared and does not exist.
     """
-    settings = settings_of(plan)
+    settings = flatten(plan)
     unknown = sorted(set(accept) - set(settings))
     if unknown:
         raise ValueError(f"--accept names {', '.join(unknown)}; there are {', '.join(sorted(settings))}")
-    before = read_plan(folder)["settings"] if (folder / PLAN).exists() else settings
-    before = {name: value for name, value in LATER_SETTINGS.items() if name not in before} | before
+    before = read_config_file(folder)["settings"] if (folder / CONFIG_FILE).exists() else settings
+    before = {name: value for name, value in _LATER_SETTINGS.items() if name not in before} | before
     names = sorted(set(before) | set(settings))
     changed = {n: (before.get(n), settings.get(n)) for n in names if before.get(n) != settings.get(n)}
     refused = [f"{n} was {old} and is {new}" for n, (old, new) in changed.items() if n not in accept]
@@ -93,13 +93,13 @@ def agreed(folder: epath.Path, plan: Plan, accept: Sequence[str]) -> None:
         )
 
 
-def read_plan(folder: epath.Path) -> dict[str, Any]:
+def read_config_file(folder: epath.Path) -> dict[str, Any]:
     """What plan.json says: `plan`, a spec, and `settings`, a text for each name.
 
     Raises:
         ValueError: naming the file, if it is not there or is no plan.
     """
-    path = folder / PLAN
+    path = folder / CONFIG_FILE
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
@@ -110,18 +110,18 @@ def read_plan(folder: epath.Path) -> dict[str, Any]:
     return found
 
 
-def write_down(folder: epath.Path, plan: Plan) -> None:
+def write_config_file(folder: epath.Path, plan: TrainConfig) -> None:
     """Have the plan in the folder as it is now."""
-    path, unfinished = folder / PLAN, folder / f"{PLAN}.unfinished"
-    text = json.dumps({"plan": repr(plan), "settings": settings_of(plan)}, indent=1) + "\n"
-    if first_process() and not (path.exists() and path.read_text() == text):
+    path, unfinished = folder / CONFIG_FILE, folder / f"{CONFIG_FILE}.unfinished"
+    text = json.dumps({"plan": repr(plan), "settings": flatten(plan)}, indent=1) + "\n"
+    if is_first_process() and not (path.exists() and path.read_text() == text):
         unfinished.write_text(text)
         unfinished.replace(path)
 
 
-def note_start(folder: epath.Path, **facts: Any) -> None:
+def log_start(folder: epath.Path, **facts: Any) -> None:
     """Append a line about this start: when, where from, on which machine and versions."""
-    if not first_process():
+    if not is_first_process():
         return
     devices = jax.devices()
     line = {

@@ -14,7 +14,7 @@ import ropelab
 from ropelab.checkpoints import CheckpointError
 from ropelab.checkpoints.peft import read_adapter, save_adapter
 from ropelab.models.longnet import LongNetConfig
-from ropelab.training.adaptation import LoRA
+from ropelab.training.lora import LoRA
 from tests.checkpoints.frozen_export import ADAPTERS, EXPORTS, GOLDEN
 from tests.errors import names
 from tests.models import tiny

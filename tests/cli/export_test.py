@@ -11,17 +11,17 @@ import ropelab
 from ropelab.cli import export
 from ropelab.data.settings import DataSettings
 from ropelab.encodings import ALiBi, YaRN
-from ropelab.training.adaptation import LoRA
-from ropelab.training.loop import train
+from ropelab.training.config import EvalSetConfig
+from ropelab.training.lora import LoRA
 from ropelab.training.optimizer import Optimizer
-from ropelab.training.plan import Held
+from ropelab.training.trainer import train
 from tests.models import tiny
 from tests.training.tiny import tiny_plan, untrained
 
 IDS = np.arange(40)[None] % 18
 YARN = YaRN(factor=4.0, original_length=32)
 SPEC = "YaRN(base=10000.0, factor=4.0, original_length=32)"
-QUICK = {"steps": 2, "optimizer": Optimizer(lr=1e-2), "held": Held(tokens=0)}
+QUICK = {"steps": 2, "optimizer": Optimizer(lr=1e-2), "held": EvalSetConfig(tokens=0)}
 BYTES = tiny_plan().model.replace("vocabulary=32", "vocabulary=256")
 
 

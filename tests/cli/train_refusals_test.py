@@ -9,7 +9,7 @@ import jax
 import pytest
 
 from ropelab.cli import train
-from ropelab.training import loop
+from ropelab.training import trainer
 from tests.models import tiny
 from tests.training.tiny import MODEL
 
@@ -55,7 +55,7 @@ def no_step(monkeypatch: pytest.MonkeyPatch) -> None:
     def never(*_: object) -> None:
         raise AssertionError("a step was taken")
 
-    monkeypatch.setattr(loop, "train_step", never)
+    monkeypatch.setattr(trainer, "train_step", never)
 
 
 def refuse(folder: Path, capsys: pytest.CaptureFixture, *argv: str) -> str:

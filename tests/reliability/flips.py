@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from etils import epath
 
-from ropelab.training.saving import Checkpoints, Saving
+from ropelab.training.checkpointing import Checkpoints, Saving
 
 
 def some_state(step: int) -> dict:

@@ -22,8 +22,8 @@ from ropelab.cli.sweeps import manifest
 from ropelab.encodings import registry
 from ropelab.errors import CheckpointError
 from ropelab.evaluation import receipt
-from ropelab.training import folder as folders
-from ropelab.training import plan, runs
+from ropelab.training import config, state
+from ropelab.training import run_folder as folders
 from ropelab.training.manifest import DamagedError
 from tests.checkpoints.frozen_export import ADAPTERS, EXPORTS
 from tests.checkpoints.frozen_export import GOLDEN as FROZEN
@@ -660,7 +660,7 @@ class Specs(Format):
         elif kind == "pattern":
             repr(known.parse(text))
         else:
-            repr(plan.parse(text))
+            repr(config.parse(text))
 
 
 # Runs.
@@ -675,7 +675,7 @@ def plans() -> list[str]:
     """As text, of the run that `Run` has."""
     from ropelab.attention.patterns import ShiftedSparse
     from ropelab.encodings import NTK
-    from ropelab.training.plan import Phase
+    from ropelab.training.config import Phase
     from tests.training.tiny import tiny_plan
 
     later = Phase(start=2, encoding=NTK(base=100.0, alpha=2.0), pattern=ShiftedSparse(group=8), length=24)
@@ -717,13 +717,13 @@ class Plans(Run):
 
         from tests.training.tiny import tiny_plan
 
-        read, error = (runs.outline, runs.plan_of), None
+        read, error = (state.summarize_run, state.read_config), None
         for one in read:
             try:
                 one(folder)
             except self.documented as refused:
                 error = refused
-        folders.agreed(epath.Path(folder), tiny_plan(), ())
+        folders.check_same_config(epath.Path(folder), tiny_plan(), ())
         if error is not None:
             raise error
 
@@ -834,11 +834,11 @@ class Records(Format):
         from ropelab.reporting.page_html import html
         from ropelab.reporting.page_markdown import markdown
         from ropelab.reporting.report import report
-        from ropelab.training.records import rows_of
+        from ropelab.training.metrics import read_rows
 
         (root,) = (path for path in folder.iterdir() if path.is_dir())
         for path in sorted(root.rglob("*.jsonl")):
-            rows_of(epath.Path(path))
+            read_rows(epath.Path(path))
         page = report([root], known=TABLES)
         html(page)
         markdown(page, {})

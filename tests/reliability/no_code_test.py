@@ -15,7 +15,7 @@ import ropelab
 from ropelab.checkpoints import CheckpointError
 from ropelab.checkpoints.peft import ENCODING_FILE, save_adapter
 from ropelab.cli import report, translate
-from ropelab.training.adaptation import LoRA
+from ropelab.training.lora import LoRA
 from ropelab.training.manifest import NAME, DamagedError
 from tests.checkpoints import gguf_test
 from tests.models import tiny

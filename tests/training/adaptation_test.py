@@ -10,7 +10,7 @@ from ropelab.models.family import Tree
 from ropelab.models.longnet import LongNetConfig
 from ropelab.models.module import Model, Parameters
 from ropelab.models.parameters import initialise
-from ropelab.training.adaptation import Adaptation, Full, LoRA, parse
+from ropelab.training.lora import Adaptation, Full, LoRA, parse
 from tests.models import tiny
 from tests.training.moving import moved
 

@@ -10,7 +10,7 @@ import jax
 import pytest
 
 import ropelab
-from ropelab.training import clusters as ours
+from ropelab.training import distributed as ours
 
 detection = pytest.importorskip("jax._src.clusters")
 tpus = pytest.importorskip("jax._src.clusters.cloud_tpu_cluster")
@@ -54,7 +54,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Any:
 def chips(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a host with TPU chips, for jax and for us."""
     monkeypatch.setattr(tpus, "running_in_cloud_tpu_vm", True)
-    monkeypatch.setattr(ours, "on_tpu", lambda: True)
+    monkeypatch.setattr(ours, "_is_tpu_vm", lambda: True)
 
 
 def by_jax() -> int:
@@ -79,7 +79,7 @@ def by_jax() -> int:
 def test_the_verdict_is_that_of_jax(values: Environment, processes: int, environment: Any) -> None:
     environment(values)
     assert by_jax() == processes
-    assert ours.several_processes() == (processes > 1)
+    assert ours.is_multiprocess() == (processes > 1)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_the_verdict_on_a_tpu_host_is_that_of_jax(
 ) -> None:
     environment(values)
     assert by_jax() == processes
-    assert ours.several_processes() == (processes > 1)
+    assert ours.is_multiprocess() == (processes > 1)
 
 
 class Metadata(BaseHTTPRequestHandler):
@@ -136,19 +136,19 @@ def test_a_tpu_vm_asks_its_metadata(
     metadata.said = {"agent-worker-number": "0", "worker-network-endpoints": hosts, "tpu-env": env}
     pytest.importorskip("requests")
     assert by_jax() == processes
-    assert ours.several_processes() == (processes > 1)
+    assert ours.is_multiprocess() == (processes > 1)
 
 
 def test_a_machine_without_metadata_is_alone(environment: Any, chips: None, monkeypatch: Any) -> None:
     monkeypatch.delenv("TPU_SKIP_MDS_QUERY", raising=False)
     monkeypatch.setenv("GCE_METADATA_IP", "127.0.0.1:9")
-    assert not ours.several_processes()
+    assert not ours.is_multiprocess()
 
 
 def test_a_batch_script_of_slurm_is_alone(environment: Any) -> None:
     """Its variables say how many tasks the job may have; `srun` starts them."""
     environment({name: value for name, value in SLURM.items() if name != "SLURM_STEP_NODELIST"})
-    assert not ours.several_processes()
+    assert not ours.is_multiprocess()
 
 
 @pytest.mark.parametrize(

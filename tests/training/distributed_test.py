@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from etils import epath
 
-from ropelab.training.manifest import said_of
-from ropelab.training.records import rows_of
-from ropelab.training.step_folders import sealed_steps
+from ropelab.training.checkpointing import sealed_steps
+from ropelab.training.manifest import read_facts
+from ropelab.training.metrics import read_rows
 from tests.training.tiny import MODEL
 
 ROOT = Path(__file__).parents[2]
@@ -98,18 +98,18 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_losses_are_those_of_one_process(two: Path, one: Path) -> None:
-    ours, theirs = (rows_of(epath.Path(run / "metrics.jsonl")) for run in (two, one))
+    ours, theirs = (read_rows(epath.Path(run / "metrics.jsonl")) for run in (two, one))
     assert [row["step"] for row in ours] == list(range(1, STEPS + 1))
     for column in ("loss", "grad_norm"):
         np.testing.assert_allclose([r[column] for r in ours], [r[column] for r in theirs], atol=1e-5, rtol=1e-5)
     assert [row["tokens"] for row in ours] == [row["tokens"] for row in theirs]
-    measured = (rows_of(epath.Path(run / "evaluations.jsonl")) for run in (two, one))
+    measured = (read_rows(epath.Path(run / "evaluations.jsonl")) for run in (two, one))
     np.testing.assert_allclose(*([row["nll"] for row in rows] for rows in measured), atol=1e-5)
 
 
 def test_both_begin_with_the_same_parameters(two: Path, one: Path) -> None:
     """Bit for bit, by the fingerprint that each checkpoint has of what its training began from."""
-    bases = {said_of(epath.Path(run / "checkpoints" / str(STEPS)))["base"] for run in (two, one)}
+    bases = {read_facts(epath.Path(run / "checkpoints" / str(STEPS)))["base"] for run in (two, one)}
     assert len(bases) == 1
 
 

@@ -9,8 +9,8 @@ import pytest
 
 import ropelab
 from ropelab.encodings import RoPE, YaRN
-from ropelab.training.loop import train
-from ropelab.training.runs import outline, plan_of
+from ropelab.training.state import read_config, summarize_run
+from ropelab.training.trainer import train
 
 ARCHIVE = Path(__file__).parents[1] / "golden" / "runs.tar.gz"
 TOKENS_BT = (np.arange(12)[None] * 7 + 65) % 256
@@ -31,13 +31,13 @@ def rows(path: Path) -> list[dict]:
 
 
 def test_the_plan_of_a_frozen_run_is_read(folder):
-    first, second = outline(folder / "first"), outline(folder / "second")
+    first, second = summarize_run(folder / "first"), summarize_run(folder / "second")
     assert (first.step, second.step) == (3, 3)
     assert first.wiring.encoding == RoPE(base=100.0)
     assert second.wiring.encoding == YaRN(factor=2.0, original_length=16).inherit(RoPE(base=100.0))
     assert second.weights == ""
-    assert plan_of(folder / "first").stages()[1].length == 24
-    assert plan_of(folder / "first").optimizer.warmup == 2
+    assert read_config(folder / "first").stages()[1].length == 24
+    assert read_config(folder / "first").optimizer.warmup == 2
 
 
 @pytest.mark.parametrize("name", ["first", "second"])
@@ -49,7 +49,7 @@ def test_a_frozen_run_loads(folder, name):
 @pytest.mark.parametrize("name", ["first", "second"])
 def test_a_frozen_run_resumes_where_it_was(folder, name):
     metrics, evaluations = (rows(folder / name / f"{table}.jsonl") for table in ("metrics", "evaluations"))
-    train(plan_of(folder / name), folder / name, show=False)
+    train(read_config(folder / name), folder / name, show=False)
     assert len(metrics) == 6
     for table, expected in {"metrics": metrics, "evaluations": evaluations}.items():
         for now, before in zip(rows(folder / name / f"{table}.jsonl"), expected, strict=True):

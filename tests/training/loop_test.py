@@ -17,20 +17,18 @@ from ropelab.cli import train as command
 from ropelab.data.positions import PoSE
 from ropelab.data.settings import DataSettings
 from ropelab.encodings import ALiBi, T5Bias
-from ropelab.training import loop, manifest
-from ropelab.training.adaptation import LoRA
-from ropelab.training.folder import agreed
-from ropelab.training.guard import Guard
-from ropelab.training.loop import train
+from ropelab.training import manifest, trainer
+from ropelab.training.checkpointing import Saving
+from ropelab.training.config import Compute, EvalSetConfig, Phase
+from ropelab.training.distributed import MeshShape
+from ropelab.training.lora import LoRA
 from ropelab.training.manifest import DamagedError
-from ropelab.training.mesh import MeshShape
+from ropelab.training.metrics import Diverged, read_rows
 from ropelab.training.optimizer import Optimizer
-from ropelab.training.plan import Compute, Held, Phase
-from ropelab.training.records import rows_of
-from ropelab.training.reporter import Diverged
-from ropelab.training.runs import plan_of
-from ropelab.training.saving import Saving
-from ropelab.training.signals import Listening, Stopped
+from ropelab.training.run_folder import check_same_config
+from ropelab.training.state import read_config
+from ropelab.training.step import SkipConfig
+from ropelab.training.trainer import SignalListener, Stopped, train
 from tests.training.tiny import tiny_plan, untrained
 
 RECORDS = ("metrics.csv", "metrics.jsonl", "evaluations.csv", "evaluations.jsonl")
@@ -39,11 +37,11 @@ RECORDS = ("metrics.csv", "metrics.jsonl", "evaluations.csv", "evaluations.jsonl
 @pytest.fixture(autouse=True)
 def one_device(monkeypatch):
     """The tests' eight simulated devices are for the meshes; a tiny model is slower on them."""
-    monkeypatch.setattr(loop, "make_mesh", lambda shape: loop_mesh(shape))
+    monkeypatch.setattr(trainer, "make_mesh", lambda shape: loop_mesh(shape))
 
 
 def loop_mesh(shape):
-    from ropelab.training.mesh import make_mesh
+    from ropelab.training.distributed import make_mesh
 
     count = 1 if shape == MeshShape() else np.prod(list(vars(shape).values()))
     return make_mesh(shape, jax.devices()[: int(count)])
@@ -67,20 +65,20 @@ def arrays(folder, step):
 
 def interrupted(plan, folder, at, how=signal.SIGTERM):
     """Train until step `at` is done and send this process a signal there."""
-    before = loop.Run.one_step
+    before = trainer.Trainer.run_step
 
     def one_step(run, reporter):
         before(run, reporter)
         if run.step == at:
             os.kill(os.getpid(), how)
 
-    loop.Run.one_step = one_step
+    trainer.Trainer.run_step = one_step
     handler = signal.signal(how, signal.SIG_DFL)  # the shell that runs the tests may ignore it, as nohup does SIGHUP
     try:
         with pytest.raises(Stopped) as stopped:
             train(plan, folder, show=False)
     finally:
-        loop.Run.one_step = before
+        trainer.Trainer.run_step = before
         signal.signal(how, handler)
     return stopped.value
 
@@ -90,7 +88,7 @@ def whole(tmp_path_factory):
     """A training that nobody interrupts."""
     folder = tmp_path_factory.mktemp("whole")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "make_mesh", loop_mesh)
+        patch.setattr(trainer, "make_mesh", loop_mesh)
         rows = train(tiny_plan(), folder, show=False)
     return folder, rows
 
@@ -102,7 +100,7 @@ def test_a_run_writes_what_it_says(whole):
     assert [int(line.split(",")[0]) for line in lines] == list(range(1, 11))
     losses = [float(line.split(",")[1]) for line in lines]
     assert losses[-1] < losses[0]
-    found = rows_of(type(folder)(folder / "evaluations.jsonl"))
+    found = read_rows(type(folder)(folder / "evaluations.jsonl"))
     assert [(r["step"], r["length"]) for r in found] == [(s, n) for s in (0, 5, 10) for n in (16, 24)]
     assert rows == found[-2:]
     assert {p.name for p in (folder / "checkpoints").iterdir()} == {"5", "10"}
@@ -120,15 +118,15 @@ def test_a_run_that_was_stopped_goes_on_to_the_last_bit(whole, tmp_path, at, how
 
 
 def test_a_run_that_is_stopped_before_its_first_step_says_that_nothing_is_saved(tmp_path, monkeypatch):
-    before = loop.Run.measure_and_save
+    before = trainer.Trainer.evaluate_and_save
 
     def measure_and_save(run, reporter):
         before(run, reporter)
         os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr(loop.Run, "measure_and_save", measure_and_save)
+    monkeypatch.setattr(trainer.Trainer, "measure_and_save", measure_and_save)
     with pytest.raises(Stopped, match="nothing is saved") as stopped:
-        train(tiny_plan(held=Held(tokens=0)), tmp_path, show=False)
+        train(tiny_plan(held=EvalSetConfig(tokens=0)), tmp_path, show=False)
     assert "saved step" not in str(stopped.value)
     assert not list((tmp_path / "checkpoints").iterdir())
 
@@ -137,7 +135,7 @@ def test_a_hangup_that_is_ignored_stays_so():
     """As under nohup."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with Listening() as heard:
+        with SignalListener() as heard:
             os.kill(os.getpid(), signal.SIGHUP)
             assert heard.signal is None
         assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
@@ -146,10 +144,10 @@ def test_a_hangup_that_is_ignored_stays_so():
 
 
 def test_what_starts_jsonl_holds_is_left_as_it_is(tmp_path):
-    from ropelab.training.folder import note_start
+    from ropelab.training.run_folder import log_start
 
     (tmp_path / "starts.jsonl").write_bytes(b"\xff\xfe\n")
-    note_start(epath.Path(tmp_path), step=0)
+    log_start(epath.Path(tmp_path), step=0)
     assert (tmp_path / "starts.jsonl").read_bytes().startswith(b'\xff\xfe\n{"time"')
 
 
@@ -157,9 +155,9 @@ def test_what_starts_jsonl_holds_is_left_as_it_is(tmp_path):
 def test_a_plan_that_cannot_be_read_is_named(tmp_path, text):
     (tmp_path / "plan.json").write_text(text)
     with pytest.raises(ValueError, match=r"plan\.json"):
-        agreed(epath.Path(tmp_path), tiny_plan(), ())
+        check_same_config(epath.Path(tmp_path), tiny_plan(), ())
     with pytest.raises(ValueError, match=r"plan\.json"):
-        plan_of(tmp_path)
+        read_config(tmp_path)
 
 
 def test_a_folder_of_an_earlier_version_is_gone_on_with(whole, tmp_path):
@@ -168,9 +166,9 @@ def test_a_folder_of_an_earlier_version_is_gone_on_with(whole, tmp_path):
     plan = json.loads((whole[0] / "plan.json").read_text())
     del plan["settings"]["adapt_random"]
     path.write_text(json.dumps(plan))
-    agreed(epath.Path(tmp_path), tiny_plan(), ())
+    check_same_config(epath.Path(tmp_path), tiny_plan(), ())
     with pytest.raises(ValueError, match="adapt_random was False and is True"):
-        agreed(epath.Path(tmp_path), tiny_plan(adapt_random=True), ())
+        check_same_config(epath.Path(tmp_path), tiny_plan(adapt_random=True), ())
 
 
 def test_the_folder_may_be_a_relative_one(whole, tmp_path, monkeypatch):
@@ -181,17 +179,17 @@ def test_the_folder_may_be_a_relative_one(whole, tmp_path, monkeypatch):
 def test_a_checkpoint_that_cannot_be_written_ends_the_training_at_once(tmp_path, monkeypatch):
     """And not when the next one is due."""
     steps = []
-    before = loop.Run.one_step
+    before = trainer.Trainer.run_step
 
     def one_step(run, reporter):
         before(run, reporter)
         steps.append(run.step)
         time.sleep(0.1)
 
-    monkeypatch.setattr(loop.Run, "one_step", one_step)
+    monkeypatch.setattr(trainer.Trainer, "one_step", one_step)
     monkeypatch.setattr(manifest, "write", lambda *_: 1 / 0)
     with pytest.raises(OSError, match="could not be written: division by zero;"):
-        train(tiny_plan(steps=100, saving=Saving(every=50), held=Held(tokens=0)), tmp_path, show=False)
+        train(tiny_plan(steps=100, saving=Saving(every=50), held=EvalSetConfig(tokens=0)), tmp_path, show=False)
     assert steps[-1] < 60
 
 
@@ -247,7 +245,7 @@ def test_a_line_that_is_no_row_is_named(whole, tmp_path, row):
 
 @pytest.mark.parametrize("how", ["moved", "deleted"])
 def test_a_folder_that_goes_away_ends_the_training_with_an_error(tmp_path, monkeypatch, how):
-    before = loop.Run.one_step
+    before = trainer.Trainer.run_step
     folder = tmp_path / "run"
 
     def one_step(run, reporter):
@@ -255,13 +253,13 @@ def test_a_folder_that_goes_away_ends_the_training_with_an_error(tmp_path, monke
         if run.step == 3:
             shutil.rmtree(folder) if how == "deleted" else folder.rename(tmp_path / "moved")
 
-    monkeypatch.setattr(loop.Run, "one_step", one_step)
+    monkeypatch.setattr(trainer.Trainer, "one_step", one_step)
     with pytest.raises(OSError, match="was moved or deleted while the training ran"):
         train(tiny_plan(saving=Saving(every=0)), folder, show=False)
     assert not folder.exists()
     if how == "moved":
         monkeypatch.undo()
-        monkeypatch.setattr(loop, "make_mesh", loop_mesh)
+        monkeypatch.setattr(trainer, "make_mesh", loop_mesh)
         assert train(tiny_plan(steps=4), tmp_path / "moved", accept=["steps", "saving.every"], show=False)
 
 
@@ -271,8 +269,8 @@ def test_a_disk_that_cannot_be_written_is_one_line(tmp_path, monkeypatch, capsys
     def full(*_):
         raise OSError(28, "No space left on device", str(tmp_path / "x"))
 
-    monkeypatch.setattr(command, "plan_of", lambda fields: tiny_plan(steps=2, held=Held(tokens=0)))
-    for place, name in ((loop.Records, "add"), (manifest, "write"), (loop, "write_down")):
+    monkeypatch.setattr(command, "plan_of", lambda fields: tiny_plan(steps=2, held=EvalSetConfig(tokens=0)))
+    for place, name in ((trainer.MetricsWriter, "add"), (manifest, "write"), (trainer, "write_down")):
         with monkeypatch.context() as patch:
             patch.setattr(place, name, full)
             assert command.main(["train", f"--workdir={tmp_path / name}"]) == 2
@@ -304,17 +302,17 @@ def test_another_plan_in_the_same_folder_is_refused_unless_it_is_declared(whole,
 
 def test_weights_that_have_changed_are_refused(whole, tmp_path):
     """An adapter belongs to the weights that it was trained beside."""
-    base, plan = tmp_path / "base", tiny_plan(steps=1, held=Held(tokens=0))
+    base, plan = tmp_path / "base", tiny_plan(steps=1, held=EvalSetConfig(tokens=0))
     train(plan, base, show=False)
     adapted = tiny_plan(model=str(base), encoding=None, adaptation=LoRA(rank=2), steps=4, saving=Saving(every=1))
     interrupted(adapted, tmp_path / "adapted", 2)
-    train(tiny_plan(steps=3, held=Held(tokens=0)), base, accept=["steps"], show=False)
+    train(tiny_plan(steps=3, held=EvalSetConfig(tokens=0)), base, accept=["steps"], show=False)
     with pytest.raises(ValueError, match="was trained from weights"):
         train(adapted, tmp_path / "adapted", show=False)
 
 
 def test_an_adapter_s_checkpoint_has_the_adapter_alone(tmp_path):
-    plan = tiny_plan(adaptation=LoRA(rank=2), adapt_random=True, steps=2, held=Held(tokens=0))
+    plan = tiny_plan(adaptation=LoRA(rank=2), adapt_random=True, steps=2, held=EvalSetConfig(tokens=0))
     train(plan, tmp_path, show=False)
     assert {n.split("']['")[-1].strip("']") for n in arrays(tmp_path, 2) if "trainable" in n} == {
         f"{p}_{f}" for p in "qkvo" for f in "ab"
@@ -328,9 +326,9 @@ def test_phases_change_encoding_length_and_batch_and_go_on_to_the_last_bit(tmp_p
         Phase(start=4, encoding=T5Bias(buckets=8, max_distance=16), length=24, batch=4),
         Phase(start=8, encoding=ALiBi(), pattern=BlockwiseCausal(block=16)),
     )
-    plan = tiny_plan(phases=phases, held=Held(every=2, lengths=(24,), tokens=96))
+    plan = tiny_plan(phases=phases, held=EvalSetConfig(every=2, lengths=(24,), tokens=96))
     train(plan, tmp_path / "whole", show=False)
-    tokens = [r["tokens"] for r in rows_of(type(tmp_path)(tmp_path / "whole" / "metrics.jsonl"))]
+    tokens = [r["tokens"] for r in read_rows(type(tmp_path)(tmp_path / "whole" / "metrics.jsonl"))]
     per_step = np.diff([0, *tokens])
     assert (per_step[:4] <= 8 * 16).all()
     assert (per_step[4:] <= 4 * 24).all()
@@ -342,7 +340,7 @@ def test_phases_change_encoding_length_and_batch_and_go_on_to_the_last_bit(tmp_p
 
 
 def test_what_is_measured_is_a_pattern_and_a_length_at_a_time(tmp_path):
-    held = Held(lengths=(16, 32), tokens=128, patterns=(Causal(), BlockwiseCausal(block=16)))
+    held = EvalSetConfig(lengths=(16, 32), tokens=128, patterns=(Causal(), BlockwiseCausal(block=16)))
     rows = train(tiny_plan(steps=2, held=held), tmp_path, show=False)
     assert [(r["pattern"], r["length"]) for r in rows] == [
         ("Causal()", 16), ("BlockwiseCausal(block=16)", 16), ("Causal()", 32), ("BlockwiseCausal(block=16)", 32),
@@ -353,10 +351,12 @@ def test_what_is_measured_is_a_pattern_and_a_length_at_a_time(tmp_path):
 
 
 def test_too_many_bad_batches_end_the_training_and_name_the_last(tmp_path):
-    plan = tiny_plan(optimizer=Optimizer(lr=1e30, clip=0.0, schedule="constant"), guard=Guard(stop_after=3), steps=30)
+    plan = tiny_plan(
+        optimizer=Optimizer(lr=1e30, clip=0.0, schedule="constant"), guard=SkipConfig(stop_after=3), steps=30
+    )
     with pytest.raises(Diverged, match="3 batches in a row were left out, the last at step") as end:
         train(plan, tmp_path, show=False)
-    skipped = rows_of(type(tmp_path)(tmp_path / "skipped.jsonl"))
+    skipped = read_rows(type(tmp_path)(tmp_path / "skipped.jsonl"))
     assert len(skipped) >= 3
     assert skipped[-1]["batch"] in str(end.value)
 
@@ -364,17 +364,17 @@ def test_too_many_bad_batches_end_the_training_and_name_the_last(tmp_path):
 @pytest.mark.parametrize("data", [{}, {"tokens": 5}, {"tokens": [], "stream": {}}, {"tokens": 5, "stream": {"of": 3}}])
 def test_a_checkpoint_that_does_not_say_where_its_data_stood_is_damaged(tmp_path, monkeypatch, data):
     """Whose digests fit all the same; it stays where it is."""
-    untrained(tiny_plan(held=Held(tokens=0)), tmp_path / "run")
-    before = loop.Checkpoints.restore
-    monkeypatch.setattr(loop.Checkpoints, "restore", lambda *a: before(*a)._replace(data=data))
+    untrained(tiny_plan(held=EvalSetConfig(tokens=0)), tmp_path / "run")
+    before = trainer.Checkpoints.restore
+    monkeypatch.setattr(trainer.Checkpoints, "restore", lambda *a: before(*a)._replace(data=data))
     with pytest.raises(DamagedError, match="does not say where its data stood"):
-        train(tiny_plan(held=Held(tokens=0)), tmp_path / "run", show=False)
+        train(tiny_plan(held=EvalSetConfig(tokens=0)), tmp_path / "run", show=False)
     assert (tmp_path / "run" / "checkpoints" / "1" / "manifest.json").exists()
 
 
 def test_a_training_of_padding_alone_came_to_nothing(tmp_path, monkeypatch):
     """No batch of it moves the parameters, and started again it says so again."""
-    before = loop.open_stream
+    before = trainer.open_stream
 
     class Padding:
         def __init__(self, stream):
@@ -384,17 +384,17 @@ def test_a_training_of_padding_alone_came_to_nothing(tmp_path, monkeypatch):
             batch = next(self.stream)
             return batch._replace(weights=np.zeros_like(batch.weights))
 
-    monkeypatch.setattr(loop, "open_stream", lambda *a, **k: Padding(before(*a, **k)))
-    plan = tiny_plan(steps=2, held=Held(tokens=0))
+    monkeypatch.setattr(trainer, "open_stream", lambda *a, **k: Padding(before(*a, **k)))
+    plan = tiny_plan(steps=2, held=EvalSetConfig(tokens=0))
     for _ in range(2):
         with pytest.raises(Diverged, match="none of the 2 batches"):
             train(plan, tmp_path, show=False)
-    assert [row["loss"] for row in rows_of(epath.Path(tmp_path / "skipped.jsonl"))] == [0.0, 0.0]
+    assert [row["loss"] for row in read_rows(epath.Path(tmp_path / "skipped.jsonl"))] == [0.0, 0.0]
 
 
 def test_a_token_below_zero_is_refused(tmp_path, monkeypatch):
     """A gather would take the last row."""
-    before = loop.open_stream
+    before = trainer.open_stream
 
     class Wrong:
         def __init__(self, stream):
@@ -404,9 +404,9 @@ def test_a_token_below_zero_is_refused(tmp_path, monkeypatch):
             batch = next(self.stream)
             return batch._replace(tokens=batch.tokens - 20)
 
-    monkeypatch.setattr(loop, "open_stream", lambda *a, **k: Wrong(before(*a, **k)))
+    monkeypatch.setattr(trainer, "open_stream", lambda *a, **k: Wrong(before(*a, **k)))
     with pytest.raises(ValueError, match=r"the token -\d+, the model a vocabulary"):
-        train(tiny_plan(held=Held(tokens=0)), tmp_path, show=False)
+        train(tiny_plan(held=EvalSetConfig(tokens=0)), tmp_path, show=False)
 
 
 def test_drawn_positions_and_documents_apart_are_trained_with(tmp_path):
@@ -416,9 +416,9 @@ def test_drawn_positions_and_documents_apart_are_trained_with(tmp_path):
 
 
 def test_two_trainings_do_not_share_a_folder(tmp_path):
-    from ropelab.training.folder import held_alone
+    from ropelab.training.run_folder import lock_folder
 
-    with held_alone(epath.Path(tmp_path)), pytest.raises(ValueError, match="another training is at work"):
+    with lock_folder(epath.Path(tmp_path)), pytest.raises(ValueError, match="another training is at work"):
         train(tiny_plan(), tmp_path, show=False)
 
 
@@ -429,5 +429,5 @@ def test_two_trainings_do_not_share_a_folder(tmp_path):
 )
 def test_how_it_is_computed_hardly_changes_what_comes_out(whole, tmp_path, compute):
     train(tiny_plan(compute=compute, steps=10), tmp_path, show=False)
-    found, wanted = ([r["loss"] for r in rows_of(type(tmp_path)(f / "metrics.jsonl"))] for f in (tmp_path, whole[0]))
+    found, wanted = ([r["loss"] for r in read_rows(type(tmp_path)(f / "metrics.jsonl"))] for f in (tmp_path, whole[0]))
     assert found == pytest.approx(wanted, rel=5e-2 if compute.dtype == "bfloat16" else 2e-5)

@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 
 from ropelab.attention.exchanges import Ring
-from ropelab.training import loop
-from ropelab.training.loop import Run, train
+from ropelab.training import trainer
+from ropelab.training.checkpointing import Saving
+from ropelab.training.config import Compute, EvalSetConfig
+from ropelab.training.distributed import MeshShape, check_batch, local_rows, make_mesh
 from ropelab.training.manifest import array_sums
-from ropelab.training.mesh import MeshShape, check_batch, make_mesh, own_rows
-from ropelab.training.plan import Compute, Held
-from ropelab.training.records import rows_of
-from ropelab.training.saving import Saving
-from ropelab.training.setup import Setup
+from ropelab.training.metrics import read_rows
+from ropelab.training.state import Setup
+from ropelab.training.trainer import Trainer, train
 from tests.training.tiny import tiny_plan
 
 SHAPES = [MeshShape(data=2), MeshShape(data=2, fsdp=2), MeshShape(data=1, fsdp=4, tensor=2)]
@@ -20,19 +20,21 @@ SHAPES = [MeshShape(data=2), MeshShape(data=2, fsdp=2), MeshShape(data=1, fsdp=4
 
 def on(shape, monkeypatch):
     count = int(np.prod(list(vars(shape).values())))
-    monkeypatch.setattr(loop, "make_mesh", lambda _: make_mesh(shape, jax.devices()[:count]))
+    monkeypatch.setattr(trainer, "make_mesh", lambda _: make_mesh(shape, jax.devices()[:count]))
 
 
 def short(**changes):
     """Four steps, saved after two, measured at the end: each mesh compiles everything anew."""
-    return tiny_plan(**{"steps": 4, "held": Held(lengths=(16,), tokens=128), "saving": Saving(every=2)} | changes)
+    return tiny_plan(
+        **{"steps": 4, "held": EvalSetConfig(lengths=(16,), tokens=128), "saving": Saving(every=2)} | changes
+    )
 
 
 def trained(shape, folder, monkeypatch, **changes):
     on(shape, monkeypatch)
     train(short(mesh=shape, **changes), folder, show=False)
-    metrics = rows_of(type(folder)(folder / "metrics.jsonl"))
-    measured = rows_of(type(folder)(folder / "evaluations.jsonl"))
+    metrics = read_rows(type(folder)(folder / "metrics.jsonl"))
+    measured = read_rows(type(folder)(folder / "evaluations.jsonl"))
     return [r["loss"] for r in metrics], [r["nll"] for r in measured]
 
 
@@ -75,7 +77,7 @@ def test_the_sequence_may_be_cut_as_well(alone, tmp_path, monkeypatch):
 def test_a_run_goes_on_on_another_mesh_when_that_is_declared(alone, tmp_path, monkeypatch):
     on(MeshShape(data=2), monkeypatch)
     half = short(mesh=MeshShape(data=2))
-    before = Run.one_step
+    before = Trainer.run_step
 
     class Enough(Exception):
         pass
@@ -85,15 +87,15 @@ def test_a_run_goes_on_on_another_mesh_when_that_is_declared(alone, tmp_path, mo
             raise Enough
         before(run, reporter)
 
-    monkeypatch.setattr(Run, "one_step", one_step)
+    monkeypatch.setattr(Trainer, "one_step", one_step)
     with pytest.raises(Enough):
         train(half, tmp_path, show=False)
-    monkeypatch.setattr(Run, "one_step", before)
+    monkeypatch.setattr(Trainer, "one_step", before)
     on(MeshShape(data=2, fsdp=2), monkeypatch)
     with pytest.raises(ValueError, match=r"mesh\.fsdp was 1 and is 2"):
         train(short(mesh=MeshShape(data=2, fsdp=2)), tmp_path, show=False)
     train(short(mesh=MeshShape(data=2, fsdp=2)), tmp_path, accept=["mesh.fsdp"], show=False)
-    losses = [r["loss"] for r in rows_of(type(tmp_path)(tmp_path / "metrics.jsonl"))]
+    losses = [r["loss"] for r in read_rows(type(tmp_path)(tmp_path / "metrics.jsonl"))]
     assert losses == pytest.approx(alone[0], rel=1e-5)
 
 
@@ -110,7 +112,7 @@ def test_rows_that_do_not_divide_are_refused():
     with pytest.raises(ValueError, match="batch=12 does not divide into 2 parts of rows for 4 devices"):
         check_batch(12, 2, mesh)
     check_batch(16, 2, mesh)
-    assert own_rows(16, mesh) == range(16)
+    assert local_rows(16, mesh) == range(16)
 
 
 def test_a_cut_sequence_needs_an_exchange(tmp_path, monkeypatch):

@@ -7,9 +7,8 @@ import pytest
 from tqdm import tqdm
 
 from ropelab.data.batch import Batch
-from ropelab.training.guard import Guard
-from ropelab.training.reporter import SPEED_EVERY, Reporter
-from ropelab.training.step import Happened
+from ropelab.training.metrics import SPEED_EVERY, Reporter
+from ropelab.training.step import SkipConfig, StepMetrics
 
 BATCH = Batch(*(np.zeros((1, 1), np.int32) for _ in Batch._fields))
 
@@ -27,9 +26,11 @@ class Kept:
         return [row for table, row in self.rows if table == "speed"]
 
 
-def figures() -> Happened:
-    made: dict[str, Any] = {name: np.asarray(0) for name in Happened._fields}
-    return Happened(**made | {"loss": np.asarray(1.0), "norm": np.asarray(1.0), "tokens": np.asarray(7), "taken": True})
+def figures() -> StepMetrics:
+    made: dict[str, Any] = {name: np.asarray(0) for name in StepMetrics._fields}
+    return StepMetrics(
+        **made | {"loss": np.asarray(1.0), "norm": np.asarray(1.0), "tokens": np.asarray(7), "taken": True}
+    )
 
 
 @pytest.mark.parametrize(
@@ -38,7 +39,7 @@ def figures() -> Happened:
 )
 def test_a_run_that_measures_often_has_a_speed_too(pauses: tuple[int, ...], steps: list[int]) -> None:
     kept = Kept()
-    reporter = Reporter(kept, Guard(), tqdm(disable=True), tokens=0, peak=1.0)  # pyright: ignore[reportArgumentType]
+    reporter = Reporter(kept, SkipConfig(), tqdm(disable=True), tokens=0, peak=1.0)  # pyright: ignore[reportArgumentType]
     for step in range(1, SPEED_EVERY + 5):
         reporter.happened(step, figures(), BATCH, flops=2.0)
         if step in pauses:

@@ -22,22 +22,21 @@ from ropelab.data.held_out import load_held_out
 from ropelab.data.positions import PoSE
 from ropelab.data.settings import DataSettings
 from ropelab.encodings import NTK, PI, RoPE, YaRN
-from ropelab.training import loop
-from ropelab.training.adaptation import LoRA
-from ropelab.training.loop import train
-from ropelab.training.mesh import make_mesh
+from ropelab.training import trainer
+from ropelab.training.checkpointing import Saving
+from ropelab.training.config import EvalSetConfig, Phase, flatten
+from ropelab.training.distributed import make_mesh
+from ropelab.training.lora import LoRA
+from ropelab.training.metrics import read_rows
 from ropelab.training.optimizer import Optimizer
-from ropelab.training.plan import Held, Phase, settings_of
-from ropelab.training.records import rows_of
-from ropelab.training.runs import open_run, outline, plan_of
-from ropelab.training.saving import Saving
-from ropelab.training.start import origin
+from ropelab.training.state import open_origin, open_run, read_config, summarize_run
+from ropelab.training.trainer import train
 from tests.cli.tiny_run import TEXT
 from tests.models import tiny
 from tests.training.tiny import tiny_plan, untrained
 
 YARN = YaRN(factor=4.0, original_length=32)
-SOON = {"steps": 3, "optimizer": Optimizer(lr=1e-2), "held": Held(lengths=(16,), tokens=256)}
+SOON = {"steps": 3, "optimizer": Optimizer(lr=1e-2), "held": EvalSetConfig(lengths=(16,), tokens=256)}
 LATER = Phase(start=2, encoding=NTK(base=100.0, alpha=2.0), pattern=ShiftedSparse(group=8), length=24)
 
 
@@ -63,7 +62,7 @@ def measured_anew(folder: Path) -> float:
 
 @pytest.mark.parametrize("name", ["scratch", "lora"])
 def test_the_bench_measures_what_the_training_has_measured(name: str, folder: Path) -> None:
-    (row,) = rows_of(epath.Path(folder / name / "evaluations.jsonl"))
+    (row,) = read_rows(epath.Path(folder / name / "evaluations.jsonl"))
     assert measured_anew(folder / name) == pytest.approx(row["nll"], abs=1e-5)
 
 
@@ -95,9 +94,11 @@ def test_an_adapter_is_merged_and_the_context_is_the_extended_one(folder: Path) 
 def test_a_run_begins_from_a_run(folder: Path, tmp_path: Path) -> None:
     """With its tokenizer and the context that it has come to."""
     plan = tiny_plan(model=str(folder / "lora"), encoding=None)
-    assert outline(untrained(plan, tmp_path / "same")).wiring.config.trained_length == 128
+    assert summarize_run(untrained(plan, tmp_path / "same")).wiring.config.trained_length == 128
     data = DataSettings(source="Copy(symbols=16)", positions=PoSE(length=512))
-    found = outline(untrained(tiny_plan(model=plan.model, encoding=PI(factor=2.0), data=data), tmp_path / "posed"))
+    found = summarize_run(
+        untrained(tiny_plan(model=plan.model, encoding=PI(factor=2.0), data=data), tmp_path / "posed")
+    )
     assert found.wiring.config.trained_length == 512
     assert found.original == YARN.inherit(RoPE(base=1e4))
     assert isinstance(found.tokenizer, Tokenizer)
@@ -163,7 +164,7 @@ def test_an_earlier_step_is_named_with_an_at(folder: Path) -> None:
     assert max(jax.tree.leaves(moved)) > 1e-3
     same = ropelab.load(f"{folder / 'kept'}@3")
     jax.tree.map(np.testing.assert_array_equal, newest.params, same.params)
-    assert outline(f"{folder / 'kept'}@1").step == 1
+    assert summarize_run(f"{folder / 'kept'}@1").step == 1
     with pytest.raises(ValueError, match="has no checkpoint of step 7; there are 1, 2, 3"):
         ropelab.load(f"{folder / 'kept'}@7")
 
@@ -179,8 +180,8 @@ def test_a_command_answers_a_run_without_a_whole_checkpoint_in_one_line(tmp_path
 
 def test_a_run_is_loaded_while_it_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A step a moment, the last alone kept: every load is a whole one."""
-    monkeypatch.setattr(loop, "make_mesh", lambda shape: make_mesh(shape, jax.devices()[:1]))
-    plan = tiny_plan(steps=8, saving=Saving(every=1, keep=1), held=Held(tokens=0))
+    monkeypatch.setattr(trainer, "make_mesh", lambda shape: make_mesh(shape, jax.devices()[:1]))
+    plan = tiny_plan(steps=8, saving=Saving(every=1, keep=1), held=EvalSetConfig(tokens=0))
     folder, found, failures = tmp_path / "run", [], []
     training = threading.Thread(target=lambda: train(plan, folder, show=False))
     training.start()
@@ -198,7 +199,7 @@ def test_a_run_is_loaded_while_it_trains(tmp_path: Path, monkeypatch: pytest.Mon
 
 def begins_from(folder: Path, model: str) -> Path:
     """A folder whose plan names another model, the rest as it was."""
-    settings = settings_of(tiny_plan(model=model, encoding=None))
+    settings = flatten(tiny_plan(model=model, encoding=None))
     folder.mkdir(parents=True, exist_ok=True)
     plan = {"plan": repr(tiny_plan(model=model, encoding=None)), "settings": settings}
     (folder / "plan.json").write_text(json.dumps(plan))
@@ -217,11 +218,11 @@ def test_a_run_that_begins_from_itself_is_named(tmp_path: Path) -> None:
     for number in range(60):
         begins_from(tmp_path / f"r{number}", str(tmp_path / f"r{number + 1}"))
     with pytest.raises(ValueError, match="from more than 50 runs"):
-        origin(str(tmp_path / "r0"), seed=0)
+        open_origin(str(tmp_path / "r0"), seed=0)
 
 
 @pytest.mark.parametrize("text", ["RoPE(base=1.0)", "Phase(start=1)", "5", "", "(" * 5000])
 def test_a_plan_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "plan.json").write_text(json.dumps({"plan": text, "settings": {}}))
     with pytest.raises(ValueError, match=re.escape(str(tmp_path))):
-        plan_of(tmp_path)
+        read_config(tmp_path)

@@ -14,9 +14,9 @@ from etils import epath
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from ropelab.training import manifest, saving
+from ropelab.training import checkpointing, manifest
+from ropelab.training.checkpointing import Checkpoints, Saving
 from ropelab.training.manifest import DamagedError, array_sums
-from ropelab.training.saving import Checkpoints, Saving
 from tests.reliability.flips import some_state
 
 
@@ -139,7 +139,7 @@ def test_a_step_that_is_replaced_while_it_is_read_leads_to_the_one_in_its_place(
 
 def test_steps_that_are_always_replaced_are_no_damage(tmp_path, monkeypatch):
     filled(tmp_path / "c", Saving(keep=1), [10])
-    monkeypatch.setattr(saving, "PATIENCE", 0.0)
+    monkeypatch.setattr(checkpointing, "RESTORE_TIMEOUT", 0.0)
     seals = iter([b"1", b"2"])
     reader = Checkpoints(epath.Path(tmp_path / "c"), Saving(), writes=False)
     monkeypatch.setattr(Checkpoints, "_seal_of", lambda *_: next(seals))
@@ -177,14 +177,14 @@ def test_a_manifest_with_an_entry_of_another_type_is_damaged(tmp_path, changes):
     (tmp_path / "10").mkdir()
     manifest.write(epath.Path(tmp_path / "10"), {"base": "b", "loss": None, "step": 10, "arrays": {}})
     step = epath.Path(tmp_path / "10")
-    manifest.said_of(step)
+    manifest.read_facts(step)
     resealed(tmp_path / "10", **changes)
     with pytest.raises(DamagedError, match="10"):
-        manifest.said_of(step)
+        manifest.read_facts(step)
     resealed(tmp_path / "10", **dict.fromkeys(changes))
     if not {"shapes", "loss"} & set(changes):
         with pytest.raises(DamagedError, match="10"):
-            manifest.said_of(step)
+            manifest.read_facts(step)
 
 
 @pytest.mark.parametrize("text", ["", "null", "5", "[]", "{}", '{"body": 5, "sha256": 5}', "[" * 100_000, "\xff"])
@@ -203,7 +203,7 @@ def test_damage_whose_digests_were_made_to_fit_is_damage(tmp_path, name):
         filled(folder, Saving(), [10])
         path = folder / "10" / name
         path.unlink() if content is None else path.write_bytes(content)
-        resealed(folder / "10", files=manifest.digests(epath.Path(folder / "10")))
+        resealed(folder / "10", files=manifest._file_digests(epath.Path(folder / "10")))
         reader = Checkpoints(epath.Path(folder), Saving(), said=lambda _: None, writes=False)
         with contextlib.suppress(DamagedError):
             assert same(reader.restore(places).state, some_state(10))
@@ -300,7 +300,7 @@ def test_a_manifest_says_itself_when_it_is_damaged(tmp_path):
     outer["body"] = outer["body"].replace('"b"', '"c"')
     path.write_text(json.dumps(outer))
     with pytest.raises(DamagedError, match=r"manifest\.json is damaged"):
-        manifest.said_of(epath.Path(tmp_path / "c" / "10"))
+        manifest.read_facts(epath.Path(tmp_path / "c" / "10"))
 
 
 def test_a_bucket_has_no_folder_before_something_is_in_it(tmp_path, monkeypatch):

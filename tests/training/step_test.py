@@ -13,11 +13,17 @@ from ropelab.encodings import RoPE, T5Bias
 from ropelab.models.compiled import logits
 from ropelab.models.config import Wiring
 from ropelab.models.module import from_scratch
-from ropelab.training.adaptation import Full, LoRA
-from ropelab.training.guard import MEMORY, Guard
-from ropelab.training.objective import Given
-from ropelab.training.optimizer import Optimizer, decayed, learning_rate
-from ropelab.training.step import Recipe, first_state, loss_and_gradient, train_step
+from ropelab.training.lora import Full, LoRA
+from ropelab.training.optimizer import Optimizer, decay_mask, make_schedule
+from ropelab.training.step import (
+    NORM_WINDOW,
+    BatchFields,
+    SkipConfig,
+    StepConfig,
+    init_state,
+    loss_and_gradient,
+    train_step,
+)
 from tests.training.tiny import MODEL
 
 CONFIG = models.parse(MODEL)
@@ -30,11 +36,11 @@ def recipe(encoding=T5, **changes):
         "wiring": Wiring(CONFIG, encoding, Causal()),
         "adaptation": Full(),
         "optimizer": Optimizer(lr=1e-2),
-        "guard": Guard(),
-        "given": Given(),
+        "guard": SkipConfig(),
+        "given": BatchFields(),
         "steps": 100,
     }
-    return Recipe(**(fields | changes))
+    return StepConfig(**(fields | changes))
 
 
 @pytest.fixture(scope="module")
@@ -91,10 +97,12 @@ def test_what_is_computed_again_is_the_same(params, remat):
 
 
 def test_a_step_is_optax_s(params):
-    state, happened = train_step(recipe(), first_state(recipe(), copied(params)), {}, batch(0))
+    state, happened = train_step(recipe(), init_state(recipe(), copied(params)), {}, batch(0))
     loss, gradient = graded(recipe(), params, {}, batch(0))
     lr = optax.cosine_decay_schedule(1e-2, 100, alpha=0.1)
-    rule = optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(lr, b1=0.9, b2=0.95, weight_decay=0.1, mask=decayed))
+    rule = optax.chain(
+        optax.clip_by_global_norm(1.0), optax.adamw(lr, b1=0.9, b2=0.95, weight_decay=0.1, mask=decay_mask)
+    )
     updates, _ = rule.update(gradient, rule.init(params), params)
     assert far(state.trainable, optax.apply_updates(params, updates)) < 1e-5
     assert float(happened.norm) == pytest.approx(float(optax.tree_utils.tree_norm(gradient)), rel=1e-5)
@@ -109,7 +117,7 @@ def copied(tree):
 def test_a_batch_that_is_no_number_leaves_no_trace(params):
     """The state is the one of a run that never saw it, bit for bit, but for the counts of batches."""
     poisoned = batch(1)._replace(weights=np.full((4, 12), np.nan, np.float32))
-    with_it, without = (first_state(recipe(), copied(params)) for _ in range(2))
+    with_it, without = (init_state(recipe(), copied(params)) for _ in range(2))
     for one in (batch(0), poisoned, batch(2)):
         with_it, happened = train_step(recipe(), with_it, {}, one)
     for one in (batch(0), batch(2)):
@@ -121,9 +129,9 @@ def test_a_batch_that_is_no_number_leaves_no_trace(params):
 
 
 def test_spikes_are_left_out_after_some_batches(params):
-    steady = recipe(optimizer=Optimizer(lr=1e-12, schedule="constant", weight_decay=0.0), guard=Guard(spike=3.0))
-    state = first_state(steady, copied(params))
-    for _ in range(MEMORY):
+    steady = recipe(optimizer=Optimizer(lr=1e-12, schedule="constant", weight_decay=0.0), guard=SkipConfig(spike=3.0))
+    state = init_state(steady, copied(params))
+    for _ in range(NORM_WINDOW):
         state, happened = train_step(steady, state, {}, batch(0))
         assert happened.taken
     usual = float(state.watch.norm)
@@ -140,7 +148,7 @@ def test_only_the_adapter_moves(params):
     lora = recipe(adaptation=LoRA(rank=2), optimizer=Optimizer(lr=1e-2, schedule="constant"))
     trainable, frozen = lora.adaptation.split(jax.random.key(0), params)
     before = graded(lora, trainable, frozen, batch(0))[0]
-    state = first_state(lora, copied(trainable))
+    state = init_state(lora, copied(trainable))
     for _ in range(5):
         state, happened = train_step(lora, state, frozen, batch(0))
     assert float(happened.loss) < float(before)
@@ -162,7 +170,7 @@ def test_positions_are_told_only_where_they_matter(params):
     rope = recipe(RoPE(base=100.0))
     plain = {name: leaf for name, leaf in params.items() if name != "encoding"}
     moved = batch(0)._replace(positions=batch(0).positions * 7)
-    told = rope._replace(given=Given(positions=True))
+    told = rope._replace(given=BatchFields(positions=True))
     unmoved = graded(rope, plain, {}, batch(0))[0]
     assert float(graded(rope, plain, {}, moved)[0]) == float(unmoved)
     assert abs(float(graded(told, plain, {}, moved)[0]) - float(unmoved)) > 1e-5
@@ -173,7 +181,7 @@ def test_positions_are_told_only_where_they_matter(params):
     "schedule, middle, end", [("constant", 1.0, 1.0), ("linear", 0.55, 0.1), ("cosine", 0.55, 0.1)]
 )
 def test_the_learning_rate_s_course(schedule, middle, end):
-    course = learning_rate(Optimizer(lr=2.0, schedule=schedule, warmup=10), 110)
+    course = make_schedule(Optimizer(lr=2.0, schedule=schedule, warmup=10), 110)
     assert [float(course(n)) for n in (0, 5, 10)] == pytest.approx([0.0, 1.0, 2.0])
     assert float(course(60)) == pytest.approx(2 * middle, rel=1e-5)
     assert float(course(110)) == pytest.approx(2 * end, rel=1e-5)
@@ -181,11 +189,11 @@ def test_the_learning_rate_s_course(schedule, middle, end):
 
 def test_a_warm_up_longer_than_the_training_is_refused():
     with pytest.raises(ValueError, match="warmup=10 must be less than the 10 steps"):
-        learning_rate(Optimizer(lr=1.0, warmup=10), 10)
+        make_schedule(Optimizer(lr=1.0, warmup=10), 10)
 
 
 def test_weight_decay_shrinks_matrices_alone(params):
-    shrunk = jax.tree.leaves_with_path(decayed(params))
+    shrunk = jax.tree.leaves_with_path(decay_mask(params))
     names = {"".join(str(getattr(k, "key", "")) + "." for k in path) for path, yes in shrunk if not yes}
     assert {n.split(".")[-2] for n in names if not n.startswith("encoding")} == {"norm", "attention_norm", "mlp_norm"}
     assert any(n.startswith("encoding") for n in names)

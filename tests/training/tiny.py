@@ -7,14 +7,14 @@ from etils import epath
 from ropelab.attention.patterns import Causal
 from ropelab.data.settings import DataSettings
 from ropelab.encodings import RoPE
-from ropelab.training.adaptation import Full
-from ropelab.training.checks import check
-from ropelab.training.folder import write_down
-from ropelab.training.mesh import make_mesh
+from ropelab.training.checkpointing import Checkpoints, Saving
+from ropelab.training.checks import check_config
+from ropelab.training.config import EvalSetConfig, TrainConfig
+from ropelab.training.distributed import make_mesh
+from ropelab.training.lora import Full
 from ropelab.training.optimizer import Optimizer
-from ropelab.training.plan import Held, Plan
-from ropelab.training.saving import Checkpoints, Saving
-from ropelab.training.setup import Setup
+from ropelab.training.run_folder import write_config_file
+from ropelab.training.state import Setup
 
 MODEL = (
     "LlamaConfig(vocabulary=32, width=16, layers=2, heads=2, key_heads=2, head_dim=8, feed_forward=32, "
@@ -22,7 +22,7 @@ MODEL = (
 )
 
 
-def tiny_plan(**changes) -> Plan:
+def tiny_plan(**changes) -> TrainConfig:
     """Ten steps of 8 x 16, a checkpoint after 5, a measurement before, in the middle and at the end."""
     fields = {
         "model": MODEL,
@@ -34,19 +34,19 @@ def tiny_plan(**changes) -> Plan:
         "optimizer": Optimizer(lr=1e-2),
         "adaptation": Full(),
         "data": DataSettings(source="Copy(symbols=16)"),
-        "held": Held(every=5, lengths=(16, 24), tokens=256),
+        "held": EvalSetConfig(every=5, lengths=(16, 24), tokens=256),
         "saving": Saving(every=5),
     }
-    return Plan(**(fields | changes))
+    return TrainConfig(**(fields | changes))
 
 
-def untrained(plan: Plan, folder: Path) -> Path:
+def untrained(plan: TrainConfig, folder: Path) -> Path:
     """A run whose first checkpoint has the parameters that it began with: nothing is compiled for a step."""
     where = epath.Path(folder)
     where.mkdir(parents=True)
-    write_down(where, plan)
+    write_config_file(where, plan)
     setup = Setup(plan, make_mesh(plan.mesh))
-    check(setup)
+    check_config(setup)
     state, _ = setup.begin(setup.stages[0])
     checkpoints = Checkpoints(where / "checkpoints", plan.saving)
     checkpoints.save(1, state, {"stream": {}, "tokens": 0}, {"base": setup.base, "loss": None})

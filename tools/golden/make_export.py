@@ -23,6 +23,8 @@ from pathlib import Path
 
 import numpy as np
 
+from tests.models import tiny
+
 OUTPUT = Path(__file__).parents[2] / "tests" / "golden" / "export.npz"
 TOLERANCE = 2e-4
 ROWS = slice(-20, None)
@@ -54,7 +56,6 @@ def write(folder, with_smollm2):
     import jax
 
     import ropelab
-    from tests.models import tiny
 
     jax.config.update("jax_enable_x64", True)  # float32 stays what it is
     for name, (variant, encoding) in TINY.items():
@@ -80,7 +81,7 @@ def write_adapted(folder, base, lab, ids):
 
     from ropelab.checkpoints.peft import save_adapter
     from ropelab.models.module import Model, Parameters
-    from ropelab.training.adaptation import LoRA
+    from ropelab.training.lora import LoRA
 
     for name, lora in {"lora": LoRA(), "longlora": LoRA(also=("embedding", "norms"))}.items():
         trainable, frozen = lora.split(jax.random.key(0), lab.params)

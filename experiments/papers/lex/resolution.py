@@ -30,8 +30,8 @@ from ropelab.lab import Lab, load
 from ropelab.reporting import files
 from ropelab.reporting.charts.style import render
 from ropelab.reporting.run_files import finished, names
-from ropelab.training.plan import Plan
-from ropelab.training.runs import plan_of
+from ropelab.training.config import TrainConfig
+from ropelab.training.state import read_config
 
 
 class Measured(NamedTuple):
@@ -65,13 +65,13 @@ def run(values: flags.FlagValues, words: list[str], command: str) -> int:
     found: dict[str, Measured] = {}
     for name in tqdm(runs, unit="run"):
         found |= measured(workdir, name, lengths, values.texts, values.sinks)
-    write(workdir, found, plan_of(workdir / runs[0]).length, command)
+    write(workdir, found, read_config(workdir / runs[0]).length, command)
     return 0
 
 
 def measured(workdir: Path, name: str, lengths: Sequence[int], texts: int, sinks: int) -> dict[str, Measured]:
     """One training under the pattern that it was trained under, and those that it was measured under besides."""
-    lab, plan = load(workdir / name), plan_of(workdir / name)
+    lab, plan = load(workdir / name), read_config(workdir / name)
     arm, _, seed = name.rpartition("-")
     found = {}
     for pattern in dict.fromkeys((lab.pattern, *plan.held.patterns)):
@@ -80,7 +80,9 @@ def measured(workdir: Path, name: str, lengths: Sequence[int], texts: int, sinks
     return found
 
 
-def of_arm(lab: Lab, plan: Plan, arm: tuple[str, int], lengths: Sequence[int], texts: int, sinks: int) -> Measured:
+def of_arm(
+    lab: Lab, plan: TrainConfig, arm: tuple[str, int], lengths: Sequence[int], texts: int, sinks: int
+) -> Measured:
     """An arm of a seed at all lengths."""
     method = (
         f"{texts} texts; mean scaled score of all pairs that are seen but those with a "

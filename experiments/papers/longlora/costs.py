@@ -26,11 +26,9 @@ from ropelab.evaluation.store import describe_versions
 from ropelab.lab import load
 from ropelab.reporting import files
 from ropelab.training import flops
-from ropelab.training.adaptation import Adaptation, Full, LoRA
-from ropelab.training.guard import Guard
-from ropelab.training.objective import Given
+from ropelab.training.lora import Adaptation, Full, LoRA
 from ropelab.training.optimizer import Optimizer
-from ropelab.training.step import Recipe, first_state, train_step
+from ropelab.training.step import BatchFields, SkipConfig, StepConfig, init_state, train_step
 
 HELP = {
     "model": "smollm2, a .gguf file, a Hugging Face directory or hub id, or the folder of a training.",
@@ -90,15 +88,15 @@ def measured(model: Any, name: str, lengths: Sequence[int], remat: str) -> Itera
 def compiled(model: Any, adaptation: Adaptation, pattern: Pattern, length: int, remat: str) -> tuple[float, float]:
     """`(GiB, GFLOP)` of one step on one row."""
     wiring = model.wiring._replace(pattern=pattern, remat=remat)
-    recipe = Recipe(wiring, adaptation, Optimizer(lr=2e-5), Guard(), Given(), 1000)
+    recipe = StepConfig(wiring, adaptation, Optimizer(lr=2e-5), SkipConfig(), BatchFields(), 1000)
     sizes = jax.eval_shape(lambda params: adaptation.split(jax.random.key(0), params), model.params)
-    state = jax.eval_shape(lambda trainable: first_state(recipe, trainable), sizes[0])
+    state = jax.eval_shape(lambda trainable: init_state(recipe, trainable), sizes[0])
     shape = (1, length)
     ids, reals = jax.ShapeDtypeStruct(shape, jnp.int32), jax.ShapeDtypeStruct(shape, jnp.float32)
     step = train_step.lower(recipe, state, sizes[1], Batch(ids, ids, reals, ids, ids)).compile()  # type: ignore
     account: Any = step.memory_analysis()
     memory = account.argument_size_in_bytes + account.temp_size_in_bytes
-    return memory / 2**30, flops.per_token(wiring, length, frozen=adaptation != Full()) * length / 1e9
+    return memory / 2**30, flops.flops_per_token(wiring, length, frozen=adaptation != Full()) * length / 1e9
 
 
 if __name__ == "__main__":

@@ -30,8 +30,8 @@ from ropelab.lab import Lab, load
 from ropelab.models.parameters import fingerprint
 from ropelab.reporting import files
 from ropelab.reporting.run_files import finished, names
-from ropelab.training.plan import Plan
-from ropelab.training.runs import plan_of, saved
+from ropelab.training.config import TrainConfig
+from ropelab.training.state import read_config, saved_steps
 
 
 class Stop(NamedTuple):
@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(values: flags.FlagValues, words: list[str], command: str) -> int:
     workdir = launching.workdir_of(values, words)
-    plans = {name: plan_of(workdir / name) for name in names(workdir) if finished(workdir / name)}
+    plans = {name: read_config(workdir / name) for name in names(workdir) if finished(workdir / name)}
     bases = [name for name in plans if name.rpartition("-")[0] == BASE]
     if not bases:
         raise ValueError(
@@ -73,7 +73,7 @@ def run(values: flags.FlagValues, words: list[str], command: str) -> int:
     return 0
 
 
-def task_at_distances(name: str, plan: Plan, trials: int, distances: int) -> TaskEval:
+def task_at_distances(name: str, plan: TrainConfig, trials: int, distances: int) -> TaskEval:
     """Return the questions for a training.
 
     Raises:
@@ -85,12 +85,12 @@ def task_at_distances(name: str, plan: Plan, trials: int, distances: int) -> Tas
     return TaskEval(task=task, trials=trials, distances=distances)
 
 
-def stops(workdir: Path, plans: dict[str, Plan], asked: dict[str, TaskEval]) -> Iterator[Stop]:
+def stops(workdir: Path, plans: dict[str, TrainConfig], asked: dict[str, TaskEval]) -> Iterator[Stop]:
     """Yield every evaluation; each model is loaded when its turn comes."""
     lengths = sorted({plan.length for plan in plans.values()})
     for name, plan in plans.items():
         arm, _, seed = name.rpartition("-")
-        steps = saved(workdir / name)
+        steps = saved_steps(workdir / name)
         if arm == BASE:
             lab = load(workdir / name)
             yield from (Stop(arm, int(seed), steps[-1], length, lab, asked[name]) for length in lengths)

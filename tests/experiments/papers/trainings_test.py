@@ -17,7 +17,7 @@ from ropelab.evaluation import attention_resolution
 from ropelab.evaluation.effective_context import k_max
 from ropelab.lab import load
 from ropelab.reporting.run_files import read_records
-from ropelab.training.plan import Held
+from ropelab.training.config import EvalSetConfig
 from tests.evaluation.squares import squares
 from tests.training.tiny import MODEL, tiny_plan, untrained
 
@@ -33,7 +33,7 @@ def run(folder: Path, **changes: Any) -> Path:
 
 
 def test_resolution_is_of_the_pairs_that_are_seen(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    held = Held(patterns=(Causal(), BlockwiseCausal(block=8)), lengths=(16,), tokens=64)
+    held = EvalSetConfig(patterns=(Causal(), BlockwiseCausal(block=8)), lengths=(16,), tokens=64)
     for name, encoding in {"rope": RoPE(base=100.0), "xpos": XPos(base=100.0, scale_base=8), "nope": NoPE()}.items():
         run(tmp_path / f"{name}-0", encoding=encoding, held=held)
     arguments = ("--lengths=16,32", "--texts=2", "--sinks=1")
