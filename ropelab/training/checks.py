@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -22,21 +22,21 @@ from ropelab.training import step
 from ropelab.training.config import Stage
 from ropelab.training.distributed import BATCH_AXES, check_batch, shardings
 from ropelab.training.lora import Full
-
-# Whether a training fits into memory, before anything is compiled: a lower bound, so nothing that fits is refused.
-#
-#     state + gradient + frozen parameters + batch + layers x rows x T x D
-#
-# per device: the parameters and moments as they are sharded, and the stream that each layer keeps for the backward pass.
-
-if TYPE_CHECKING:
-    from ropelab.training.state import Setup
+from ropelab.training.state import Setup
 
 _BYTES_PER_TOKEN = 20  # per token: five arrays of four bytes
 
 
-def check_memory(setup: "Setup", stage: Stage) -> None:
-    """Raise `ValueError` if a stage, or what is measured in it, needs more memory than a device has."""
+def check_memory(setup: Setup, stage: Stage) -> None:
+    """Raise `ValueError` if a stage, or its evaluation, needs more memory than a device has.
+
+    The estimate is a lower bound, so nothing that fits is refused. Per device:
+
+        state + gradient + frozen parameters + batch + layers x rows x T x D
+
+    with parameters and moments as they are sharded, and the residual stream that each layer keeps for the backward
+    pass.
+    """
     there = device_bytes()
     if there is None:
         return
@@ -48,7 +48,7 @@ def check_memory(setup: "Setup", stage: Stage) -> None:
             )
 
 
-def _training_bytes(setup: "Setup", stage: Stage) -> dict[str, int]:
+def _training_bytes(setup: Setup, stage: Stage) -> dict[str, int]:
     """Bytes per device of the arrays of a step, each with the settings that they come from."""
     state, frozen = setup.like(stage), _frozen_shapes(setup, stage)
     places = shardings(frozen, setup.mesh)
@@ -64,7 +64,7 @@ def _training_bytes(setup: "Setup", stage: Stage) -> dict[str, int]:
     }
 
 
-def _evaluation_bytes(setup: "Setup") -> dict[str, int]:
+def _evaluation_bytes(setup: Setup) -> dict[str, int]:
     """Bytes of one window of each length that is measured, and of the examples of a task."""
     plan, width = setup.plan, setup.config.width * 4
     if not plan.held.tokens:
@@ -77,7 +77,7 @@ def _evaluation_bytes(setup: "Setup") -> dict[str, int]:
     }
 
 
-def _frozen_shapes(setup: "Setup", stage: Stage) -> Any:
+def _frozen_shapes(setup: Setup, stage: Stage) -> Any:
     """The shapes of the parameters that are not trained."""
 
     def split_frozen() -> Any:
@@ -106,11 +106,7 @@ def device_bytes() -> int | None:
     return min((limit for limit in limits if limit), default=None)
 
 
-if TYPE_CHECKING:
-    from ropelab.training.state import Setup
-
-
-def check_config(setup: "Setup") -> None:
+def check_config(setup: Setup) -> None:
     """Raise `ValueError` unless this plan can run on this mesh, from beginning to end."""
     if setup.origin.encoding is None and setup.plan.encoding is None:
         raise ValueError(
@@ -125,7 +121,7 @@ def check_config(setup: "Setup") -> None:
         raise ValueError(f"a number of this plan is too large for an array: {error}") from error
 
 
-def _check_stage(setup: "Setup", stage: Stage) -> None:
+def _check_stage(setup: Setup, stage: Stage) -> None:
     """Raise `ValueError` unless the steps of a stage can be made."""
     check_batch(stage.batch, setup.plan.compute.accumulate, setup.mesh)
     setup.encoding(stage).check(setup.config.head_dim)
@@ -137,7 +133,7 @@ def _check_stage(setup: "Setup", stage: Stage) -> None:
     _check_shapes(setup, stage)
 
 
-def _check_origin(setup: "Setup") -> None:
+def _check_origin(setup: Setup) -> None:
     """Raise `ValueError` for an adapter beside random parameters, and text in other tokens than the model's."""
     plan, random = setup.plan, setup.origin.encoding is None
     if random and not isinstance(plan.adaptation, Full) and not plan.adapt_random:
@@ -166,7 +162,7 @@ def _is_byte_tokenizer(tokenizer: Tokenizer) -> bool:
     return list(tokenizer.encode(probe)) == list(probe.encode())
 
 
-def _check_data(setup: "Setup") -> None:
+def _check_data(setup: Setup) -> None:
     """Raise `ValueError` for tokens that the model has not, or windows and batches that the data cannot fill."""
     settings, vocabulary = setup.plan.data, setup.config.vocabulary
     task, text = parse_task(settings.source), make_coder(settings.tokenizer, setup.tokenizer)
@@ -194,7 +190,7 @@ def _check_groups(stage: Stage) -> None:
         raise ValueError(f"{pattern!r} does not divide windows of length={length}; {remedy}")
 
 
-def _window_patterns(setup: "Setup", stage: Stage) -> Iterator[tuple[int, Pattern]]:
+def _window_patterns(setup: Setup, stage: Stage) -> Iterator[tuple[int, Pattern]]:
     """The windows that a stage trains on, and those that are measured."""
     held = setup.plan.held
     yield stage.length, stage.pattern
@@ -203,7 +199,7 @@ def _window_patterns(setup: "Setup", stage: Stage) -> Iterator[tuple[int, Patter
             yield from ((length, pattern) for pattern in held.patterns or (stage.pattern,))
 
 
-def _check_positions(setup: "Setup", stage: Stage) -> None:
+def _check_positions(setup: Setup, stage: Stage) -> None:
     """Raise `ValueError` for windows, or places in a longer text, that the encoding has no positions for."""
     encoding, drawn_from = setup.encoding(stage), getattr(setup.plan.data.positions, "length", 0)
     limit, longest = encoding.position_limit, max(length for length, _ in _window_patterns(setup, stage))
@@ -212,7 +208,7 @@ def _check_positions(setup: "Setup", stage: Stage) -> None:
         raise ValueError(f"{encoding!r} has {limit} positions, and {asked} are asked for; give it more, or cut these")
 
 
-def _check_kernel(setup: "Setup", stage: Stage) -> None:
+def _check_kernel(setup: Setup, stage: Stage) -> None:
     """Raise `ValueError` for tokens cut over devices without a way to bring them together, or one that does not fit."""
     kernel, over = setup.plan.kernel(), setup.mesh.shape["sequence"]
     if isinstance(kernel, Exchange):
@@ -224,7 +220,7 @@ def _check_kernel(setup: "Setup", stage: Stage) -> None:
         raise ValueError(f'{why} is none; give compute.kernel="Ring()"')
 
 
-def _check_shapes(setup: "Setup", stage: Stage) -> None:
+def _check_shapes(setup: Setup, stage: Stage) -> None:
     """Have the state and the loss say what they have against each other, by their shapes alone."""
     recipe, encoding, shape = setup.recipe(stage), setup.encoding(stage), (stage.batch, stage.length)
     kinds = Batch(jnp.int32, jnp.int32, jnp.float32, jnp.int32, jnp.int32)

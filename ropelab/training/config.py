@@ -177,12 +177,14 @@ def flatten(plan: TrainConfig) -> dict[str, Any]:
 
 
 _SECTIONS = (Compute, EvalSetConfig, Phase, TrainConfig, SkipConfig, MeshShape, Optimizer, Saving)
+_EARLIER_NAMES = {"Plan": TrainConfig, "Held": EvalSetConfig, "Guard": SkipConfig}  # in plan.json of version 0
 _CONSTRUCTORS: dict[str, Any] = (
     registry.CLASSES
     | patterns.CLASSES
     | data_settings._KNOWN
     | lora.KNOWN
     | {part.__name__: part for part in _SECTIONS}
+    | _EARLIER_NAMES
 )
 
 

@@ -1,4 +1,9 @@
-"""From a plan to what the steps of each stage are compiled for, and to the state that they begin from."""
+"""From a configuration to the initial state, and from a run folder back to parameters.
+
+`Setup` resolves a `TrainConfig` on a mesh: where the weights come from (`Origin`: random, a checkpoint, or another
+run), which encoding each stage uses, and the `StepConfig` that a step is compiled for. `open_run` reads what a training
+saved. Origins and runs are in one module because a run may begin from a run.
+"""
 
 import dataclasses
 import os
@@ -24,16 +29,12 @@ from ropelab.models.config import Wiring
 from ropelab.models.family import Config, Tree
 from ropelab.models.parameters import fingerprint, initialise
 from ropelab.models.tables import initialise_tables, with_tables
-from ropelab.training import config as plans
 from ropelab.training.checkpointing import Checkpoints, Saving, sealed_steps
-from ropelab.training.checks import check_config
-from ropelab.training.config import Stage, TrainConfig
+from ropelab.training.config import Stage, TrainConfig, parse
 from ropelab.training.distributed import MeshShape, init_on_mesh, make_mesh, shardings
 from ropelab.training.lora import Full
 from ropelab.training.run_folder import is_run, parse_run_path, read_config_file
 from ropelab.training.step import BatchFields, StepConfig, TrainState, init_state
-
-# Where a training begins: random parameters, a checkpoint's, or those of another run.
 
 _MAX_ANCESTORS = 50  # runs that begin from one another
 
@@ -107,7 +108,6 @@ def _read_source(opened: Source, mesh: Mesh) -> InitialArrays:
 
 def _check_ancestry(folder: str) -> None:
     """Raise `ValueError` for a run that begins from a run and so on, too often or in a circle."""
-
     model, ancestry = folder, []
     while _parse_model(model) is None and is_run(model):
         path = os.path.realpath(parse_run_path(model)[0])
@@ -171,7 +171,6 @@ class Setup:
         self.base = fingerprint(arrays.weights)
         if arrays.encoding != self.origin.encoding:  # of a run that went back behind a damaged checkpoint
             self.origin = self.origin._replace(encoding=arrays.encoding)
-            check_config(self)
         return arrays
 
     def check_tokens(self, batch: Batch) -> None:
@@ -292,9 +291,6 @@ class Setup:
         return jax.tree.map_with_path(older, fresh)
 
 
-# A folder that a training wrote, as something to begin from: to measure, to extend, to export.
-
-
 class RunSummary(NamedTuple):
     """A run, before any array of it is read.
 
@@ -336,7 +332,7 @@ def read_config(folder: str | os.PathLike[str]) -> TrainConfig:
     """
     text = read_config_file(parse_run_path(folder)[0])["plan"]
     try:
-        found = plans.parse(text)
+        found = parse(text)
         if not isinstance(found, TrainConfig):
             raise ValueError(f"{text[:80]!r} is no plan.")
         return found

@@ -31,12 +31,6 @@ from ropelab.training.run_folder import check_same_config, lock_folder, log_star
 from ropelab.training.state import Setup
 from ropelab.training.step import train_step
 
-# SIGTERM, SIGINT and SIGHUP: the first asks a training to save its last finished step and end, a second ends it.
-#
-# The step under way is finished first, so the answer takes as long as a step and a save do. SIGHUP comes from a terminal
-# that was closed; under nohup it stays ignored. Orbax installs no handler in a single process, so without this a
-# preempted Colab or TPU VM loses all since its last checkpoint.
-
 _EXIT_CODES = {signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGHUP: 129}
 
 
@@ -56,9 +50,15 @@ class Stopped(Exception):
 
 
 class SignalListener:
-    """`with Listening() as heard:` – `heard.signal` is the signal that came, None as long as none has.
+    """Context manager that records the first SIGTERM, SIGINT or SIGHUP instead of ending the process.
 
-    Only the main thread can listen; in another one, as in some notebooks, signals are left alone.
+        with SignalListener() as heard:
+            ...  # heard.signal is None until a signal arrives
+
+    The trainer finishes the current step, saves, and exits; a second signal ends the process at once. SIGHUP (a closed
+    terminal) stays ignored under nohup. Orbax installs no handler in a single process, so without this a preempted
+    Colab or TPU VM would lose everything since its last checkpoint. Python delivers signals to the main thread only; in
+    any other thread, as in some notebooks, signals are left alone.
     """
 
     def __init__(self) -> None:
@@ -75,7 +75,7 @@ class SignalListener:
             signal.signal(number, handler)
         self._before = {}
 
-    def __enter__(self) -> "Listening":
+    def __enter__(self) -> "SignalListener":
         for number in _EXIT_CODES:
             if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
                 continue
@@ -145,6 +145,10 @@ class Trainer:
             self.open(stage)
         self.stream = self.open(self.stage)
         self.exams = self.make_eval_sets()
+        expected = self.setup.origin.encoding
+        self.setup.read()
+        if self.setup.origin.encoding != expected:  # a damaged checkpoint of the origin fell back to an earlier one
+            check_config(self.setup)
         self.state, self.frozen = self.setup.begin(self.stage)
         self.checkpoints = Checkpoints(folder / "checkpoints", plan.saving, said=_write_line)
         self.restore()

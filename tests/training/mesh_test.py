@@ -87,10 +87,10 @@ def test_a_run_goes_on_on_another_mesh_when_that_is_declared(alone, tmp_path, mo
             raise Enough
         before(run, reporter)
 
-    monkeypatch.setattr(Trainer, "one_step", one_step)
+    monkeypatch.setattr(Trainer, "run_step", one_step)
     with pytest.raises(Enough):
         train(half, tmp_path, show=False)
-    monkeypatch.setattr(Trainer, "one_step", before)
+    monkeypatch.setattr(Trainer, "run_step", before)
     on(MeshShape(data=2, fsdp=2), monkeypatch)
     with pytest.raises(ValueError, match=r"mesh\.fsdp was 1 and is 2"):
         train(short(mesh=MeshShape(data=2, fsdp=2)), tmp_path, show=False)

@@ -15,9 +15,9 @@ An arm is a pattern and the length that it is trained on; `dilated2048@gpu` is o
 
 Branches are the segments n/8, n/4, n/2, n at rates 1, 2, 4, 8 of the trained length n, offsets by head; the Sparse
 Transformer's blocks are n/8 with a summary of 3n/64 and the local window is n/8, by all of which a query sees as many
-keys (`ropelab.training.flops.mean_keys_per_query`: 30.4, 30.5 and 29.9 of 256), as the paper asks of its two. Every arm is
-also measured under blockwise causal attention of n, as the paper does beyond it. The paper trains on the tokens of The
-Stack; a model that is made here reads bytes.
+keys (`ropelab.training.flops.mean_keys_per_query`: 30.4, 30.5 and 29.9 of 256), as the paper asks of its two. Every
+arm is also measured under blockwise causal attention of n, as the paper does beyond it. The paper trains on the tokens
+of The Stack; a model that is made here reads bytes.
 
 Time: a minute an arm on one CPU core. Expected: docs/results.md.
 """

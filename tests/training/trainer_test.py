@@ -124,7 +124,7 @@ def test_a_run_that_is_stopped_before_its_first_step_says_that_nothing_is_saved(
         before(run, reporter)
         os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr(trainer.Trainer, "measure_and_save", measure_and_save)
+    monkeypatch.setattr(trainer.Trainer, "evaluate_and_save", measure_and_save)
     with pytest.raises(Stopped, match="nothing is saved") as stopped:
         train(tiny_plan(held=EvalSetConfig(tokens=0)), tmp_path, show=False)
     assert "saved step" not in str(stopped.value)
@@ -186,7 +186,7 @@ def test_a_checkpoint_that_cannot_be_written_ends_the_training_at_once(tmp_path,
         steps.append(run.step)
         time.sleep(0.1)
 
-    monkeypatch.setattr(trainer.Trainer, "one_step", one_step)
+    monkeypatch.setattr(trainer.Trainer, "run_step", one_step)
     monkeypatch.setattr(manifest, "write", lambda *_: 1 / 0)
     with pytest.raises(OSError, match="could not be written: division by zero;"):
         train(tiny_plan(steps=100, saving=Saving(every=50), held=EvalSetConfig(tokens=0)), tmp_path, show=False)
@@ -253,7 +253,7 @@ def test_a_folder_that_goes_away_ends_the_training_with_an_error(tmp_path, monke
         if run.step == 3:
             shutil.rmtree(folder) if how == "deleted" else folder.rename(tmp_path / "moved")
 
-    monkeypatch.setattr(trainer.Trainer, "one_step", one_step)
+    monkeypatch.setattr(trainer.Trainer, "run_step", one_step)
     with pytest.raises(OSError, match="was moved or deleted while the training ran"):
         train(tiny_plan(saving=Saving(every=0)), folder, show=False)
     assert not folder.exists()
