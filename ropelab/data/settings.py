@@ -12,8 +12,7 @@ from ropelab import spec as specs
 from ropelab.data.positions import SAMPLERS, Consecutive, Positions
 from ropelab.spec import Spec, at_least, spec
 
-CONCATENATE, FIRST_FIT = "concatenate", "first_fit"
-BYTES, MODEL = "bytes", "model"
+FIRST_FIT = "first_fit"
 
 
 @spec
