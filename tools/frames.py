@@ -5,7 +5,7 @@ record the call stack. Only the public surface of ropelab is used, so that the s
 revisions. Frames count where their file is below the package; jax's own frames in between do not.
 """
 
-import importlib.util
+import importlib
 import json
 import tempfile
 import traceback
@@ -19,10 +19,10 @@ from safetensors.numpy import save_file
 import ropelab
 from ropelab.encodings import RoPE
 
-IS_OLD = importlib.util.find_spec("ropelab.spec") is None  # before 0.2
+PACKAGE = Path(ropelab.__file__).parent
+IS_OLD = not (PACKAGE / "spec.py").exists()  # before 0.2; another ropelab may be installed, so look at the files
 spec = importlib.import_module("ropelab.encodings.specs" if IS_OLD else "ropelab.spec").spec
 
-PACKAGE = Path(ropelab.__file__).parent
 D_MODEL, NUM_HEADS, NUM_KV_HEADS, HEAD_DIM, D_FF, VOCAB_SIZE, NUM_LAYERS = 32, 4, 2, 8, 64, 32, 2
 TOKENS = 1024  # enough for the blockwise kernel
 STACKS: dict[str, list[traceback.FrameSummary]] = {}

@@ -148,12 +148,15 @@ class Checkpoints:
             ValueError: if the arrays of a step are not those of `like`.
         """
         give_up = time.monotonic() + PATIENCE
+        seen = False
         while True:
             steps = [step for step in self.steps() if only in (None, step)]
             found, replaced = self._newest(like, steps)
-            if found is not None or not (replaced or steps):
+            # a listing may be empty between the removal of the only step and the next: not after one was seen
+            seen = seen or bool(steps)
+            if found is not None or not seen:
                 return found
-            if not replaced:
+            if steps and not replaced:
                 raise DamagedError(
                     f"no checkpoint in {self.folder} is whole; to begin anew, take another folder or move this one away"
                 )
@@ -162,6 +165,8 @@ class Checkpoints:
                     f"every checkpoint in {self.folder} was replaced while it was read; try again when the training "
                     "has ended, or have it keep more by saving.keep"
                 )
+            if not steps:
+                time.sleep(0.01)
 
     def _newest(self, like: Callable[[int], Any], steps: Sequence[int]) -> tuple[Restored | None, bool]:
         """The newest whole one of these steps, and whether one of them was replaced meanwhile."""

@@ -22,7 +22,7 @@ def with_template(template: str) -> Tokenizer:
 @pytest.mark.parametrize(
     ("template", "error"),
     [
-        (NESTED, "seconds of computation"),
+        (NESTED, "seconds"),  # of computation, or on a busy machine of waiting
         ("{{ 'a' * 10**10 }}", "MemoryError"),
         ("{{ '%1000000000d'|format(1) }}", "MemoryError"),
         ("{{ messages|tojson(indent=10**9) }}", "MemoryError"),
