@@ -74,13 +74,15 @@ workdir = "runs/colab/resolution"
 # %%
 from ropelab.encodings import ALiBi, NoPE, RoPE, XPos
 from ropelab.evaluation.overview import expected_curves, resolution_records
-from ropelab.evaluation.protocol import versions
-from ropelab.reporting.resolution_table import print_resolutions
+from ropelab.evaluation.record import Protocol
+from ropelab.evaluation.store import describe_versions
+from ropelab.reporting.tables import evaluation_tables, print_table
 
 encodings = {"NoPE": NoPE(), "RoPE": RoPE(base=1e4), "ALiBi": ALiBi(), "xPos": XPos(base=1e4)}
 expected = expected_curves(encodings, lengths, head_dim=64, num_heads=9)
-protocol = f"q = k = 1 in 64 dimensions, last query of each length, mean of 9 heads; {versions()}"
-print_resolutions(resolution_records(expected, {}, protocol), protocol)
+protocol = f"q = k = 1 in 64 dimensions, last query of each length, mean of 9 heads; {describe_versions()}"
+for table in evaluation_tables(resolution_records(expected, {}, Protocol(method=protocol))):
+    print_table(table)
 
 # %% [markdown]
 # ## RoPE against xPos
@@ -150,10 +152,12 @@ display(Image(render(figure, "png"), width=1000))
 from IPython.display import Markdown
 
 from ropelab.evaluation import attention_resolution
-from ropelab.reporting.runs import markdown
+from ropelab.reporting.tables import markdown_grid
 
 scores = {name: by_length[lengths[-1]].mean for name, by_length in expected.items()}
 rows = [
     [name, f"{attention_resolution(s):.4f}", f"{attention_resolution(s[:block]):.4f}"] for name, s in scores.items()
 ]
-display(Markdown(markdown(["expected R", f"Causal(), {lengths[-1]} tokens", f"BlockwiseCausal(block={block})"], rows)))
+display(
+    Markdown(markdown_grid(["expected R", f"Causal(), {lengths[-1]} tokens", f"BlockwiseCausal(block={block})"], rows))
+)

@@ -135,8 +135,8 @@ nll = {name: np.asarray(lab.nll(text.tokens)) for name, lab in labs.items()}
 
 # %%
 from IPython.display import Image
-
 from ropelab.evaluation.protocol import versions
+
 from ropelab.reporting.charts.lines import draw_chart
 from ropelab.reporting.charts.perplexity import perplexity_chart
 from ropelab.reporting.charts.style import render

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from ropelab import miscompilation
-from ropelab.evaluation.protocol import versions
+from ropelab.evaluation.store import describe_versions
 from ropelab.xla_flags import is_known_flag
 
 AFFECTED = is_known_flag(miscompilation.FLAG)
@@ -80,4 +80,4 @@ def test_such_a_fusion_would_be_seen():
 
 
 def test_the_protocol_line_carries_the_flag():
-    assert (f"{miscompilation.FLAG}=-reduce" in versions()) == AFFECTED
+    assert (f"{miscompilation.FLAG}=-reduce" in describe_versions()) == AFFECTED

@@ -11,7 +11,7 @@ from jax import lax
 
 from ropelab import encodings, precision
 from ropelab.encodings import Encoding
-from ropelab.evaluation.protocol import versions
+from ropelab.evaluation.store import describe_versions
 from tests.programs import programs
 
 HIGHEST = (lax.Precision.HIGHEST, lax.Precision.HIGHEST)
@@ -57,5 +57,5 @@ def test_the_scores_of_every_encoding_are_in_float32(encoding: Encoding):
 def test_a_precision_that_somebody_sets_is_respected_and_named():
     with jax.default_matmul_precision("bfloat16"):
         assert precision.product_precision(jnp.zeros(1)) is None
-        assert "bfloat16" in versions()
-    assert "float32 products in float32" in versions()
+        assert "bfloat16" in describe_versions()
+    assert "float32 products in float32" in describe_versions()

@@ -3,8 +3,8 @@
     python -m experiments.decoding --config=configs/decode_smollm2.py --workdir=runs/decoding
 
 Measures the perplexity of the tokens from config.first to config.length for each encoding: `per="sequence"` in one full
-forward pass and decoded token by token from the cache, and likewise `per="query"`. Written to the workdir: results.csv,
-per_token.npz, receipts.json, config.json, report.md.
+forward pass and decoded token by token from the cache, and likewise `per="query"`. Written to the workdir:
+records.jsonl and .csv, per_token.npz, receipts.json, config.json, report.md.
 """
 
 import dataclasses
@@ -24,14 +24,16 @@ from ropelab.cli.swap import PART
 from ropelab.data.text import read_text
 from ropelab.encodings import Encoding
 from ropelab.encodings.user_module import parse_with_import
-from ropelab.evaluation.decoded import Key, both_ways, records
+from ropelab.evaluation.by_position import Decoded, PositionSettings, make_decoding_records, measure_decoding
 from ropelab.evaluation.perplexity import split_documents
-from ropelab.evaluation.protocol import Protocol
+from ropelab.evaluation.store import Store
 from ropelab.evaluation.variants import UNCHANGED, Variant
 from ropelab.lab import load, tokens_of
 from ropelab.models.parameters import fingerprint
 from ropelab.reporting import files
-from ropelab.reporting.decoding_table import decoding_report, print_decoding
+from ropelab.reporting.page import Facts, Page, Section, code
+from ropelab.reporting.page_markdown import markdown
+from ropelab.reporting.tables import decoding_table, print_table
 
 DEFAULTS = {
     "model": "smollm2",
@@ -65,7 +67,7 @@ def run(config: Config, workdir: Path, command: str) -> None:
         raise ValueError(f"config.first={config.first} must be between 2 and config.length={config.length}")
     launching.warn_if_slow(config.dtype)
     text, lab = read_text(config.text), load(config.model, dtype=config.dtype)
-    protocol = Protocol(
+    settings = PositionSettings(
         model=lab.full_name,
         weights=fingerprint(lab.params),
         text=text.name,
@@ -83,16 +85,22 @@ def run(config: Config, workdir: Path, command: str) -> None:
     files.write_json(workdir / "config.json", config.to_dict())
     receipts = {name: dataclasses.asdict(one.receipt()) for name, one in labs.items()}
     files.write_json(workdir / "receipts.json", receipts)
-    arms = [Variant(name, one.model) for name, one in labs.items()]
-    found = with_progress(arms, tokens_T, config.first, protocol, workdir / "measurements")
+    variants = [Variant(name, one.model) for name, one in labs.items()]
+    measured = with_progress(variants, tokens_T, config.first, settings, Store(workdir / "measurements.jsonl"))
     archive = io.BytesIO()
-    per_token: dict[str, Any] = {f"{arm}, {way}": nll for (arm, way), nll in found.items()}
-    np.savez_compressed(archive, protocol=np.array(protocol.line()), **per_token)
+    per_token: dict[str, Any] = {
+        f"{one.variant.name}, {way}": nll
+        for one in measured
+        for way, nll in (("full forward", one.full), ("decoded", one.decoded))
+    }
+    np.savez_compressed(archive, protocol=np.array(settings.protocol().line()), **per_token)
     files.write(workdir / "per_token.npz", archive.getvalue())
-    rows = records(found, f"[{config.first}, {config.length})", protocol)
-    files.write_csv(workdir / "results.csv", rows)
-    files.write(workdir / "report.md", decoding_report(rows, protocol.line(), command))
-    print_decoding(rows, protocol.line())
+    records = make_decoding_records(measured, config.first, settings)
+    files.write_records(workdir / "records.jsonl", records)
+    table = decoding_table(records)
+    page = Page(table.title, [Section("Decoding", "", (), [table])], [Facts("Command", [("decoding", code(command))])])
+    files.write(workdir / "report.md", markdown(page, {}))
+    print_table(table)
 
 
 def length_dependent(text: str) -> tuple[Encoding, Encoding]:
@@ -109,9 +117,10 @@ def length_dependent(text: str) -> tuple[Encoding, Encoding]:
 
 
 def with_progress(
-    arms: list[Variant], tokens_T: np.ndarray, first: int, protocol: Protocol, folder: Path
-) -> dict[Key, np.ndarray]:
-    """Call `both_ways` with a progress bar of tokens."""
-    total = len(arms) * (2 * len(tokens_T) - 1 - first)
+    variants: list[Variant], tokens_T: np.ndarray, first: int, settings: PositionSettings, store: Store
+) -> list[Decoded]:
+    """Call `measure_decoding` with a progress bar of tokens."""
+    total = len(variants) * (2 * len(tokens_T) - 1 - first)
     with tqdm(total=total, unit="tok", dynamic_ncols=True) as bar:
-        return both_ways(arms, tokens_T, first, protocol, folder, begin=bar.set_description, advance=bar.update)
+        begin, advance = bar.set_description, bar.update
+        return list(measure_decoding(variants, tokens_T, first, settings, store, begin=begin, advance=advance))

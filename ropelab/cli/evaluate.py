@@ -25,16 +25,18 @@ from ropelab.data.text import read_text
 from ropelab.evaluation import runner
 from ropelab.evaluation.effective_context import BASE_LENGTH, k_max, nolima_length, ruler_length, yarn_length
 from ropelab.evaluation.evals import registry
-from ropelab.evaluation.evals.base import merged
+from ropelab.evaluation.record import Record, aggregate
+from ropelab.evaluation.store import Store, warn_of_0_1
 from ropelab.evaluation.variants import UNCHANGED, Variant
 from ropelab.lab import Lab, load, tokens_of
 from ropelab.models.parameters import fingerprint
 from ropelab.reporting import files
 from ropelab.reporting.charts.heat_maps import draw_heads, draw_scores
 from ropelab.reporting.charts.style import FORMATS, render
-from ropelab.reporting.distance_table import distance, distance_sections
-from ropelab.reporting.evaluation_report import effective_table, evaluation_report
-from ropelab.reporting.evaluation_table import by_length, print_tables
+from ropelab.reporting.evaluation_section import effective_table
+from ropelab.reporting.page_files import write_markdown
+from ropelab.reporting.report import report
+from ropelab.reporting.tables import distance_tables, evaluation_tables, print_table
 
 HELP = {
     "model": "smollm2, a .gguf file, a Hugging Face directory or hub id, or the folder of a training.",
@@ -49,7 +51,6 @@ HELP = {
     "seed": "Seed of everything that is sampled.",
 }
 FIGURES = {"heatmap": draw_scores, "heads": draw_heads}
-TITLES = {"heatmap": "By depth and length", "heads": "Every head"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -76,28 +77,26 @@ def run(values: flags.FlagValues, words: list[str], command: str) -> int:
     labs = swapped(lab, parse_variants(values.encodings, values.patterns, lab.config.trained_length))
     text_T = tokens_of(lab, text.content) if lab.tokenizer else np.zeros(0, np.int32)
     weights = fingerprint(lab.params)
-    setting = runner.RunSettings(
+    settings = runner.RunSettings(
         *(lab.full_name, weights, lab.tokenizer, text.name, text.sha256, text_T, values.seed, values.dtype)
     )
-    work = runner.make_jobs([Variant(name, one.model) for name, one in labs.items()], evaluations, lengths)
-    runner.check_jobs(work, setting)
+    jobs = runner.make_jobs([Variant(name, one.model) for name, one in labs.items()], evaluations, lengths)
+    runner.check_jobs(jobs, settings)
+    store = Store(workdir / "measurements.jsonl")
     receipts = {name: dataclasses.asdict(one.receipt()) for name, one in labs.items()}
     files.write_json(
         workdir / "settings.json", {"command": command, "evals": {n: repr(e) for n, e in evaluations.items()}}
     )
     files.write_json(workdir / "receipts.json", receipts)
-    records = measured(work, setting, workdir / "measurements")
-    totals = merged(records, over_depths=True)
-    grids, lengths_used = distance_sections(records), effective(records, totals)
-    titles = drawn(workdir, records)
-    files.write_jsonl(workdir / "records.jsonl", records)
-    files.write_csv(workdir / "records.csv", records)
-    files.write_json(workdir / "effective.json", lengths_used)
-    page = evaluation_report(totals, grids, receipts, lengths_used, command, titles)
-    files.write(workdir / "report.md", page)
-    print_tables(totals)
-    print(*effective_table(lengths_used), *grids, sep="\n\n", end="\n\n")
-    print(f"written to {workdir}: report.md, records.jsonl, receipts.json")
+    records = measured(jobs, settings, store)
+    draw(workdir, records)
+    files.write_records(workdir / "records.jsonl", records)
+    files.write_json(workdir / "effective.json", effective_contexts(records))
+    write_markdown(report([workdir]), workdir / "report.md", workdir / "figures")
+    for table in (*evaluation_tables(records), effective_table(workdir), *distance_tables(records)):
+        if table.rows:
+            print_table(table)
+    print(warn_of_0_1(workdir), f"written to {workdir}: report.md, records.jsonl, receipts.json", sep="\n")
     return 0
 
 
@@ -116,35 +115,38 @@ def swapped(lab: Lab, wanted: dict[str, tuple[Any, Any]]) -> dict[str, Lab]:
     return labs
 
 
-def measured(work: list[runner.Job], setting: runner.RunSettings, folder: Path) -> list[dict[str, Any]]:
+def measured(jobs: list[runner.Job], settings: runner.RunSettings, store: Store) -> list[Record]:
     """Measure all records, with a progress bar of trials."""
-    with tqdm(total=sum(piece.unit.trials for piece in work), unit="trial", dynamic_ncols=True) as bar:
+    with tqdm(total=sum(job.case.trials for job in jobs), unit="trial", dynamic_ncols=True) as bar:
 
-        def begin(piece: runner.Job) -> None:
-            bar.set_description(f"{piece.arm.name}: {piece.name} @ {piece.unit.length}")
+        def begin(job: runner.Job) -> None:
+            bar.set_description(f"{job.variant.name}: {job.name} @ {job.case.length}")
 
-        return merged(runner.run_jobs(work, setting, folder, begin=begin, advance=bar.update))
-
-
-def drawn(workdir: Path, records: list[dict[str, Any]]) -> dict[str, str]:
-    """Draw the figures that have records; return their titles by the names of their files."""
-    found = {name: figure for name, draw in FIGURES.items() if (figure := draw(records)) is not None}
-    for name, figure in found.items():
-        for kind in FORMATS:
-            files.write(workdir / f"{name}.{kind}", render(figure, kind))
-    return {name: TITLES[name] for name in found}
+        return aggregate(runner.run_jobs(jobs, settings, store, begin=begin, advance=bar.update))
 
 
-def effective(records: list[dict[str, Any]], totals: list[dict[str, Any]]) -> list[list[str]]:
+def draw(workdir: Path, records: list[Record]) -> None:
+    """Draw the figures that have records."""
+    for name, draw_figure in FIGURES.items():
+        figure = draw_figure(records)
+        if figure is not None:
+            for kind in FORMATS:
+                files.write(workdir / f"{name}.{kind}", render(figure, kind))
+
+
+def effective_contexts(records: list[Record]) -> list[list[str]]:
     """Return the effective context of each variant for each family of questions, by four definitions."""
+    scores = [record for record in records if record.depth is not None and record.metric == "score"]
     found = []
-    for name in dict.fromkeys(r["eval"] for r in records if r["depth"] is not None and "." not in r["eval"]):
-        for arm in dict.fromkeys(r["arm"] for r in records):
-            mine = [r for r in records if (r["eval"], r["arm"]) == (name, arm)]
-            longest = max(r["length"] for r in mine)
-            by_distance = {distance(r): r["value"] for r in mine if r["length"] == longest}
-            scores = {n: mean.value or 0.0 for n, mean in by_length(totals, name)[arm].items()}
-            short = min(scores) <= BASE_LENGTH
-            lengths = (yarn_length(scores), ruler_length(scores), nolima_length(scores) if short else "–")
-            found.append([arm, name, f"{k_max(by_distance)} of {longest}", *map(str, lengths)])
+    for name in dict.fromkeys(record.evaluation for record in scores):
+        for variant in dict.fromkeys(record.variant for record in records):
+            own = [record for record in scores if (record.evaluation, record.variant) == (name, variant)]
+            longest = max(record.length for record in own)
+            by_distance = {record.distance: record.mean for record in own if record.length == longest}
+            by_length = {one.length: one.value or 0.0 for one in aggregate(own, by=("length",))}
+            short = min(by_length) <= BASE_LENGTH
+            lengths = (
+                yarn_length(by_length), ruler_length(by_length), nolima_length(by_length) if short else "–"
+            )  # fmt: skip
+            found.append([variant, name, f"{k_max(by_distance)} of {longest}", *map(str, lengths)])
     return found

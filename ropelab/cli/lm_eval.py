@@ -20,12 +20,14 @@ from absl import flags
 
 from ropelab.cli import launching
 from ropelab.evaluation import everyday
-from ropelab.evaluation.protocol import versions
+from ropelab.evaluation.store import describe_versions
 from ropelab.lab import Lab, load
 from ropelab.models.parameters import fingerprint
 from ropelab.reporting import files
-from ropelab.reporting.runs import markdown
-from ropelab.reporting.swap_report import receipt_table
+from ropelab.reporting.page import Cell, Facts, Page, Section, Table, code
+from ropelab.reporting.page_markdown import markdown
+from ropelab.reporting.swap_section import receipt_table
+from ropelab.reporting.tables import print_table
 from ropelab.spec import suggest_name
 
 HELP = {
@@ -77,13 +79,15 @@ def run(values: flags.FlagValues, words: list[str], command: str) -> int:
         if isinstance(number, float) and "_stderr" not in metric
     ]
     protocol = protocol_line(lab, values, results, model)
-    table = markdown(["task", "metric", "value", "standard error"], lines)
+    rows = [list(map(Cell, line)) for line in lines]
+    table = Table("Scores", ["task", "metric", "value", "standard error"], rows, protocol)
     workdir, applied = Path(values.workdir), dataclasses.asdict(receipt)
     files.write_json(workdir / "receipt.json", applied)
     files.write(workdir / "results.json", json.dumps(results, indent=2, default=str) + "\n")
-    page = ["# lm-evaluation-harness", table, protocol, "## Receipt", receipt_table({lab.name: applied})]
-    files.write(workdir / "report.md", "\n\n".join([*page, "## Again", f"```\n{command}\n```"]) + "\n")
-    print(table, protocol, sep="\n\n")
+    section = Section("Benchmarks", "", (), [table, receipt_table({lab.name: applied})])
+    page = Page("lm-evaluation-harness", [section], [Facts("Command", [("lm_eval", code(command))])])
+    files.write(workdir / "report.md", markdown(page, {}))
+    print_table(table)
     return 0
 
 
@@ -150,5 +154,6 @@ def protocol_line(lab: Lab, values: flags.FlagValues, results: dict[str, Any], m
     return (
         f"model {lab.full_name} (weights {fingerprint(lab.params)}), {lab.encoding!r}, {lab.pattern!r}; asked: {counts}"
         f"; BOS {'before every context' if model.bos else 'none added'}; at most {model.max_length} tokens read, "
-        f"{model.truncated.requests} contexts cut by {model.truncated.tokens} tokens; {values.dtype}; {versions()}"
+        f"{model.truncated.requests} contexts cut by {model.truncated.tokens} tokens; {values.dtype}; "
+        f"{describe_versions()}"
     )

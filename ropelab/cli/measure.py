@@ -23,12 +23,14 @@ from ropelab.cli.variants import parse_variants
 from ropelab.data.held_out import load_held_out
 from ropelab.evaluation import runner
 from ropelab.evaluation.evals import registry
-from ropelab.evaluation.evals.base import Evaluation, merged
+from ropelab.evaluation.evals.base import Evaluation
+from ropelab.evaluation.record import Record, aggregate
+from ropelab.evaluation.store import Store
 from ropelab.evaluation.variants import Variant
 from ropelab.lab import Lab, load
 from ropelab.models.parameters import fingerprint
 from ropelab.reporting import files
-from ropelab.reporting.runs import finished
+from ropelab.reporting.run_files import finished
 from ropelab.training.runs import plan_of
 
 HELP = {
@@ -61,11 +63,11 @@ def run(values: flags.FlagValues, words: list[str], command: str) -> int:
     swaps: dict[str, tuple[Any, Any]] = ({"": (None, None)} if values.own else {}) | parse_variants(
         values.encodings, ""
     )
-    records: list[dict[str, Any]] = []
+    records: list[Record] = []
+    store = Store(workdir / "measurements.jsonl")
     for run in tqdm(runs_named(values.runs), unit="run"):
-        records += measured(run, swaps, evaluations, lengths, values.tokens, workdir / "measurements")
-    files.write_jsonl(workdir / "records.jsonl", records)
-    files.write_csv(workdir / "records.csv", records)
+        records += measured(run, swaps, evaluations, lengths, values.tokens, store)
+    files.write_records(workdir / "records.jsonl", records)
     files.write_json(workdir / "settings.json", {"command": command})
     print(f"{len(records)} records written to {workdir}: records.jsonl, records.csv")
     return 0
@@ -95,20 +97,20 @@ def measured(
     evaluations: dict[str, Evaluation],
     lengths: Sequence[int],
     tokens: int,
-    folder: Path,
-) -> list[dict[str, Any]]:
+    store: Store,
+) -> list[Record]:
     """Return the records of one training."""
     lab, (name, _, seed) = load(run), run.name.rpartition("-")
     name, seed = (name, int(seed)) if seed.isdecimal() else (run.name, 0)
     labs = {f"{name} + {swap}" if swap else name: lab.swap(*what) for swap, what in swaps.items()}
-    setting = setting_of(run, lab, tokens, seed)
-    work = runner.make_jobs([Variant(arm, one.model) for arm, one in labs.items()], evaluations, lengths)
-    runner.check_jobs(work, setting)
-    return merged(runner.run_jobs(work, setting, folder))
+    settings = settings_of(run, lab, tokens, seed)
+    jobs = runner.make_jobs([Variant(variant, one.model) for variant, one in labs.items()], evaluations, lengths)
+    runner.check_jobs(jobs, settings)
+    return aggregate(runner.run_jobs(jobs, settings, store))
 
 
-def setting_of(run: Path, lab: Lab, tokens: int, seed: int) -> runner.RunSettings:
-    """Return the setting: the text is the beginning of the test split of the training's data."""
+def settings_of(run: Path, lab: Lab, tokens: int, seed: int) -> runner.RunSettings:
+    """Return the settings: the text is the beginning of the test split of the training's data."""
     data = plan_of(run).data
     text = load_held_out(data, length=tokens, tokens=tokens, tokenizer=lab.tokenizer)
     there = int(text.weights[0].sum())

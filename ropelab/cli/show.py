@@ -42,14 +42,15 @@ from ropelab.evaluation.overview import (
     rotary_wavelengths,
 )
 from ropelab.evaluation.perplexity import split_documents
-from ropelab.evaluation.protocol import versions
+from ropelab.evaluation.record import Protocol
 from ropelab.evaluation.resolution import check_has_scores
+from ropelab.evaluation.store import describe_versions
 from ropelab.lab import Lab, load, tokens_of
 from ropelab.models.parameters import fingerprint
 from ropelab.reporting import files
 from ropelab.reporting.charts.overview import DATA_FILES, draw_overview, write_overview_data
 from ropelab.reporting.charts.style import FORMATS, FigureOptions, render
-from ropelab.reporting.resolution_table import print_resolutions
+from ropelab.reporting.tables import evaluation_tables, print_table
 
 HELP = {
     "pattern": "Spec of the attention pattern; by default Causal().",
@@ -112,14 +113,23 @@ def run(values: flags.FlagValues, words: list[str], command: str) -> int:
     drawn = make_overview(
         asked.pattern, expected, measured, turns, num_heads=asked.heads, tokens=values.length, layers=values.layers
     )
-    rows = resolution_records(expected, measured, asked.protocol)
+    records = resolution_records(expected, measured, Protocol(method=asked.protocol))
     means = {way: mean_curves(curves) for way, curves in ((EXPECTED, expected), (MEASURED, measured))}
-    write_overview_data(workdir, drawn.counts_NTT, drawn.reach_TT, means, drawn.wavelengths, rows)
+    write_overview_data(
+        workdir,
+        drawn.counts_NTT,
+        drawn.reach_TT,
+        means,
+        drawn.wavelengths,
+        [record.row() | {"protocol": asked.protocol} for record in records],
+    )
     if measured:
         files.write(workdir / "measured.npz", archive(measured))
     write_figure(workdir, drawn, asked, values.model, options)
     files.write_json(workdir / "settings.json", {"command": command, "protocol": asked.protocol})
-    print_resolutions(rows, asked.protocol)
+    for shown in evaluation_tables(records):
+        print_table(shown._replace(note=""))
+    print(asked.protocol)
     print(f"written to {workdir}: {', '.join(name for name in OUTPUTS if (workdir / name).exists())}")
     return 0
 
@@ -179,7 +189,7 @@ def protocol_line(heads: int, head_dim: int, measured: str = "") -> str:
         f"expected: q = k = 1 in {head_dim} dimensions, scores q·k/√{head_dim} of the last query of each length, "
         f"mean of {heads} heads, learned tables as initialised"
     )
-    return "; ".join(part for part in (expected, measured, versions()) if part)
+    return "; ".join(part for part in (expected, measured, describe_versions()) if part)
 
 
 def measured_with_progress(asked: Asked) -> Curves:

@@ -5,10 +5,10 @@
 
 Variants are separated by semicolons. A label, as in "Log = mine.py:LogRoPE(window=128)", names a variant in all tables
 and figures. The first variant is always the unchanged model, and, if a text is longer than its trained length, the
-second is the unchanged model on text chopped at that length. Written to the workdir: results.csv, per_token.npz,
-receipts.json, config.json, report.md, and as PNG, PDF and SVG the figures perplexity and difference, the loss minus
-that of the unchanged model on chopped text. The same command resumes; a workdir with results under other settings
-raises an error, unless --accept names the settings that may differ.
+second is the unchanged model on text chopped at that length. Written to the workdir: records.jsonl and .csv,
+per_token.npz, receipts.json, config.json, report.md, and as PNG, PDF and SVG the figures perplexity and difference, the
+loss minus that of the unchanged model on chopped text. The same command resumes; a workdir with results under other
+settings raises an error, unless --accept names the settings that may differ.
 """
 
 import dataclasses
@@ -30,10 +30,10 @@ from ropelab.cli.figure_flags import define_figure_flags, figure_options
 from ropelab.cli.launching import Config
 from ropelab.cli.variants import label_variants, parse_variant
 from ropelab.data.text import Text, read_text
+from ropelab.evaluation.by_position import Losses, Pass, PositionSettings, make_records, measure, plan_passes
 from ropelab.evaluation.memory import check_memory
 from ropelab.evaluation.perplexity import split_documents
-from ropelab.evaluation.protocol import Protocol
-from ropelab.evaluation.study import Measured, Pass, measure, plan, records
+from ropelab.evaluation.store import Store, warn_of_0_1
 from ropelab.evaluation.variants import Variant, make_baselines
 from ropelab.lab import Lab, load, tokens_of
 from ropelab.models.parameters import fingerprint
@@ -41,13 +41,16 @@ from ropelab.reporting import files
 from ropelab.reporting.charts.lines import draw_chart
 from ropelab.reporting.charts.perplexity import difference_chart, perplexity_chart
 from ropelab.reporting.charts.style import FORMATS, FigureOptions, render, styles_of
-from ropelab.reporting.perplexity_table import print_tables
-from ropelab.reporting.swap_report import swap_report, verdict
+from ropelab.reporting.page_files import write_markdown
+from ropelab.reporting.report import report
+from ropelab.reporting.swap_section import verdict
+from ropelab.reporting.tables import position_tables, print_table
 
 PART = 2048
 FIGURES = ("perplexity", "difference")
 OUTPUTS = (
-    "results.csv", "per_token.npz", "receipts.json", "report.md", *(f"{n}.{kind}" for n in FIGURES for kind in FORMATS),
+    "records.jsonl", "records.csv", "records.protocols.json", "per_token.npz", "receipts.json", "command.json",
+    "report.md", *(f"{n}.{kind}" for n in FIGURES for kind in FORMATS),
 )  # fmt: skip
 
 
@@ -99,30 +102,32 @@ def measure_variants(config: Config, workdir: Path, command: str, options: Figur
     text = read_text(config.text)
     launching.warn_if_slow(config.dtype)
     lab = load(config.model, dtype=config.dtype)
-    protocol = protocol_of(config, lab, text)
-    tokens = split_documents(tokens_of(lab, text.content), protocol.stride, protocol.windows)
+    settings = settings_of(config, lab, text)
+    tokens = split_documents(tokens_of(lab, text.content), settings.stride, settings.windows)
     wanted = [(name, *parse_variant(spec, lab.config.trained_length)) for name, spec in asked.items()]
     labs = swapped(lab, wanted, config.kernel)
-    arms = [
-        *make_baselines(lab.swap(kernel=config.kernel).model, protocol.stride),
+    variants = [
+        *make_baselines(lab.swap(kernel=config.kernel).model, settings.stride),
         *(Variant(name, one.model) for name, one in labs.items()),
     ]
-    for arm in arms:
-        check_memory(arm.model.wiring, protocol.stride, PART, config.dtype)
+    for variant in variants:
+        check_memory(variant.model.wiring, settings.stride, PART, config.dtype)
     receipts = {"unchanged": lab.swap(kernel=config.kernel).receipt()} | {n: one.receipt() for n, one in labs.items()}
+    store = Store(workdir / "measurements.jsonl")  # a damaged one fails before anything is measured
     files.write_json(workdir / "config.json", config.to_dict())
-    measured = measured_with_progress(arms, tokens, protocol, workdir / "measurements")
+    files.write_json(workdir / "command.json", {"command": command})
+    measured = measured_with_progress(variants, tokens, settings, store)
     # everything that can raise runs before the first result is replaced
-    rows, figures = records(measured, protocol), drawn(measured, protocol, lab.config.trained_length, options)
-    facts = {name: dataclasses.asdict(receipt) for name, receipt in receipts.items()}
-    page = swap_report(rows, facts, protocol=protocol.line(), command=command)
-    files.write_json(workdir / "receipts.json", facts)
-    write_data(workdir, measured, protocol)
+    records, figures = make_records(measured, settings), drawn(measured, settings, lab.config.trained_length, options)
+    files.write_json(workdir / "receipts.json", {n: dataclasses.asdict(receipt) for n, receipt in receipts.items()})
+    write_losses(workdir / "per_token.npz", measured, settings)
+    files.write_records(workdir / "records.jsonl", records)
     for name, figure in figures.items():
         files.write(workdir / name, figure)
-    files.write(workdir / "report.md", page)
-    print_tables(rows, protocol.line())
-    print(verdict(rows))
+    write_markdown(report([workdir]), workdir / "report.md", workdir / "figures")
+    for table in position_tables(records):
+        print_table(table._replace(note=""), remark=" (lowest of each column in bold)")
+    print(settings.protocol().line(), verdict(records), warn_of_0_1(workdir), sep="\n")
     print(f"written to {workdir}: {', '.join(name for name in OUTPUTS if (workdir / name).exists())}, config.json")
 
 
@@ -138,12 +143,12 @@ def swapped(lab: Lab, wanted: list[tuple[str, Any, Any]], kernel: str) -> dict[s
     return labs
 
 
-def protocol_of(config: Config, lab: Lab, text: Text) -> Protocol:
-    """Return the protocol of a configuration."""
+def settings_of(config: Config, lab: Lab, text: Text) -> PositionSettings:
+    """Return what a configuration measures."""
     lengths = tuple(sorted(set(launching.integers_field(config, "lengths"))))
     if not lengths or lengths[0] < 2 or config.windows < 1 or config.last < 1:
         raise ValueError(f"config.lengths={lengths} must be at least 2, config.windows and config.last at least 1")
-    return Protocol(
+    return PositionSettings(
         model=lab.full_name,
         weights=fingerprint(lab.params),
         text=text.name,
@@ -158,33 +163,34 @@ def protocol_of(config: Config, lab: Lab, text: Text) -> Protocol:
     )
 
 
-def measured_with_progress(arms: list[Variant], tokens: np.ndarray, protocol: Protocol, folder: Path) -> list[Measured]:
+def measured_with_progress(
+    variants: list[Variant], tokens: np.ndarray, settings: PositionSettings, store: Store
+) -> list[Losses]:
     """Call `measure` with a progress bar of tokens."""
-    total = sum(one.length - 1 for one in plan(arms, protocol))
+    total = sum(one.length - 1 for one in plan_passes(variants, settings))
     with tqdm(total=total, unit="tok", dynamic_ncols=True, smoothing=0.05) as bar:
 
         def begin(one: Pass) -> None:
-            bar.set_description(f"{one.arm.name} @ {one.length}")
+            bar.set_description(f"{one.variant.name} @ {one.length}")
 
-        return measure(arms, tokens, protocol, folder, begin=begin, advance=bar.update)
+        return measure(variants, tokens, settings, store, begin=begin, advance=bar.update)
 
 
-def write_data(workdir: Path, measured: list[Measured], protocol: Protocol) -> None:
-    """Write all records, and the loss of every token."""
-    files.write_csv(workdir / "results.csv", records(measured, protocol))
+def write_losses(path: Path, measured: list[Losses], settings: PositionSettings) -> None:
+    """Write the loss of every token."""
     archive = io.BytesIO()
-    per_token: dict[str, Any] = {f"{one.arm.name} @ {one.length}": one.nll for one in measured}
-    np.savez_compressed(archive, protocol=np.array(protocol.line()), **per_token)
-    files.write(workdir / "per_token.npz", archive.getvalue())
+    per_token: dict[str, Any] = {f"{one.variant.name} @ {one.length}": one.nll for one in measured}
+    np.savez_compressed(archive, protocol=np.array(settings.protocol().line()), **per_token)
+    files.write(path, archive.getvalue())
 
 
 def drawn(
-    measured: list[Measured], protocol: Protocol, trained_length: int, options: FigureOptions | None = None
+    measured: list[Losses], settings: PositionSettings, trained_length: int, options: FigureOptions | None = None
 ) -> dict[str, bytes]:
     """Draw the figures at the longest length; return them by the names of their files."""
-    nll = {one.arm.name: one.nll for one in measured if one.length == protocol.stride}
-    where = f"{protocol.model} on {protocol.text}, {protocol.stride} tokens"
-    more: dict[str, Any] = {"trained_length": trained_length, "note": protocol.line()}
+    nll = {one.variant.name: one.nll for one in measured if one.length == settings.stride}
+    where = f"{settings.model} on {settings.text}, {settings.stride} tokens"
+    more: dict[str, Any] = {"trained_length": trained_length, "note": settings.protocol().line()}
     charts = {
         "perplexity": perplexity_chart(nll, title=f"Perplexity of {where}", **more),
         "difference": difference_chart(nll, where=where, **more),

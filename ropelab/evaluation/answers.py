@@ -23,17 +23,17 @@ from ropelab.models import compiled, generation
 from ropelab.models.finite import check_finite
 from ropelab.models.module import Model
 
-TOKENS_PER_BATCH = 8192  # tokens of a batch; a longer text goes alone
+TOKENS_PER_BATCH = 8192  # tokens of a batch; a longer text has its own
 SMALLEST = 32
 
 
 class ContinuationScore(NamedTuple):
-    """A continuation.
+    """The score of a continuation.
 
     Attributes:
         nll: summed over its tokens, in nats.
-        greedy: whether each of its tokens is the likeliest, so that greedy decoding would say it.
-        tokens: how many were judged.
+        greedy: whether each of its tokens is the most likely one, so that greedy decoding would say it.
+        tokens: how many were scored.
     """
 
     nll: float
@@ -47,11 +47,11 @@ def score_continuations(
     starts: Sequence[int],
     advance: Callable[[int], object] = lambda texts: None,
 ) -> list[ContinuationScore]:
-    """Each text from token `start` on, given the tokens before; in the order of the texts.
+    """Score each text from token `start` on, given the tokens before; return them in the order of the texts.
 
     Args:
         starts: 1 at least, and less than the text has tokens.
-        advance: told how many texts were judged, as they are.
+        advance: called with numbers of scored texts.
 
     Raises:
         ValueError: for a start that leaves nothing to judge, or nothing to judge it from.
@@ -67,7 +67,7 @@ def score_continuations(
 
 
 def batch_texts(model: Model, lengths: Sequence[int]) -> list[list[int]]:
-    """Which texts go together; 2^k of them, so that few shapes are compiled."""
+    """Group texts into batches of 2^k rows, so that few shapes are compiled."""
     alike = model.wiring.encoding.depends_on_length
     by_size = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))  # the longest first: no surprise at the end
     found = []
@@ -113,7 +113,7 @@ def score_batch(
 
 
 def bucket_size(tokens: int) -> int:
-    """The smallest of 32, 48, 64, 96, ... that is not below."""
+    """Return the smallest of 32, 48, 64, 96, ... that is not below."""
     size = SMALLEST
     while size < tokens:
         size = size * 3 // 2 if size & (size - 1) == 0 else size * 4 // 3
@@ -121,7 +121,7 @@ def bucket_size(tokens: int) -> int:
 
 
 def floor_power_of_two(count: int) -> int:
-    """The largest power of two that is not above."""
+    """Return the largest power of two that is not above."""
     return 1 << (count.bit_length() - 1)
 
 
@@ -130,7 +130,7 @@ WAYS: tuple[Way, ...] = ("generation", "likelihood")
 
 
 class TokenizerLike(Protocol):
-    """What asking needs of a tokenizer."""
+    """The methods that asking needs of a tokenizer."""
 
     @property
     def eos_id(self) -> int | None: ...
@@ -141,17 +141,17 @@ class TokenizerLike(Protocol):
 
 
 def prompt_start(tokenizer: TokenizerLike) -> list[int]:
-    """What stands before every prompt: BOS, if the checkpoint's own policy is that prompts begin with it."""
+    """Return the start of every prompt: BOS if that is the checkpoint's policy, else nothing."""
     bos = getattr(tokenizer, "bos_id", None)
     return [bos] if bos is not None and getattr(tokenizer, "add_bos", False) else []
 
 
 class Answer(NamedTuple):
-    """One judged answer.
+    """One scored answer.
 
     Attributes:
         score: from 0 to 1.
-        said: what the model said; by likelihood nothing.
+        said: what the model said; empty by likelihood.
         nll: mean over the tokens of the expected answer, in nats; by generation NaN.
         tokens: of the prompt and the prefix, BOS among them.
     """
@@ -170,10 +170,10 @@ def ask(
     way: Way,
     advance: Callable[[int], object] = lambda questions: None,
 ) -> list[Answer]:
-    """Ask all questions, as many together as memory likes.
+    """Ask all questions, in batches that fit the memory.
 
     Args:
-        advance: told how many questions were answered, as they are.
+        advance: called with numbers of answered questions.
     """
     answer = answer_by_generation if way == "generation" else answer_by_likelihood
     return answer(model, tokenizer, family, questions, advance)
@@ -186,7 +186,7 @@ def answer_by_generation(
     questions: Sequence[Question],
     advance: Callable[[int], object],
 ) -> list[Answer]:
-    """Greedy continuations, judged as the family says."""
+    """Answer by greedy continuations, scored by the family of questions."""
     first = prompt_start(tokenizer)
     prompts = [[*first, *tokenizer.encode(question.prompt + question.prefix)] for question in questions]
     found: dict[int, Answer] = {}
@@ -203,7 +203,7 @@ def answer_by_generation(
 
 
 def decode_continuation(tokenizer: TokenizerLike, prompt: Sequence[int], ids: Sequence[int]) -> str:
-    """The text that ids add to a prompt; decoded with its last token: some vocabularies begin texts with a space."""
+    """Decode the text that ids add to a prompt, with its last token: some vocabularies begin texts with a space."""
     before = list(prompt[-1:])
     return tokenizer.decode([*before, *ids])[len(tokenizer.decode(before)) :]
 
@@ -215,20 +215,20 @@ def answer_by_likelihood(
     questions: Sequence[Question],
     advance: Callable[[int], object],
 ) -> list[Answer]:
-    """Expected answers, and how likely they are."""
+    """Score the expected answers by their likelihood."""
     del family
     first = prompt_start(tokenizer)
     prompts = [[*first, *tokenizer.encode(q.prompt + q.prefix)] for q in questions]
     whole = [[*first, *tokenizer.encode(q.prompt + q.prefix + q.expected)] for q in questions]
     starts = [common_prefix_length(prompt, tokens) for prompt, tokens in zip(prompts, whole, strict=True)]
-    judged = score_continuations(model, whole, starts, advance)
+    scored = score_continuations(model, whole, starts, advance)
     return [
         Answer(float(one.greedy), "", one.nll / one.tokens, len(prompt))
-        for one, prompt in zip(judged, prompts, strict=True)
+        for one, prompt in zip(scored, prompts, strict=True)
     ]
 
 
 def common_prefix_length(prompt: Sequence[int], tokens: Sequence[int]) -> int:
-    """How many tokens a text begins with that are also its prompt's; a tokenizer may join what stands at the seam."""
+    """Return how many first tokens a text shares with its prompt; a tokenizer may merge across the seam."""
     same = next((n for n, (a, b) in enumerate(zip(prompt, tokens, strict=False)) if a != b), len(prompt))
     return max(1, min(same, len(tokens) - 1))

@@ -1,4 +1,4 @@
-"""What is kept of a model's attention: scores and weights by distance, the sink's share, entropy, single queries.
+"""Taps: scores and weights by distance, the share of the sink, entropy, and single queries.
 
     ScoreByDistance   s[n]  = mean of s_ij over the pairs i - j = n           of the softmax's input, hidden pairs too
     SeenByDistance    s[n]  = the same over the pairs that the pattern shows
@@ -40,7 +40,7 @@ class DistanceTap(Tap):
         at_least(0, self, "sinks")
 
     def values(self, block: Block) -> Array:
-        """What is averaged, [B, N, T, S]."""
+        """Return the values to average, [B, N, T, S]."""
         raise NotImplementedError
 
     def begin(self, B: int, N: int, T: int) -> Array:
@@ -68,7 +68,7 @@ class ScoreByDistance(DistanceTap):
 
 @spec
 class SeenByDistance(Tap):
-    """s[n] of the pairs that the pattern shows alone, `f64[L, B, N, T - sinks]`; NaN at a distance that nobody sees.
+    """s[n] of the pairs that the pattern shows, `f64[L, B, N, T - sinks]`; NaN at a distance that no query sees.
 
     Attributes:
         sinks: leaves out pairs whose key is among the first so many tokens.

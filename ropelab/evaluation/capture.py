@@ -61,7 +61,7 @@ class Block(NamedTuple):
 
 
 class Tap(Spec):
-    """What is kept of the blocks. A frozen value: the same tap compiles once.
+    """A statistic of attention, accumulated block by block. A frozen value: the same tap compiles once.
 
     Attributes:
         weighs: whether it reads `Block.weights`.
@@ -75,16 +75,16 @@ class Tap(Spec):
 
     def add(self, kept: Any, block: Block) -> Any:
         """The sums with one block more. Blocks come row by row, each pair of tokens in exactly one of them; blocks
-        that lie wholly after their queries do not come."""
+        that are fully masked are skipped."""
         raise NotImplementedError
 
     def finish(self, kept: Any, T: int) -> Any:
-        """What `record` gives, from the sums of all layers as float64 [L, ...]."""
+        """Return the result of `capture`, from the sums of all layers as float64 [L, ...]."""
         raise NotImplementedError
 
 
 class CaptureSettings(NamedTuple):
-    """What all layers share of a tapped run; static, so that it is a part of the compiled program's key."""
+    """Static settings of a captured run, part of the key of the compiled program."""
 
     taps: tuple[Tap, ...]
     block: int
@@ -93,7 +93,7 @@ class CaptureSettings(NamedTuple):
 def capture(
     model: Model, tokens: TokenIds, taps: Mapping[str, Tap], *, length: int | None = None, block: int = BLOCK
 ) -> dict[str, Any]:
-    """What each tap keeps of the texts' attention, by the names given.
+    """Run texts through a model; return the result of each tap by its name.
 
     Args:
         tokens: integers [B, T], read in one piece from position 0 on.

@@ -1,4 +1,4 @@
-"""How long a context a model really uses: four definitions of the field, on scores by distance or by length.
+"""Effective context by four definitions of the literature, on scores by distance or by length.
 
     k_max      the largest distance k such that success is at least 20 % at k and at all shorter ones
                (PI, arXiv 2306.15595, section 3.4: 32 distances, ten trials each)

@@ -132,7 +132,7 @@ class Harness(TemplateLM):
         return [found[i] for i in range(len(asked))]
 
     def said(self, prompts: list[list[int]], settings: dict[str, Any]) -> list[str]:
-        """What the model adds to each prompt."""
+        """Return what the model adds to each prompt."""
         stops = handle_stop_sequences(settings.get("until"), None)
         most, temperature = int(settings["max_gen_toks"]), float(settings.get("temperature") or 0.0)
         rows: list[list[int]] = [[] for _ in prompts]

@@ -1,4 +1,4 @@
-"""Will it fit: an estimate before anything is compiled."""
+"""Estimate whether scoring fits into memory, before anything is compiled."""
 
 import jax
 import numpy as np
@@ -12,7 +12,7 @@ from ropelab.models.head import TOKENS, WORDS
 
 
 def scoring_bytes(wiring: Wiring, length: int, part: int, dtype: str) -> int:
-    """Bytes that scoring a text of `length` tokens in parts of `part` takes beside the weights."""
+    """Return the bytes that scoring a text of `length` tokens in parts of `part` takes in addition to the weights."""
     c, wide = wiring.config, 4
     narrow = np.dtype(dtype).itemsize
     part = min(part, length)
@@ -27,7 +27,7 @@ def scoring_bytes(wiring: Wiring, length: int, part: int, dtype: str) -> int:
 
 
 def available_bytes() -> int | None:
-    """What the first device, or the host for a CPU device, has left; None if nobody knows."""
+    """Return the free bytes of the first device, or of the host for a CPU device; None if unknown."""
     device = jax.devices()[0]
     if device.platform == "cpu":
         return psutil.virtual_memory().available
@@ -41,6 +41,6 @@ def check_memory(wiring: Wiring, length: int, part: int, dtype: str) -> None:
     needed, there = scoring_bytes(wiring, length, part, dtype), available_bytes()
     if there is not None and needed > there:
         raise ValueError(
-            f"length {length} needs about {needed / 1e9:.1f} GB beside the weights and {there / 1e9:.1f} GB are free; "
-            f"give a shorter length{', or kernel=blockwise' if wiring.kernel == 'dense' else ''}"
+            f"length {length} needs about {needed / 1e9:.1f} GB in addition to the weights, and {there / 1e9:.1f} GB "
+            f"are free; give a shorter length{', or kernel=blockwise' if wiring.kernel == 'dense' else ''}"
         )

@@ -9,7 +9,7 @@
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -18,10 +18,11 @@ from ropelab.attention.formula import Pattern
 from ropelab.encodings.base import Encoding
 from ropelab.evaluation.attention_taps import measured_scores
 from ropelab.evaluation.receipt import rotary_part
+from ropelab.evaluation.record import Protocol, Record
 from ropelab.evaluation.resolution import ScoresByDistance, attention_resolution, expected_scores
 from ropelab.models.module import Model
 
-EXPECTED, MEASURED, HEADS = "expected, q = k = 1", "measured, mean of layers and heads", "measured, median head"
+EXPECTED, MEASURED = "expected, q = k = 1", "measured, mean of layers and heads"
 MOST_TOKENS = 512  # drawn in a square: a head's counts and the products of the reach stay under a second
 
 Curves = dict[str, dict[int, ScoresByDistance]]  # by encoding and length
@@ -56,7 +57,7 @@ def make_overview(
     tokens: int,
     layers: int,
 ) -> Overview:
-    """What there is to draw of a pattern, and of the curves of the longest length of each encoding.
+    """Compute the arrays to draw for a pattern, and the curves of the longest length of each encoding.
 
     Args:
         num_heads: query heads of the model.
@@ -143,7 +144,7 @@ def measured_curves(
 
     Args:
         sinks: tokens at the beginning that are left out as keys.
-        advance: told how many tokens were read.
+        advance: called with numbers of tokens read.
     """
     found: Curves = {}
     for name, model in models.items():
@@ -159,15 +160,21 @@ def mean_curves(curves: Curves) -> dict[str, dict[int, np.ndarray]]:
     return {name: {T: curve.mean for T, curve in by_length.items()} for name, by_length in curves.items()}
 
 
-def resolution_records(expected: Curves, measured: Curves, protocol: str) -> list[dict[str, Any]]:
-    """A record for each encoding, length and meaning: of the mean curve, and the median over layers and heads."""
-    rows = []
-    for curves, way in ((expected, EXPECTED), (measured, MEASURED)):
+def resolution_records(expected: Curves, measured: Curves, protocol: Protocol) -> list[Record]:
+    """Return the resolution of every mean curve, and of measured ones also the median over layers and heads."""
+    records = []
+    for curves, metric in ((expected, "expected"), (measured, "measured")):
         for name, by_length in curves.items():
-            for T, curve in by_length.items():
-                rows.append((name, way, T, attention_resolution(curve.mean)))
-                if way == MEASURED:
-                    each = [attention_resolution(s) for s in curve.each.reshape(-1, curve.distances.size)]
-                    rows.append((name, HEADS, T, float(np.median(each))))
-    names = ("encoding", "scores", "length", "resolution", "protocol")
-    return [dict(zip(names, (*row, protocol), strict=True)) for row in rows]
+            for length, curve in by_length.items():
+                values = {metric: attention_resolution(curve.mean)}
+                each = curve.each.reshape(-1, curve.distances.size)
+                if metric == "measured":
+                    values["median_head"] = float(np.median([attention_resolution(s) for s in each]))
+                records += [
+                    Record(
+                        variant=name, evaluation="resolution", metric=one, length=length, value=value, count=len(each),
+                        protocol=protocol,
+                    )
+                    for one, value in values.items()
+                ]  # fmt: skip
+    return records

@@ -70,7 +70,7 @@ class Score(NamedTuple):
 
 
 def split_documents(tokens_T: np.ndarray, length: int, count: int) -> np.ndarray:
-    """[count, length]: the stream's first documents.
+    """Return the first documents of a token stream, [count, length].
 
     Raises:
         ValueError: if the text is too short for them.
@@ -84,7 +84,7 @@ def split_documents(tokens_T: np.ndarray, length: int, count: int) -> np.ndarray
 
 
 def split_into_windows(tokens_T: np.ndarray, window: int) -> Iterator[np.ndarray]:
-    """A document as separate pieces of `window` tokens, each beginning with the last token of the one before, so
+    """Split a document into pieces of `window` tokens, each beginning with the last token of the one before, so
     that together they score the same tokens as the whole."""
     for start in range(0, tokens_T.size - 1, window - 1):
         yield tokens_T[start : start + window]
@@ -98,12 +98,12 @@ def document_nll(
     beginning: np.ndarray | None = None,
     advance: Callable[[int], object],
 ) -> np.ndarray:
-    """float32[T - 1], entry t for token t + 1.
+    """Return float32[T - 1], entry t for token t + 1.
 
     Args:
         window: read the document in separate pieces of this many tokens; None for one piece.
         beginning: the NLL of the first piece where it is known already.
-        advance: told how many tokens were scored, as they are.
+        advance: called with numbers of scored tokens.
     """
     pieces = iter([tokens_T] if window is None else split_into_windows(tokens_T, window))
     parts = []
@@ -118,7 +118,7 @@ def document_nll(
 
 
 def make_bands(edges: tuple[int, ...], length: int, last: int) -> list[Band]:
-    """All positions, each interval between two edges below `length`, and the last `last` positions."""
+    """Return all positions, each interval between two edges below `length`, and the last `last` positions."""
     inner = sorted({e for e in edges if 1 < e < length})  # position 0 alone would be a band without scored tokens
     ends = list(zip([0, *inner], [*inner, length], strict=True))
     parts = [Band(f"[{first}, {end})", first, end) for first, end in ends] if len(ends) > 1 else []
@@ -127,7 +127,7 @@ def make_bands(edges: tuple[int, ...], length: int, last: int) -> list[Band]:
 
 
 def score_band(nll_T: np.ndarray, band: Band) -> Score:
-    """The band's share of a document; position 0 is never scored."""
+    """Sum the losses of a band of a document; position 0 is never scored."""
     inside = nll_T[max(band.first - 1, 0) : band.last - 1].astype(np.float64)
     return Score(float(inside.sum()), inside.size)
 
@@ -144,7 +144,7 @@ class Window(NamedTuple):
 
 
 class WindowScores(NamedTuple):
-    """What the windows of a text score.
+    """The losses of a text in windows.
 
     Attributes:
         windows: in order.
@@ -171,7 +171,7 @@ class WindowScores(NamedTuple):
 
 
 def sliding_windows(tokens: int, length: int, stride: int, *, bos: bool = False) -> tuple[Window, ...]:
-    """The windows over a text of so many tokens.
+    """Return the windows over a text of so many tokens.
 
     Args:
         length: tokens of text in a window.
@@ -206,12 +206,12 @@ def score_windows(
     bos: int | None = None,
     advance: Callable[[int], object] = lambda tokens: None,
 ) -> WindowScores:
-    """Score a text by windows; a window is read on its own, from position 0 on.
+    """Score a text in windows, each read on its own from position 0.
 
     Args:
         length: tokens of a window, BOS among them.
         bos: the token that stands before every window, if there is one.
-        advance: told how many tokens were scored, as they are.
+        advance: called with numbers of scored tokens.
     """
     before = [] if bos is None else [bos]
     windows = sliding_windows(tokens_T.size, length - len(before), stride, bos=bool(before))
@@ -226,7 +226,7 @@ def score_windows(
 
 
 def batch_windows(windows: Sequence[Window]) -> Iterator[list[Window]]:
-    """Windows of the same length that go through a model together."""
+    """Group windows of the same length into batches."""
     together: list[Window] = []
     for window in windows:
         size = window.end - window.start
@@ -246,11 +246,11 @@ class LongPerplexity(NamedTuple):
 
     Attributes:
         key: of the key tokens; its count is 0 if there are none.
-        judged: how many tokens could have been key tokens.
+        candidates: how many tokens could have been key tokens.
     """
 
     key: Score
-    judged: int
+    candidates: int
 
     @property
     def perplexity(self) -> float:
@@ -259,7 +259,7 @@ class LongPerplexity(NamedTuple):
 
 
 def find_key_tokens(full_T: np.ndarray, short_T: np.ndarray, *, alpha: float = ALPHA, beta: float = BETA) -> np.ndarray:
-    """bool[T]: which tokens a long context predicts, and a short one does not; NaN in `short_T` is not judged."""
+    """Return bool[T]: tokens that a long context predicts and a short one does not; never where `short_T` is NaN."""
     with np.errstate(invalid="ignore"):
         return (short_T - full_T > alpha) & (full_T < -beta)
 
@@ -284,12 +284,12 @@ def long_perplexity(
     beta: float = BETA,
     advance: Callable[[int], object] = lambda tokens: None,
 ) -> LongPerplexity:
-    """LongPPL of one text.
+    """Compute LongPPL of one text.
 
     Args:
         evaluator: finds the key tokens; the model itself if not given.
         short, step: tokens of the short context, and how many tokens share one.
-        advance: told how many tokens were scored, as they are.
+        advance: called with numbers of scored tokens.
 
     Raises:
         ValueError: for a text with no token beyond the short context.

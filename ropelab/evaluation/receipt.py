@@ -1,7 +1,7 @@
-"""What is applied, and the proof that it is: the logits of a probe, next to those of the model as loaded.
+"""Receipts: what is applied, and the proof, by comparing logits with those of the model as loaded.
 
 The field's commonest fault is an encoding that was asked for and never applied. So every swap is run on a probe, and
-one that leaves all logits alone is an error, not a result. The frequencies of a receipt are those by which the encoding
+one that changes no logit is an error, not a result. The frequencies of a receipt are those by which the encoding
 that a layer runs turns a query: read off its output, and compared with what its fields say.
 """
 
@@ -107,7 +107,7 @@ def receipt(model: Model, original: Model, probe_1T: np.ndarray, *, name: str, l
 
 
 def describe_kernel(wiring: Wiring, length: int) -> str:
-    """What evaluates a whole text of this length: the kernel, and the calls that the pattern makes of it."""
+    """Describe what evaluates a whole text of this length: the kernel, and the calls that the pattern makes of it."""
     name = choose_kernel(wiring.kernel, length, length, wiring.encoding.unique_encodings()[0])
     arranges = type(wiring.pattern).attend is not Pattern.attend and wiring.kernel != "dense"
     return f"{name}, {wiring.pattern.arrangement(wiring.config.heads)}" if arranges else name
@@ -250,7 +250,7 @@ def longest_defined_length(model: Model) -> int:
 
 
 def explain_identical(model: Model, original: Model) -> str:
-    """What of that which was plugged in is meant to act further out only."""
+    """Explain why the swap changes nothing at short distances."""
     encoding, pattern = model.wiring.encoding, model.wiring.pattern
     reasons = []
     if encoding != original.wiring.encoding:

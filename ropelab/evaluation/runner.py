@@ -1,34 +1,33 @@
-"""Arms under evaluations at lengths: every unit measured once, kept at once, and never measured again.
+"""Run evaluations on variants: each case of each variant is measured once, kept at once, and never measured again.
 
-A unit is a file named by the hash of all that it depends on: the weights, the encoding and pattern with the file they
-were written in, kernel and dtype, the text, the seed, the evaluation, the unit and the versions. So an interrupted
-campaign goes on where it stopped, and a longer one measures what is new.
+A case is a measurement of the store, under all that it depends on: the weights, the encoding and pattern with the file
+they come from, kernel and dtype, the text, the seed, the evaluation, the case and the versions. The name of a variant
+is not among them.
 """
 
-import hashlib
-import json
-import os
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ropelab.encodings.user_module import source_modules
 from ropelab.evaluation.answers import TokenizerLike, prompt_start
-from ropelab.evaluation.evals.base import Case, EvalContext, Evaluation, recorded
-from ropelab.evaluation.protocol import versions
+from ropelab.evaluation.evals.base import Case, EvalContext, Evaluation, Measurement
+from ropelab.evaluation.record import Protocol, Record
+from ropelab.evaluation.store import Store, describe_versions
 from ropelab.evaluation.variants import Variant
 
 
 class RunSettings(NamedTuple):
-    """What all units have in common.
+    """Settings that all cases of a run share.
 
     Attributes:
         model, weights: the checkpoint by name, and the fingerprint of its parameters.
-        text, text_sha256: where the text came from, and the hash of its bytes.
+        text, text_sha256: where the text came from, and the hash of its bytes; empty without text.
         text_T: its tokens.
-        seed: of everything drawn.
+        seed: of everything sampled, and of a training.
+        step: of a training.
     """
 
     model: str
@@ -39,111 +38,128 @@ class RunSettings(NamedTuple):
     text_T: np.ndarray
     seed: int
     dtype: str
+    step: int | None = None
 
     @property
-    def begins(self) -> bool:
-        """Whether BOS stands before prompts."""
+    def has_bos(self) -> bool:
+        """Whether prompts begin with BOS."""
         return self.tokenizer is not None and bool(prompt_start(self.tokenizer))
 
-    def line(self, evaluation: Evaluation) -> str:
-        """The protocol in one line."""
-        return (
-            f"model {self.model} (weights {self.weights}); text {self.text} (sha256 {self.text_sha256[:12]}); "
-            f"{evaluation.protocol()}; prompts begin with {'BOS' if self.begins else 'no BOS'}; seed {self.seed}; "
-            f"{self.dtype}; {versions()}"
+    def protocol(self, evaluation: Evaluation) -> Protocol:
+        """Return the protocol of an evaluation's records."""
+        return Protocol(
+            model=self.model,
+            weights=self.weights,
+            text=self.text,
+            text_sha256=self.text_sha256,
+            method=f"{evaluation.protocol()}; prompts begin with {'BOS' if self.has_bos else 'no BOS'}",
+            compute=self.dtype,
+            versions=describe_versions(),
         )
 
 
 class Job(NamedTuple):
-    """One unit of one evaluation of one arm."""
+    """One case of one evaluation of one variant."""
 
-    arm: Variant
+    variant: Variant
     name: str
     evaluation: Evaluation
-    unit: Case
+    case: Case
 
 
-def make_jobs(arms: Sequence[Variant], evaluations: Mapping[str, Evaluation], lengths: Sequence[int]) -> list[Job]:
-    """All work, evaluation by evaluation, so that the arms of a table come one after another."""
+def make_jobs(variants: Sequence[Variant], evaluations: Mapping[str, Evaluation], lengths: Sequence[int]) -> list[Job]:
+    """Return all jobs, evaluation by evaluation, so that the variants of a table come one after another."""
     return [
-        Job(arm, name, evaluation, unit)
+        Job(variant, name, evaluation, case)
         for name, evaluation in evaluations.items()
-        for arm in arms
-        for unit in evaluation.units(lengths)
+        for variant in variants
+        for case in evaluation.cases(lengths)
     ]
 
 
-def check_jobs(work: Sequence[Job], setting: RunSettings) -> None:
-    """Raise `ValueError` for the first unit that cannot be measured, naming it; nothing is compiled for this."""
-    for piece in work:
+def check_jobs(jobs: Sequence[Job], settings: RunSettings) -> None:
+    """Raise `ValueError` for the first case that cannot be measured, naming it; nothing is compiled for this."""
+    for job in jobs:
         try:
-            piece.evaluation.check(make_context(piece, setting), piece.unit)
+            job.evaluation.check(make_context(job, settings), job.case)
         except ValueError as error:
-            raise ValueError(f"{piece.name} at {piece.unit.length} tokens, {piece.arm.name}: {error}") from None
+            raise ValueError(f"{job.name} at {job.case.length} tokens, {job.variant.name}: {error}") from None
 
 
-def make_context(piece: Job, setting: RunSettings) -> EvalContext:
-    return EvalContext(piece.arm.model, setting.tokenizer, setting.text_T, setting.seed)
+def make_context(job: Job, settings: RunSettings) -> EvalContext:
+    """Return what the evaluation of a job works on."""
+    return EvalContext(job.variant.model, settings.tokenizer, settings.text_T, settings.seed)
 
 
 def run_jobs(
-    work: Sequence[Job],
-    setting: RunSettings,
-    folder: Path,
+    jobs: Sequence[Job],
+    settings: RunSettings,
+    store: Store,
     *,
-    begin: Callable[[Job], object] = lambda piece: None,
+    begin: Callable[[Job], object] = lambda job: None,
     advance: Callable[[int], object] = lambda trials: None,
-) -> Iterator[dict[str, Any]]:
-    """The records of every unit, as they are measured or found.
+) -> Iterator[Record]:
+    """Yield the records of every case, measured now or kept in the store.
 
     Args:
-        folder: where units are kept.
-        begin, advance: told which unit begins, and how many trials are done.
+        begin, advance: called with the job that begins, and with numbers of finished trials.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    for piece in work:
-        begin(piece)
-        yield from kept_or_measured(piece, setting, folder, advance)
+    for job in jobs:
+        begin(job)
+        facts = facts_of(job, settings)
+        if facts in store:
+            advance(job.case.trials)
+        else:
+            context = make_context(job, settings)
+            found = job.evaluation.measure(context, job.case, advance)
+            store.put(facts, [dataclasses.asdict(one) for one in found])
+        protocol = settings.protocol(job.evaluation)
+        yield from (make_record(Measurement(**row), job, settings, protocol) for row in store.get(facts))
 
 
-def kept_or_measured(
-    piece: Job, setting: RunSettings, folder: Path, advance: Callable[[int], object]
-) -> list[dict[str, Any]]:
-    path = file_of(piece, setting, folder)
-    if path.is_file():
-        advance(piece.unit.trials)
-        return kept_unit(path)
-    said = {"seed": setting.seed, "protocol": setting.line(piece.evaluation)}
-    found = [
-        recorded(one, piece.arm.name, piece.name, piece.unit, **said)
-        for one in piece.evaluation.measure(make_context(piece, setting), piece.unit, advance)
-    ]
-    partial = path.with_name(f"{path.stem}.{os.getpid()}.partial")
-    partial.write_text(json.dumps(found), encoding="utf-8")
-    os.replace(partial, path)
-    return found
+def facts_of(job: Job, settings: RunSettings) -> dict[str, Any]:
+    """Return all that the numbers of a job depend on."""
+    wiring = job.variant.model.wiring
+    return {
+        "evaluation": repr(job.evaluation),
+        "reads": job.evaluation.reads(),
+        "case": job.case._asdict(),
+        "encoding": repr(wiring.encoding),
+        "sources": list(source_modules(wiring.encoding)),
+        "pattern": repr(wiring.pattern),
+        "kernel": str(wiring.kernel),
+        "weights": settings.weights,
+        "text_sha256": settings.text_sha256,
+        "text_tokens": int(settings.text_T.size),
+        "bos": settings.has_bos,
+        "seed": settings.seed,
+        "dtype": settings.dtype,
+        "versions": describe_versions(),
+    }
 
 
-def kept_unit(path: Path) -> list[dict[str, Any]]:
-    """The records of a unit that was measured before.
-
-    Raises:
-        ValueError: if its file is damaged, naming it.
-    """
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
-            raise ValueError("no list of records")
-        return found
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is damaged ({error}); remove it, and the same command measures it again") from None
-
-
-def file_of(piece: Job, setting: RunSettings, folder: Path) -> Path:
-    """Where a unit is kept."""
-    wiring = piece.arm.model.wiring
-    facts = [piece.arm.name, repr(wiring.encoding), repr(wiring.pattern), str(wiring.kernel)]
-    facts += [*source_modules(wiring.encoding), setting.weights, setting.text_sha256, setting.text_T.size, setting.seed]
-    facts += [setting.dtype, piece.name, repr(piece.evaluation), piece.evaluation.reads(), list(piece.unit), versions()]
-    facts += ["BOS"] if setting.begins else []
-    return folder / f"{hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:20]}.json"
+def make_record(found: Measurement, job: Job, settings: RunSettings, protocol: Protocol) -> Record:
+    """Return the record of a measurement; a value that is not finite is undefined."""
+    wiring = job.variant.model.wiring
+    return Record(
+        model=settings.model,
+        variant=job.variant.name,
+        encoding=repr(wiring.encoding),
+        pattern=repr(wiring.pattern),
+        kernel=str(wiring.kernel),
+        window=job.variant.window,
+        evaluation=job.name,
+        metric=found.metric,
+        length=job.case.length,
+        first=found.first,
+        last=found.last,
+        depth=job.case.depth,
+        seed=settings.seed,
+        step=settings.step,
+        layer=found.layer,
+        head=found.head,
+        value=found.value if np.isfinite(found.value) else None,
+        count=found.count,
+        deviation=found.deviation,
+        protocol=protocol,
+    )

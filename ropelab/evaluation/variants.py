@@ -1,5 +1,7 @@
-"""The arms of a swap experiment: the unchanged model first, the unchanged model on chopped text second, then
-whatever is plugged in. Without fine-tuning few extensions beat the second, and a reader must see that."""
+"""Variants of a model that are compared: the unchanged model, the unchanged model on chopped text, then swaps.
+
+Without fine-tuning few extensions beat the second baseline, so every table has it.
+"""
 
 from typing import NamedTuple
 
@@ -13,12 +15,12 @@ CHOPPED = f"{UNCHANGED}, chopped at"
 
 
 class Variant(NamedTuple):
-    """One line of the table.
+    """A model to measure, and how its text is read.
 
     Attributes:
-        name: as printed: "unchanged", "unchanged, chopped at 8192", or the spec as it was asked for.
-        model: what runs.
-        window: read the text in separate pieces of this many tokens, or None.
+        name: as printed: "unchanged", "unchanged, chopped at 8192", a label, or the requested spec.
+        model: the model with the encoding and pattern of the variant.
+        window: tokens of the separate pieces in which the text is read; None for one piece.
     """
 
     name: str
@@ -27,31 +29,33 @@ class Variant(NamedTuple):
 
 
 def make_baselines(original: Model, longest: int) -> list[Variant]:
-    """The arms that every table begins with: the model as it is, and on chopped text where `longest` is beyond its
-    trained length; on shorter texts both are the same."""
+    """Return the baselines of every table: the unchanged model, and it on text chopped at its trained length.
+
+    The second is left out where `longest` is not beyond the trained length: both would be the same.
+    """
     trained = original.config.trained_length
     chopped = [Variant(f"{CHOPPED} {trained}", original, trained)] if 1 < trained < longest else []
     return [Variant(UNCHANGED, original), *chopped]
 
 
-def group_lengths(arm: Variant, lengths: tuple[int, ...]) -> dict[int, tuple[int, ...]]:
-    """Which lengths one pass answers: the pass's length → the lengths that are its beginnings.
+def group_lengths(variant: Variant, lengths: tuple[int, ...]) -> dict[int, tuple[int, ...]]:
+    """Return which lengths one pass answers: the length of the pass → the lengths that are its beginnings.
 
     A causal model whose encoding does not look at the length scores the beginning of a text as it scores a
     shorter text; a length-dependent one does so among the lengths that get the same frequencies.
     """
     groups: dict[object, list[int]] = {}
     for length in sorted(lengths):
-        groups.setdefault(length_signature(arm, length), []).append(length)
+        groups.setdefault(length_signature(variant, length), []).append(length)
     return {max(group): tuple(group) for group in groups.values()}
 
 
-def length_signature(arm: Variant, length: int) -> object:
-    """Equal for lengths at which the arm treats equal positions equally."""
-    encoding = arm.model.wiring.encoding
-    if not encoding.depends_on_length or arm.window is not None:
+def length_signature(variant: Variant, length: int) -> object:
+    """Return a value that is equal for lengths at which the variant treats equal positions equally."""
+    encoding = variant.model.wiring.encoding
+    if not encoding.depends_on_length or variant.window is not None:
         return None
     if not isinstance(encoding, Rotary):
         return length
-    inv_freq, amplitude = encoding.frequencies(arm.model.config.head_dim, length)
+    inv_freq, amplitude = encoding.frequencies(variant.model.config.head_dim, length)
     return np.asarray(inv_freq).tobytes(), float(amplitude)

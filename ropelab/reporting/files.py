@@ -1,6 +1,7 @@
-"""Writing outputs so that a file is either whole or not there."""
+"""Write outputs so that a file is either whole or not there."""
 
 import csv
+import dataclasses
 import io
 import json
 import os
@@ -8,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ropelab.evaluation.record import Record
 from ropelab.reporting.numbers import as_words
 
 
@@ -38,6 +40,21 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
     table.writeheader()
     table.writerows(rows)
     return write(path, text.getvalue())
+
+
+def write_records(path: Path, records: Sequence[Record]) -> list[Path]:
+    """Write records as JSON lines, as CSV, and their protocols once, as `{name}.protocols.json`.
+
+    Args:
+        path: of the JSON lines, such as `records.jsonl`.
+    """
+    protocols = {record.protocol.key(): dataclasses.asdict(record.protocol) for record in records}
+    rows = [record.row() for record in records]
+    return [
+        write_json(path.with_name(f"{path.stem}.protocols.json"), protocols),
+        write_csv(path.with_suffix(".csv"), rows),
+        write_jsonl(path, rows),
+    ]
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:

@@ -7,7 +7,10 @@ import math
 from typing import Any
 
 NON_FINITE = ("nan", "inf", "-inf")  # as records write what JSON has no number for
-TEXT_FIELDS = frozenset(("arm", "eval", "pattern", "encoding", "protocol", "command", "name"))
+TEXT_FIELDS = frozenset(
+    {"arm", "eval", "model", "variant", "pattern", "encoding", "kernel", "evaluation", "metric", "protocol"}
+    | {"command", "name"}
+)
 
 
 def as_number(name: str, value: Any) -> Any:

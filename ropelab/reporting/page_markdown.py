@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from ropelab.reporting.page import Cell, Chart, Facts, Heat, Page, Part, Table, Verdict, counted, interval
 from ropelab.reporting.page_outline import Placed, outline
-from ropelab.reporting.runs import markdown as table_of
+from ropelab.reporting.tables import markdown_grid as table_of
 
 SYMBOLS = {"reproduced": "✓", "direction only": "○", "not reproduced": "✗", "not testable at this size": "–"}
 

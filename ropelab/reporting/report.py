@@ -4,12 +4,11 @@ import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from ropelab.reporting.evaluated import evaluation_section, is_evaluation
+from ropelab.reporting.evaluation_section import evaluation_section, is_evaluation
 from ropelab.reporting.page import WORDS, Cell, Facts, Page, Section, Table, Verdict, code
-from ropelab.reporting.runs import rows
-from ropelab.reporting.schema import TEXT, read_entries, read_object
-from ropelab.reporting.swapped import is_swap, swap_section, together
-from ropelab.reporting.trained import differences, trainings_of, trainings_section
+from ropelab.reporting.run_files import TEXT, read_entries, read_object, rows
+from ropelab.reporting.swap_section import group_by_protocol, is_swap, swap_section
+from ropelab.reporting.training_section import differences, trainings_of, trainings_section
 
 MANIFEST = "manifest.json"
 Tables = Mapping[str, Callable[[Path], Section]]
@@ -118,11 +117,12 @@ def sources(section: Section) -> Iterator[str]:
 
 def everything(roots: Sequence[Path]) -> list[Section]:
     """What there is in workdirs that are no sweep of tables."""
-    evaluations = [root for root in roots if is_evaluation(root)]
+    swaps = [root for root in roots if is_swap(root)]
+    evaluations = [root for root in roots if is_evaluation(root) and root not in swaps]
     trainings = [root for root in roots if trainings_of(root)]
     return [
         *([evaluation_section(evaluations)] if evaluations else []),
-        *map(swap_section, together([root for root in roots if is_swap(root)])),
+        *map(swap_section, group_by_protocol(swaps)),
         *([trainings_section(trainings)] if trainings else []),
     ]
 
@@ -149,7 +149,7 @@ def environment(root: Path) -> Iterator[tuple[str, str]]:
 
 def commands(root: Path) -> Iterator[tuple[str, str]]:
     """The commands that made what stands in a workdir, by run."""
-    for name in ("sweep", "settings"):
+    for name in ("sweep", "settings", "command"):
         path = root / f"{name}.json"
         if path.is_file():
             yield root.name, code(read_object(path, {"command": TEXT})["command"])

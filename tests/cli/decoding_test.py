@@ -1,12 +1,11 @@
 """The decoding experiment on a tiny model: what per-sequence scaling leaves, and what per-query scaling does not."""
 
-import csv
 from pathlib import Path
 
 import pytest
 
 from ropelab.cli import decoding
-from ropelab.reporting.decoding_table import layout
+from ropelab.reporting.run_files import read_records
 from tests.cli import tiny_run
 
 DYNAMIC = "DynamicNTK(factor=2.0, original_length=32)"
@@ -26,28 +25,27 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_per_query_decodes_to_its_full_forward_and_per_sequence_does_not(folder: Path) -> None:
-    with (folder / "out" / "results.csv").open(newline="") as file:
-        rows = {(r["arm"], r["way"]): r for r in csv.DictReader(file)}
-    assert len(rows) == 6
-    apart = {arm: float(r["apart"]) for (arm, way), r in rows.items() if way == "decoded"}
+    records = read_records(folder / "out")
+    assert len(records) == 9
+    apart = {record.variant: record.mean for record in records if record.metric == "largest_difference"}
     (sequence,) = (d for arm, d in apart.items() if "original_length=32" in arm and "per=" not in arm)
     (query,) = (d for arm, d in apart.items() if "per='query'" in arm)
     assert apart["unchanged"] < 1e-4
     assert query < 1e-4
     assert sequence > 1e-2
-    assert all(r["tokens"] == "48" and r["band"] == "[32, 80)" and r["protocol"] for r in rows.values())
+    assert all((r.count, r.first, r.last) == (48, 32, 80) and r.protocol.weights for r in records)
 
 
 def test_the_report_has_the_table_and_the_command(folder: Path) -> None:
     report = (folder / "out" / "report.md").read_text()
-    assert "| arm | full forward | decoded |" in report
+    assert "| variant | full forward | decoded |" in report
     assert "python -m experiments.decoding" in report
     assert {p.name for p in (folder / "out").iterdir()} >= {"receipts.json", "config.json", "per_token.npz"}
 
 
 def test_what_was_measured_is_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ropelab.evaluation.decoded.nll_decoded", lambda *_: pytest.fail("measured again"))
-    monkeypatch.setattr("ropelab.evaluation.decoded.nll_of_document", lambda *_, **__: pytest.fail("measured again"))
+    monkeypatch.setattr("ropelab.evaluation.by_position.decoded_nll", lambda *_: pytest.fail("measured again"))
+    monkeypatch.setattr("ropelab.evaluation.by_position.document_nll", lambda *_, **__: pytest.fail("measured again"))
     assert run(folder) == 0
 
 
@@ -58,11 +56,3 @@ def test_what_was_measured_is_kept(folder: Path, monkeypatch: pytest.MonkeyPatch
 def test_bad_input_is_refused(folder: Path, change: dict, named: str, capsys: pytest.CaptureFixture) -> None:
     assert run(folder, **change) == 2
     assert named in capsys.readouterr().err
-
-
-def test_a_row_holds_its_ways_side_by_side() -> None:
-    rows = [
-        {"arm": "a", "way": way, "perplexity": p, "apart": d, "band": "[1, 2)"}
-        for way, p, d in (("full forward", 2.0, 0.0), ("decoded", 3.0, 0.5))
-    ]
-    assert layout(rows)[1] == [["a", "2.0000", "3.0000", "0.5"]]

@@ -1,7 +1,6 @@
 """The evaluate command: records that say what they are, the same on a second run, none measured twice."""
 
 import csv
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,9 @@ from ropelab.cli import evaluate
 from ropelab.evaluation import attention_resolution, measured_scores
 from ropelab.evaluation.evals import perplexity
 from ropelab.evaluation.perplexity import score_windows
+from ropelab.evaluation.record import Record
 from ropelab.lab import load, tokens_of
+from ropelab.reporting.run_files import read_records
 from tests.cli import tiny_run
 
 PI = "PI(factor=2.0)"
@@ -31,8 +32,8 @@ def run(folder: Path, *arguments: str) -> int:
     return evaluate.main(["evaluate", *common, *arguments])
 
 
-def records(folder: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (folder / "out" / "records.jsonl").read_text().splitlines()]
+def records(folder: Path) -> list[Record]:
+    return read_records(folder / "out")
 
 
 def test_every_number_is_the_librarys_and_says_how_it_was_made(folder: Path, capsys: pytest.CaptureFixture) -> None:
@@ -40,25 +41,25 @@ def test_every_number_is_the_librarys_and_says_how_it_was_made(folder: Path, cap
     assert run(folder, f"--encodings={PI}", f"--evals={evals}", "--lengths=48,32") == 0
     lab = load(folder / "model")
     tokens = tokens_of(lab, (folder / "text.txt").read_text())
-    found = {(r["arm"], r["eval"], r["length"]): r for r in records(folder)}
+    found = {(r.variant, r.evaluation, r.metric, r.length): r for r in records(folder) if r.layer is None}
     for arm, model in (("unchanged", lab.model), (PI, lab.swap(PI).model)):
         for length in (32, 48):
             slid = score_windows(model, tokens[:96], length=length, stride=16)
-            nll = found[arm, "perplexity.nll", length]
-            assert (nll["value"], nll["count"]) == (pytest.approx(slid.by_tokens.mean, rel=1e-6), 95)
-            windows = found[arm, "perplexity.nll_by_windows", length]
-            assert windows["value"] == pytest.approx(math.log(slid.by_windows), rel=1e-6)
-            assert found[arm, "perplexity.nll_last_4", length]["count"] == 4 * len(slid.windows)
+            nll = found[arm, "perplexity", "nll", length]
+            assert (nll.value, nll.count) == (pytest.approx(slid.by_tokens.mean, rel=1e-6), 95)
+            windows = found[arm, "perplexity", "nll_by_windows", length]
+            assert windows.value == pytest.approx(math.log(slid.by_windows), rel=1e-6)
+            assert found[arm, "perplexity", "nll_tail", length].count == 4 * len(slid.windows)
             texts = np.stack([tokens[:length], tokens[tokens.size // 2 :][:length]])
             wanted = attention_resolution(measured_scores(model, texts, sinks=1).mean)
-            assert found[arm, "resolution", length]["value"] == pytest.approx(wanted, rel=1e-5)
-            assert 0 < found[arm, "attention.spread", length]["value"] < 1
-            assert found[arm, "heads.stability", length]["value"] <= 1
-    assert all("weights" in r["protocol"] and "seed 0" in r["protocol"] for r in found.values())
-    assert "stride 16" in found["unchanged", "perplexity.nll", 32]["protocol"]
+            assert found[arm, "resolution", "resolution", length].value == pytest.approx(wanted, rel=1e-5)
+            assert 0 < found[arm, "attention", "spread", length].value < 1
+            assert found[arm, "heads", "stability", length].value <= 1
+    assert all(r.protocol.weights and r.seed == 0 for r in found.values())
+    assert "stride 16" in found["unchanged", "perplexity", "nll", 32].protocol.line()
     printed = capsys.readouterr().out
     assert "Perplexity, last 4 tokens" in printed
-    assert "tokens scored: 95 at 32; 95 at 48" in " ".join(printed.split())
+    assert "tokens scored: 95 at 32, 95 at 48" in " ".join(printed.split())
     page = (folder / "out" / "report.md").read_text()
     assert f"{math.exp(found[PI, 'perplexity.nll', 48]['value']):.4g}" in page
     assert "--lengths=48,32" in page
@@ -68,10 +69,10 @@ def test_questions_have_depths_intervals_and_a_heat_map(folder: Path) -> None:
     evals = "passkey(trials=2, depths=2), niah_single_1(trials=1, depths=1)"
     assert run(folder, f"--evals={evals}", "--lengths=700,900") == 0
     found = records(folder)
-    depths = {(r["length"], r["depth"]): r for r in found if r["eval"] == "passkey"}
+    depths = {(r.length, r.depth): r for r in found if (r.evaluation, r.metric) == ("passkey", "score")}
     assert set(depths) == {(n, d) for n in (700, 900) for d in (0.0, 1.0)}
-    assert all(r["count"] == 2 and r["value"] == 0.0 for r in depths.values()), "random weights know no passkey"
-    nll = [r["value"] for r in found if r["eval"] == "passkey.nll"]
+    assert all(r.count == 2 and r.value == 0.0 for r in depths.values()), "random weights know no passkey"
+    nll = [r.mean for r in found if (r.evaluation, r.metric) == ("passkey", "nll")]
     assert all(0.5 < value < 20 for value in nll)
     page = (folder / "out" / "report.md").read_text()
     assert "| passkey | unchanged | 0.00 [0.00, 0.49] | 0.00 [0.00, 0.49] |" in page, "four trials at each length"
@@ -87,19 +88,18 @@ def test_a_second_run_measures_nothing_and_writes_the_same_bytes(folder: Path, m
     assert run(folder, f"--encodings={PI}", "--evals=perplexity(tokens=64)", "--lengths=32") == 0
     calls, measure = [], perplexity.Perplexity.measure
 
-    def counted(self: perplexity.Perplexity, bench: Any, unit: Any, advance: Any) -> Any:
-        calls.append(unit)
-        return measure(self, bench, unit, advance)
+    def counted(self: perplexity.Perplexity, context: Any, case: Any, advance: Any) -> Any:
+        calls.append(case)
+        return measure(self, context, case, advance)
 
     monkeypatch.setattr(perplexity.Perplexity, "measure", counted)
     assert run(folder, f"--encodings={PI}", "--evals=perplexity(tokens=64)", "--lengths=32,64") == 0
-    assert [unit.length for unit in calls] == [64, 64], "32 is known of both arms"
+    assert [case.length for case in calls] == [64, 64], "32 is known of both arms"
     written = (folder / "out" / "records.jsonl").read_bytes()
     assert run(folder, f"--encodings={PI}", "--evals=perplexity(tokens=64)", "--lengths=32,64") == 0
     assert len(calls) == 2
     assert (folder / "out" / "records.jsonl").read_bytes() == written
-    for path in (folder / "out" / "measurements").iterdir():
-        path.unlink()
+    (folder / "out" / "measurements.jsonl").unlink()
     assert run(folder, f"--encodings={PI}", "--evals=perplexity(tokens=64)", "--lengths=32,64") == 0
     assert (folder / "out" / "records.jsonl").read_bytes() == written, "measured again, byte for byte"
 
@@ -110,18 +110,18 @@ def test_sharded_equals_unsharded(folder: Path) -> None:
     for where, sizes in (("one", ()), ("four", ("--fsdp=2", "--tensor=2"))):
         flags = (f"--encodings={PI}", f"--evals={evals}", "--lengths=32", f"--workdir={folder / where}", *sizes)
         assert run(folder, *flags) == 0
-        found.append([json.loads(line) for line in (folder / where / "records.jsonl").read_text().splitlines()])
+        found.append(read_records(folder / where))
     assert len(found[0]) == len(found[1]) > 20
     for one, four in zip(*found, strict=True):
-        numbers = [(record.pop("value"), record.pop("deviation") or 0.0) for record in (one, four)]
-        assert one == four
-        assert numbers[0] == pytest.approx(numbers[1], rel=1e-4, abs=1e-5), one["eval"]
+        numbers = [(record.value, record.deviation or 0.0) for record in (one, four)]
+        assert one.replace(value=None, deviation=None) == four.replace(value=None, deviation=None)
+        assert numbers[0] == pytest.approx(numbers[1], rel=1e-4, abs=1e-5), one.metric
 
 
 def test_patterns_multiply_arms(folder: Path) -> None:
     flags = (f"--encodings={PI}; ALiBi() + SlidingWindow(window=8)", "--patterns=SlidingWindow(window=16)")
     assert run(folder, *flags, "--evals=perplexity(tokens=64)", "--lengths=64") == 0
-    arms = list(dict.fromkeys(r["arm"] for r in records(folder)))
+    arms = list(dict.fromkeys(r.variant for r in records(folder)))
     window = "SlidingWindow(window=16)"
     assert arms == ["unchanged", window, PI, "ALiBi() + SlidingWindow(window=8)", f"{PI} + {window}"]
 

@@ -33,7 +33,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_it_is_an_arm_like_any_other(folder: Path):
     assert run(arguments(folder, folder / "out", encodings="; ".join(ARMS))) == 0
-    assert list(dict.fromkeys(row["arm"] for row in results(folder / "out")))[2:] == ARMS
+    assert list(dict.fromkeys(row["variant"] for row in results(folder / "out")))[2:] == ARMS
     receipts = json.loads((folder / "out" / "receipts.json").read_text())
     assert receipts[ARMS[0]]["encoding"] == "Mine(base=10000.0, a=0.5)"
     assert receipts[ARMS[0]]["first_position"] == 1

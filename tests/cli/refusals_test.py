@@ -30,7 +30,7 @@ def refuse(folder: Path, capsys: pytest.CaptureFixture, argv: list[str]) -> str:
     assert printed.out == ""
     (line,) = printed.err.splitlines()
     assert line.startswith("error: ")
-    assert not (folder / "out" / "results.csv").exists()
+    assert not (folder / "out" / "records.csv").exists()
     return line
 
 
@@ -133,9 +133,9 @@ def test_a_command_line_that_cannot_be_is_refused(
 def test_bad_input_leaves_an_earlier_table_alone(folder: Path, capsys: pytest.CaptureFixture) -> None:
     workdir = folder / "earlier"
     workdir.mkdir()
-    (workdir / "results.csv").write_text("measured before")
+    (workdir / "records.csv").write_text("measured before")
     refuse(folder, capsys, arguments(folder, workdir, encodings="PI(factor=1.0)"))
-    assert (workdir / "results.csv").read_text() == "measured before"
+    assert (workdir / "records.csv").read_text() == "measured before"
 
 
 def test_help_is_the_experiment_s_own(capsys: pytest.CaptureFixture) -> None:

@@ -54,11 +54,11 @@ def test_without_a_model(folder: Path, capsys: pytest.CaptureFixture) -> None:
     assert (out / "portrait.png").read_bytes().startswith(b"\x89PNG")
     assert "expected: q = k = 1 in 16 dimensions" in " ".join(printed.split())
 
-    rows = {(r["encoding"], int(r["length"])): r for r in table(out / "resolution.csv")}
+    rows = {(r["variant"], int(r["length"])): r for r in table(out / "resolution.csv")}
     shown = printed_rows(printed)
     for spec in (ROPE, XPOS):
         wanted = [attention_resolution(expected_scores(parse(spec), 16, np.arange(T)).mean) for T in (32, 64)]
-        assert [float(rows[spec, T]["resolution"]) for T in (32, 64)] == pytest.approx(wanted)
+        assert [float(rows[spec, T]["value"]) for T in (32, 64)] == pytest.approx(wanted)
         assert shown[f"expected, q = k = 1: {spec}"] == pytest.approx(wanted, abs=5.1e-5)
     assert all("ropelab" in row["protocol"] for row in rows.values())
 
@@ -90,8 +90,8 @@ def test_in_a_model(folder: Path, capsys: pytest.CaptureFixture) -> None:
     mean = attention_resolution(wanted.mean)
     assert shown["measured, mean of layers and heads: XPos(scale_base=16)"][1] == pytest.approx(mean, abs=5.1e-5)
     assert "measured, median head: XPos(scale_base=16)" in shown
-    ways = {r["scores"] for r in table(out / "resolution.csv") if r["encoding"].startswith("Sinusoidal")}
-    assert ways == {"measured, mean of layers and heads", "measured, median head"}  # it has no expected score
+    ways = {r["metric"] for r in table(out / "resolution.csv") if r["variant"].startswith("Sinusoidal")}
+    assert ways == {"measured", "median_head"}  # it has no expected score
     settings = json.loads((out / "settings.json").read_text())
     assert re.search(r"weights [0-9a-f]{12}\) under Causal\(\); text .*text\.txt", settings["protocol"])
 

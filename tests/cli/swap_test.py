@@ -10,6 +10,7 @@ import pytest
 
 from ropelab.cli import train
 from ropelab.cli.variants import label_variants
+from ropelab.evaluation.record import Protocol
 from ropelab.models.module import Model
 from tests.cli.tiny_run import ARMS, LENGTHS, OUTPUTS, WINDOWS, arguments, numbers, per_token, place, results, run
 from tests.models import tiny
@@ -28,14 +29,14 @@ def done(folder: Path) -> Path:
 
 
 def test_every_output_is_there_and_whole(done: Path) -> None:
-    assert {path.name for path in done.iterdir()} == {*OUTPUTS, "measurements", "lock"}
+    assert {path.name for path in done.iterdir()} == {*OUTPUTS, "lock"}
     assert (done / "perplexity.png").read_bytes().startswith(b"\x89PNG")
     assert (done / "perplexity.pdf").read_bytes().startswith(b"%PDF")
     assert json.loads((done / "config.json").read_text())["windows"] == WINDOWS
 
 
 def test_the_arms_are_the_baselines_and_then_what_was_asked_for(done: Path) -> None:
-    assert list(dict.fromkeys(row["arm"] for row in results(done))) == ARMS
+    assert list(dict.fromkeys(row["variant"] for row in results(done))) == ARMS
     assert list(per_token(done)) == ["protocol", *(f"{arm} @ {n}" for arm in ARMS for n in LENGTHS)]
     receipts = json.loads((done / "receipts.json").read_text())
     assert list(receipts) == [ARMS[0], *ARMS[2:]]  # the chopped arm is the unchanged model
@@ -45,15 +46,17 @@ def test_the_arms_are_the_baselines_and_then_what_was_asked_for(done: Path) -> N
 def test_the_table_is_computed_from_the_tokens(done: Path) -> None:
     """Position p is entry p - 1 of the losses; every band is recomputed here from the archive."""
     archive = per_token(done)
-    for row in results(done):
-        nll = archive[f"{row['arm']} @ {row['length']}"]
+    for row in numbers(done):
+        nll = archive[f"{row['variant']} @ {row['length']}"]
         assert nll.shape == (WINDOWS, int(row["length"]) - 1)
-        band = nll[:, max(int(row["first"]) - 1, 0) : int(row["last"]) - 1].astype(np.float64)
-        assert int(row["tokens"]) == band.size
-        assert float(row["nll"]) == pytest.approx(band.mean(), abs=1e-6)
-        assert float(row["perplexity"]) == pytest.approx(np.exp(band.mean()), rel=1e-4)
-    bands = [row["band"] for row in results(done) if row["arm"] == "ALiBi" and row["length"] == "80"]
-    assert bands == ["all", "[0, 16)", "[16, 32)", "[32, 80)", "last 8"]
+        first, last = int(row["first"] or 0), int(row["last"] or row["length"])
+        band = nll[:, max(first - 1, 0) : last - 1].astype(np.float64)
+        assert int(row["count"]) == band.size
+        assert float(row["value"]) == pytest.approx(band.mean(), abs=1e-6)
+    own = [row for row in numbers(done) if row["variant"] == "ALiBi" and row["length"] == "80"]
+    assert [(row["metric"], row["first"], row["last"]) for row in own] == [
+        ("nll", "", ""), ("nll", "0", "16"), ("nll", "16", "32"), ("nll", "32", "80"), ("nll_tail", "72", "80"),
+    ]  # fmt: skip
 
 
 def test_the_tokens_are_those_of_the_text_under_each_model(done: Path, folder: Path) -> None:
@@ -67,8 +70,9 @@ def test_the_tokens_are_those_of_the_text_under_each_model(done: Path, folder: P
 
 
 def test_every_number_names_its_protocol(done: Path) -> None:
-    (line,) = {row["protocol"] for row in results(done)}
-    assert f"{WINDOWS} window(s) of 16, 80 tokens" in line
+    (key,) = {row["protocol"] for row in results(done)}
+    line = Protocol(**json.loads((done / "records.protocols.json").read_text())[key]).line()
+    assert f"{WINDOWS} windows each of 16 and 80 tokens" in line
     assert "30, 158 tokens scored" in line
     assert line in (done / "report.md").read_text()
     assert str(per_token(done)["protocol"]) == line
@@ -77,38 +81,40 @@ def test_every_number_names_its_protocol(done: Path) -> None:
 def test_the_page_has_the_command_that_does_it_again(done: Path, folder: Path) -> None:
     """Quoted for a shell, the quotes inside of specs included."""
     page = (done / "report.md").read_text()
-    command = next(line for line in page.splitlines() if line.startswith("python -m experiments.swap"))
+    line = next(line for line in page.splitlines() if "`python -m experiments.swap" in line)
+    command = line.split("`")[1]
     assert shlex.split(command)[3:] == arguments(folder, done)
 
 
 def test_a_second_call_measures_nothing(done: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before, table = stamps(done), (done / "results.csv").read_bytes()
+    before, table = kept(done), (done / "records.csv").read_bytes()
 
     def never(*_: object, **__: object) -> None:
         raise AssertionError("measured again")
 
     monkeypatch.setattr(Model, "nll_in_parts", never)
     assert run(arguments(folder, done)) == 0
-    assert stamps(done) == before
-    assert (done / "results.csv").read_bytes() == table
+    assert kept(done) == before
+    assert (done / "records.csv").read_bytes() == table
     # other bands are other sums of the same tokens
     assert run([*arguments(folder, done, edges="40", last=4), "--accept=edges,last"]) == 0
     assert run([*arguments(folder, done), "--accept=edges,last"]) == 0
 
 
-def stamps(workdir: Path) -> dict[str, int]:
-    return {path.name: path.stat().st_mtime_ns for path in (workdir / "measurements").iterdir()}
+def kept(workdir: Path) -> list[str]:
+    """The lines of the store."""
+    return (workdir / "measurements.jsonl").read_text().splitlines()
 
 
 def test_a_changed_text_is_measured_anew(done: Path, folder: Path) -> None:
-    before, numbers_before = set(stamps(done)), numbers(done)
+    before, numbers_before = set(kept(done)), numbers(done)
     other = folder / "other.txt"
     other.write_text((folder / "text.txt").read_text().replace("line", "word"))
     changes = {"text": other, "encodings": "ALiBi", "lengths": "80"}
     accept = [f"--accept={','.join(changes)}"]
     assert run(arguments(folder, done, **changes) + accept) == 0
-    assert set(stamps(done)) > before
-    assert list(dict.fromkeys(row["arm"] for row in results(done))) == [*ARMS[:2], "ALiBi"]
+    assert set(kept(done)) > before
+    assert list(dict.fromkeys(row["variant"] for row in results(done))) == [*ARMS[:2], "ALiBi"]
     assert run(arguments(folder, done) + accept) == 0
     assert numbers(done) == numbers_before
 
@@ -142,25 +148,39 @@ def test_two_at_once_on_one_workdir_are_refused(done: Path, folder: Path, capsys
     assert str(done) in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("damage", [lambda b: b"", lambda b: b[: len(b) // 2], lambda b: b[:60] + b"\x00\xff" + b[62:]])
+DAMAGES = [lambda b: b[: len(b) // 2], lambda b: b[:60] + b"\x00\xff" + b[62:], lambda b: b.replace(b"A", b"B")]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_measurement_is_named_and_no_result_is_lost(done: Path, folder: Path, damage, capsys) -> None:
-    kept = {path: path.read_bytes() for path in (done / "measurements").iterdir()}  # some of other tests' commands
-    before = contents(done)
-    for path, whole in kept.items():
-        path.write_bytes(damage(whole))
+    path = done / "measurements.jsonl"
+    whole, before = path.read_bytes(), contents(done)
+    first, rest = whole.split(b"\n", 1)
+    path.write_bytes(damage(first) + b"\n" + rest)
     try:
         assert run(arguments(folder, done)) == 2
-        said = capsys.readouterr().err
-        assert any(path.name in said for path in kept)
-        assert contents(done) == before
+        assert "measurements.jsonl, line 1, is damaged" in capsys.readouterr().err
+        assert {name: raw for name, raw in contents(done).items() if name != path.name} == {
+            name: raw for name, raw in before.items() if name != path.name
+        }
     finally:
-        for path, whole in kept.items():
-            path.write_bytes(whole)
+        path.write_bytes(whole)
+
+
+def test_an_unfinished_measurement_is_made_again(done: Path, folder: Path) -> None:
+    """Killed while writing: the line is dropped, and the same command gives the same bytes."""
+    path = done / "measurements.jsonl"
+    assert run(arguments(folder, done)) == 0
+    lines, before = path.read_bytes().splitlines(keepends=True), numbers(done)
+    path.write_bytes(b"".join(lines[:-1]) + lines[-1][:-40])
+    assert run(arguments(folder, done)) == 0
+    assert len(kept(done)) == len(lines)
+    assert numbers(done) == before
 
 
 def test_a_label_is_the_name_everywhere_and_the_spec_is_recorded(folder: Path, tmp_path: Path) -> None:
     assert run(arguments(folder, tmp_path, encodings="*Halved* = PI(factor=2.0)", lengths="16", edges="8")) == 0
-    assert list(dict.fromkeys(row["arm"] for row in results(tmp_path))) == ["unchanged", "*Halved*"]
+    assert list(dict.fromkeys(row["variant"] for row in results(tmp_path))) == ["unchanged", "*Halved*"]
     assert results(tmp_path)[-1]["encoding"].startswith("PI(")
     assert list(json.loads((tmp_path / "receipts.json").read_text())) == ["unchanged", "*Halved*"]
     assert "\\*Halved\\*" in (tmp_path / "report.md").read_text(), "a name is no Markdown"

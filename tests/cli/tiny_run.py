@@ -14,7 +14,12 @@ ENCODINGS = 'PI(factor=2.0); RoPE(pairing="interleaved") + SlidingWindow(window=
 ARMS = ["unchanged", "unchanged, chopped at 32", *ENCODINGS.split("; ")]
 LENGTHS, WINDOWS = (16, 80), 2
 OUTPUTS = (
-    "results.csv",
+    "records.csv",
+    "records.jsonl",
+    "records.protocols.json",
+    "measurements.jsonl",
+    "command.json",
+    "figures",
     "per_token.npz",
     "receipts.json",
     "config.json",
@@ -50,13 +55,13 @@ def run(argv: list[str]) -> int:
 
 
 def results(workdir: Path) -> list[dict[str, str]]:
-    with (workdir / "results.csv").open(newline="") as file:
+    with (workdir / "records.csv").open(newline="") as file:
         return list(csv.DictReader(file))
 
 
 def numbers(workdir: Path) -> list[dict[str, str]]:
     """The results without what depends on the machine's mood."""
-    return [{k: v for k, v in row.items() if k != "tokens_per_second"} for row in results(workdir)]
+    return [row for row in results(workdir) if row["metric"] != "tokens_per_second"]
 
 
 def per_token(workdir: Path) -> dict[str, np.ndarray]:

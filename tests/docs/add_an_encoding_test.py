@@ -90,7 +90,7 @@ def test_the_experiment_measures_it(folder: Path):
     (encodings,) = (a.split("=", 1)[1] for a in argv if a.startswith("--config.encodings="))
     tiny_run.place(folder)
     assert tiny_run.run(tiny_run.arguments(folder, folder / "out", encodings=encodings)) == 0
-    arms = {row["arm"] for row in tiny_run.results(folder / "out")}
+    arms = {row["variant"] for row in tiny_run.results(folder / "out")}
     assert "my_encoding.py:ForgetfulReRoPE(window=512)" in arms
 
 

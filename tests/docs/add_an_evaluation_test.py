@@ -14,7 +14,7 @@ from tests.models import tiny
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "add_an_evaluation.md").read_text()
-QUESTIONS, MEASURE, CAMPAIGN = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+QUESTIONS, MEASURE, RUN = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 
 
 @pytest.fixture
@@ -32,17 +32,17 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_the_campaign_measures_and_keeps(folder: Path, capsys: pytest.CaptureFixture):
+def test_the_evaluations_are_measured_and_kept(folder: Path, capsys: pytest.CaptureFixture):
     space: dict = {}
-    exec(CAMPAIGN, space)
+    exec(RUN, space)
     records = space["records"]
-    assert {r["eval"] for r in records} == {"register", "register.nll", "gain"}
-    assert {r["arm"] for r in records} == {"unchanged", "NTK"}
-    assert {r["depth"] for r in records if r["eval"] == "register"} == {0.0, 0.5, 1.0}
-    assert {r["count"] for r in records if r["eval"] == "gain"} == {2 * 256 // 4, 2 * 512 // 4}
+    assert {(r.evaluation, r.metric) for r in records} == {("register", "score"), ("register", "nll"), ("gain", "gain")}
+    assert {r.variant for r in records} == {"unchanged", "NTK"}
+    assert {r.depth for r in records if r.evaluation == "register"} == {0.0, 0.5, 1.0}
+    assert {r.count for r in records if r.evaluation == "gain"} == {2 * 256 // 4, 2 * 512 // 4}
     assert "gain" in capsys.readouterr().out
     kept = {path: path.stat().st_mtime_ns for path in (folder / "runs" / "mine").iterdir()}
-    exec(CAMPAIGN, space := {})
+    exec(RUN, space := {})
     assert space["records"] == records
     assert {path: path.stat().st_mtime_ns for path in (folder / "runs" / "mine").iterdir()} == kept
 

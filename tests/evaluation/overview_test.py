@@ -6,9 +6,6 @@ import pytest
 from ropelab import attention
 from ropelab.encodings import Encoding, parse
 from ropelab.evaluation.overview import (
-    EXPECTED,
-    HEADS,
-    MEASURED,
     counts_by_head,
     expected_curves,
     layers_until_reached,
@@ -16,6 +13,7 @@ from ropelab.evaluation.overview import (
     resolution_records,
     rotary_wavelengths,
 )
+from ropelab.evaluation.record import Protocol
 from ropelab.evaluation.resolution import ScoresByDistance, attention_resolution
 from tests.errors import names
 
@@ -89,13 +87,13 @@ def test_every_curve_has_its_resolutions() -> None:
     encodings, rng = named("ALiBi"), np.random.default_rng(0)
     expected = expected_curves(encodings, (8, 12), 16, 2)
     each = rng.normal(size=(3, 2, 9))
-    rows = resolution_records(expected, {"ALiBi": {12: ScoresByDistance(np.arange(9), each)}}, "how")
-    found = {(r["scores"], r["length"]): r["resolution"] for r in rows}
+    rows = resolution_records(expected, {"ALiBi": {12: ScoresByDistance(np.arange(9), each)}}, Protocol(method="how"))
+    found = {(r.metric, r.length): r.value for r in rows}
     assert len(rows) == 4
-    assert all(r["encoding"] == "ALiBi" and r["protocol"] == "how" for r in rows)
-    assert found[EXPECTED, 12] == attention_resolution(expected["ALiBi"][12].mean)
-    assert found[MEASURED, 12] == attention_resolution(each.mean((0, 1)))
-    assert found[HEADS, 12] == np.median([attention_resolution(s) for s in each.reshape(6, 9)])
+    assert all(r.variant == "ALiBi" and r.protocol.line() == "how" for r in rows)
+    assert found["expected", 12] == attention_resolution(expected["ALiBi"][12].mean)
+    assert found["measured", 12] == attention_resolution(each.mean((0, 1)))
+    assert found["median_head", 12] == np.median([attention_resolution(s) for s in each.reshape(6, 9)])
 
 
 def test_a_portrait_draws_the_longest_curves() -> None:

@@ -1,4 +1,4 @@
-"""A protocol and a stand-in for a model, small enough to count what is asked of them."""
+"""Settings and a stand-in for a model, small enough to count what is asked of them."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,14 +6,14 @@ from typing import Any
 import numpy as np
 
 from ropelab.encodings import RoPE
-from ropelab.evaluation.protocol import Protocol
+from ropelab.evaluation.by_position import PositionSettings
 from ropelab.evaluation.variants import Variant
 from ropelab.models.llama import LlamaConfig
 from tests.models import tiny
 
 LENGTHS = (16, 24, 80)
 DOCUMENTS = np.random.default_rng(5).integers(0, tiny.VOCABULARY, (2, 80)).astype(np.int32)
-PROTOCOL = Protocol(
+SETTINGS = PositionSettings(
     model="tiny",
     weights="0123456789ab",
     text="noise",
@@ -29,7 +29,7 @@ PROTOCOL = Protocol(
 
 
 class Counted:
-    """As much of a model as a study needs: losses that depend on the tokens and the encoding, and a count of calls."""
+    """As much of a model as measuring needs: losses that depend on tokens and encoding, and a list of calls."""
 
     def __init__(self, **wiring: Any) -> None:
         self.wiring = tiny.lab().model.wiring._replace(**wiring)

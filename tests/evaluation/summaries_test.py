@@ -49,12 +49,12 @@ def test_a_report_is_cut_at_its_end() -> None:
 
 def test_a_model_is_scored_at_every_length(file: str) -> None:
     summaries = parse(f"summaries(source={file!r}, trials=2, new_tokens=8)")["summaries"]
-    bench = EvalContext(LAB.model, TOKENIZER, np.zeros(0, np.int32), seed=0)
+    context = EvalContext(LAB.model, TOKENIZER, np.zeros(0, np.int32), seed=0)
     done = []
-    for unit in summaries.units([80, 120]):
-        summaries.check(bench, unit)
-        found = list(summaries.measure(bench, unit, done.append))
-        assert [(one.name, one.over) for one in found] == [("rouge1", 2), ("rouge2", 2), ("rougeL", 2)]
+    for case in summaries.cases([80, 120]):
+        summaries.check(context, case)
+        found = list(summaries.measure(context, case, done.append))
+        assert [(one.metric, one.count) for one in found] == [("rouge1", 2), ("rouge2", 2), ("rougeL", 2)]
         assert all(0 <= one.value <= 1 for one in found)
     assert sum(done) == 4
     before = summaries.reads()
@@ -63,7 +63,7 @@ def test_a_model_is_scored_at_every_length(file: str) -> None:
 
 
 def test_what_cannot_be_summarised_is_refused(file: str, tmp_path: Path) -> None:
-    bench = EvalContext(LAB.model, TOKENIZER, np.zeros(0, np.int32), seed=0)
+    context = EvalContext(LAB.model, TOKENIZER, np.zeros(0, np.int32), seed=0)
     for settings, message in (
         ({"source": file, "trials": 3}, names(2, "trials=2")),
         ({"source": file, "trials": 2, "new_tokens": 79}, "room|79"),
@@ -71,7 +71,7 @@ def test_what_cannot_be_summarised_is_refused(file: str, tmp_path: Path) -> None
     ):
         summaries = Summaries(**settings)
         with pytest.raises(ValueError, match=message):
-            summaries.check(bench, summaries.units([80])[0])
+            summaries.check(context, summaries.cases([80])[0])
     (tmp_path / "odd.jsonl").write_text('{"body": "x"}\n')
     with pytest.raises(ValueError, match=names("line 1", "report, document, article, text", "body")):
         pairs(str(tmp_path / "odd.jsonl"), "test", 1)

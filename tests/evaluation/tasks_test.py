@@ -40,40 +40,40 @@ class Knows:
         return jnp.eye(tiny.VOCABULARY)[said]
 
 
-def bench(model: Any) -> EvalContext:
+def context(model: Any) -> EvalContext:
     return EvalContext(model, None, NOTHING, seed=0)
 
 
 @pytest.mark.parametrize(("slips", "whole"), [(0, 1.0), (1, 0.0)])
 def test_an_answer_is_right_as_a_whole_and_token_by_token(slips: int, whole: float) -> None:
     task = TaskEval(task=Copy(symbols=9), trials=20)
-    (unit,) = task.units([22])
-    answered = {one.name: one for one in task.measure(bench(Knows(slips)), unit, lambda n: None)}
-    assert (answered[""].value, answered[""].over) == (whole, 20)
-    assert answered["token"].over == 20 * 11, "ten symbols and the end"
+    (case,) = task.cases([22])
+    answered = {one.metric: one for one in task.measure(context(Knows(slips)), case, lambda n: None)}
+    assert (answered["score"].value, answered["score"].count) == (whole, 20)
+    assert answered["token"].count == 20 * 11, "ten symbols and the end"
     assert answered["token"].value == pytest.approx((11 - slips) / 11)
 
 
 def test_a_model_that_knows_nothing_guesses() -> None:
     task = TaskEval(task=Copy(symbols=9), trials=10)
-    (unit,) = task.units([22])
-    answered = {one.name: one.value for one in task.measure(bench(tiny.lab().model), unit, lambda n: None)}
-    assert answered[""] == 0.0
+    (case,) = task.cases([22])
+    answered = {one.metric: one.value for one in task.measure(context(tiny.lab().model), case, lambda n: None)}
+    assert answered["score"] == 0.0
     assert answered["token"] < 0.4
 
 
 def test_distances_are_pis_and_the_farthest_is_the_beginning() -> None:
     task = TaskEval(task=Needle(symbols=8, told=2), distances=8)
-    units = task.units([64])
-    distances = [task.asked(unit).distance for unit in units]  # pyright: ignore[reportAttributeAccessIssue]
+    cases = task.cases([64])
+    distances = [task.task_at(case).distance for case in cases]  # pyright: ignore[reportAttributeAccessIssue]
     assert distances == [8, 16, 24, 32, 40, 48, 56, 61]
-    for unit in units:
-        task.check(bench(tiny.lab().model), unit)
+    for case in cases:
+        task.check(context(tiny.lab().model), case)
     with pytest.raises(ValueError, match="distance"):
         TaskEval(task=Copy(), distances=4)
     wide = TaskEval(task=Copy(symbols=200))
     with pytest.raises(ValueError, match=names(202, 97)):
-        wide.check(bench(tiny.lab().model), wide.units([64])[0])
+        wide.check(context(tiny.lab().model), wide.cases([64])[0])
 
 
 def test_tasks_are_named_as_they_are_trained_on() -> None:

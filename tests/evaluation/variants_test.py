@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ropelab.evaluation.study import measure
+from ropelab.evaluation.by_position import measure
+from ropelab.evaluation.store import Store
 from ropelab.evaluation.variants import Variant, group_lengths, make_baselines
 from ropelab.models.module import Model
-from tests.evaluation.small import DOCUMENTS, LENGTHS, PROTOCOL
+from tests.evaluation.small import DOCUMENTS, LENGTHS, SETTINGS
 from tests.models import tiny
 
 DYNAMIC = "DynamicNTK(factor=2.0, original_length=32)"
@@ -37,9 +38,10 @@ def test_lengths_with_the_same_frequencies_share_a_pass(one: Variant, expected: 
 @pytest.mark.parametrize("one", [arm("PI(factor=2.0)"), arm(DYNAMIC)], ids=["static", "dynamic"])
 def test_a_shared_pass_gives_what_separate_ones_give(one: Variant, tmp_path: Path) -> None:
     """The beginning of a longer text is scored as the short text alone."""
-    shortest = measure([one], DOCUMENTS[:1], PROTOCOL._replace(windows=1), tmp_path)[0]
+    store = Store(tmp_path / "measurements.jsonl")
+    shortest = measure([one], DOCUMENTS[:1], SETTINGS._replace(windows=1), store)[0]
     np.testing.assert_allclose(shortest.nll, one.model.nll(DOCUMENTS[:1, : shortest.length]), atol=5e-5)
-    assert len(list(tmp_path.iterdir())) == len(group_lengths(one, LENGTHS)) < len(LENGTHS)
+    assert len(store) == len(group_lengths(one, LENGTHS)) < len(LENGTHS)
 
 
 def test_the_baselines_are_the_model_and_the_model_on_chopped_text() -> None:

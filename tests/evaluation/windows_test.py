@@ -75,7 +75,7 @@ def test_key_tokens_are_the_authors(number: int) -> None:
 def test_long_perplexity_is_the_mean_over_key_tokens() -> None:
     model = tiny.lab().model
     nothing = long_perplexity(model, TOKENS, short=16, step=8)
-    assert (nothing.key.tokens, nothing.judged) == (0, 64)
+    assert (nothing.key.tokens, nothing.candidates) == (0, 64)
     assert math.isnan(nothing.perplexity)
     full = np.concatenate([[np.nan], np.asarray(model.nll(TOKENS[None]))[0]])
     key = GOLDEN["key_tokens/0"]

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from ropelab.reporting.files import read_csv, write, write_csv, write_json
-from ropelab.reporting.perplexity_table import by_length, layout
+from ropelab.reporting.files import read_csv, write, write_csv, write_json, write_records
+from ropelab.reporting.run_files import read_records
 from tests.reporting.samples import records
 
-MODULES = ("files", "perplexity_table", "perplexity_figure", "swap_report")
+MODULES = ("files", "report", "tables", "page_files", "charts.perplexity", "charts.heat_maps")
 
 
 def test_a_csv_comes_back_as_it_was(tmp_path: Path) -> None:
@@ -18,8 +18,19 @@ def test_a_csv_comes_back_as_it_was(tmp_path: Path) -> None:
     rows = [{"arm": 'RoPE(pairing="half"), twice', "length": 24, "nll": 2.5}, {"arm": "ä\nb", "length": 80, "nll": 0.1}]
     path = write_csv(tmp_path / "deep" / "results.csv", rows)
     assert read_csv(path) == [{key: str(value) for key, value in row.items()} for row in rows]
-    table = layout(read_csv(write_csv(path, records())), by_length(records()))
-    assert table == layout(records(), by_length(records()))
+
+
+def test_records_come_back_as_they_were_and_have_their_protocol_once(tmp_path: Path) -> None:
+    path = tmp_path / "records.jsonl"
+    own = [*records(), records()[0].replace(value=float("inf")), records()[0].replace(value=None, deviation=0.5)]
+    assert [one.name for one in write_records(path, own)] == ["records.protocols.json", "records.csv", "records.jsonl"]
+    found = read_records(tmp_path)
+    assert [record.replace(sources=()) for record in found] == own
+    assert found[1].sources == ("records.jsonl:2",)
+    assert len(read_csv(path.with_suffix(".csv"))) == len(own)
+    path.with_name("records.protocols.json").unlink()
+    with pytest.raises(ValueError, match=r"records\.jsonl, line 1, is damaged: protocol="):
+        read_records(tmp_path)
 
 
 def test_a_file_is_whole_or_not_there(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from ropelab.reporting.page import Chart, Table
 from ropelab.reporting.page_files import write_page
 from ropelab.reporting.readings import Number
 from ropelab.reporting.report import report
-from ropelab.reporting.runs import read_rows, rows
+from ropelab.reporting.run_files import read_rows, rows
 from tests.reporting.runs_on_disk import by_length, jsonl, record, training
 
 NAN, INF = math.nan, math.inf
@@ -25,7 +25,7 @@ NAN, INF = math.nan, math.inf
 def sweep(tmp_path):
     """Two trainings, one of which diverged; records have a word for a number that JSON does not have."""
     training(tmp_path / "good-0", by_length({64: 4.0}), encoding="RoPE()")
-    training(tmp_path / "bad-0", [row | {"perplexity": "nan", "nll": "inf"} for row in by_length({64: 1.0})])
+    training(tmp_path / "bad-0", [row | {"perplexity": "nan", "nll": "nan"} for row in by_length({64: 1.0})])
     jsonl(tmp_path / "bad-0" / "metrics.jsonl", [{"step": n, "loss": "nan", "tokens": 64 * n} for n in range(1, 4)])
     return tmp_path
 

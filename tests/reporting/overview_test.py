@@ -9,7 +9,6 @@ from matplotlib.figure import Figure
 
 from ropelab.reporting.charts.overview import MAX_HEADS, draw_overview, group_heads_alike, name_heads
 from ropelab.reporting.charts.style import FigureOptions, assign_styles, render
-from ropelab.reporting.resolution_table import layout
 
 COUNTS = np.tril(np.ones((4, 6, 6), int))
 COUNTS[1::2, :, 0] = 3 * (COUNTS[1::2, :, 0] > 0)
@@ -153,14 +152,3 @@ def test_the_protocol_and_the_title_are_part_of_the_picture() -> None:
     assert paper.get_figwidth() == 7.0
     assert render(figure, "png").startswith(b"\x89PNG")
     assert render(figure, "pdf").startswith(b"%PDF-")
-
-
-def test_the_table_has_a_row_for_an_encoding_and_a_column_for_a_length() -> None:
-    rows = [
-        {"encoding": e, "scores": way, "length": T, "resolution": r}
-        for e, way, T, r in (("a", "x", 64, 0.5), ("a", "x", 32, -0.25), ("b", "x", 64, 1 / 3), ("b", "x", 32, 0.0))
-    ]
-    other = [{"encoding": "a", "scores": "y", "length": 64, "resolution": 9.0}]
-    heads, table = layout([*rows, *other], "x")
-    assert heads == ["encoding", "32", "64"]
-    assert table == [["a", "-0.2500", "0.5000"], ["b", "0.0000", "0.3333"]]

@@ -47,10 +47,13 @@ def test_an_evaluation(tmp_path):
     page = report([tmp_path])
     (section,) = page.sections
     found = tables(section)
-    assert column(found["passkey: score"], "256") == {"unchanged": "1.00 [0.51, 1.00]", "YaRN": "0.50 [0.15, 0.85]"}
+    assert [[cell.text for cell in row] for row in found["Scores"].rows[:2]] == [
+        ["passkey", "unchanged", "1.00 [0.51, 1.00]", "1.00 [0.51, 1.00]"],
+        ["passkey", "YaRN", "0.50 [0.15, 0.85]", "0.50 [0.15, 0.85]"],
+    ]
     assert column(found["Perplexity"], "128") == {"unchanged": "2.718", "YaRN": "7.389"}
     assert [row[1].best for row in found["Perplexity"].rows] == [True, False]
-    assert found["passkey: score"].rows[0][1].sources == ("records.jsonl:1", "records.jsonl:2")
+    assert found["Scores"].rows[0][2].sources == ("records.jsonl:1", "records.jsonl:2")
     heats = [part for part in section.parts if isinstance(part, Heat)]
     assert [heat.title for heat in heats] == ["passkey: unchanged", "passkey: YaRN"]
     assert heats[1].values == [[0.5, 0.5], [0.5, 0.5]]
@@ -65,7 +68,7 @@ def test_two_evaluations_side_by_side(tmp_path):
     evaluation(tmp_path / "a")
     evaluation(tmp_path / "b", unchanged=0.0)
     (section,) = report([tmp_path / "a", tmp_path / "b"]).sections
-    scores = column(tables(section)["passkey: score"], "128")
+    scores = {row[1].text: row[2].text for row in tables(section)["Scores"].rows if row[0].text == "passkey"}
     assert list(scores) == ["a: unchanged", "a: YaRN", "b: unchanged", "b: YaRN"]
     assert scores["b: unchanged"].startswith("0.00")
 
@@ -78,7 +81,7 @@ def test_a_swap(tmp_path):
     (tmp_path / "receipts.json").write_text(json.dumps({"unchanged": {"trained_length": 32, "amplitude": 1.0}}))
     (section,) = report([tmp_path]).sections
     found = tables(section)["Perplexity by length"]
-    assert column(found, "64") == {"unchanged": "2.718", "`PI(factor=2.0)`": "1.649"}
+    assert column(found, "64\nall") == {"unchanged": "2.718", "`PI(factor=2.0)`": "1.649"}
     assert found.rows[1][1].sources == ("results.csv:4",)
     chart, difference = (part for part in section.parts if isinstance(part, Chart))
     assert [line.points[0].y for line in difference.series] == [0.0, -0.5]
@@ -100,12 +103,12 @@ def test_swaps_under_one_protocol_are_side_by_side(tmp_path):
     swap(tmp_path / "b", unchanged=1.0, YaRN=0.75, NTK=0.125)
     (section,) = report([tmp_path / "a", tmp_path / "b"]).sections
     table = tables(section)["Perplexity by length"]
-    assert column(table, "64") == {
+    assert column(table, "64\nall") == {
         "unchanged": "2.718", "PI": "1.649", "a: NTK": "1.284", "b: NTK": "1.133", "YaRN": "2.117",
     }  # fmt: skip
     assert table.rows[-1][1].sources == ("b/results.csv:3",)
     chart, _ = (part for part in section.parts if isinstance(part, Chart))
-    assert {line.name for line in chart.series} == set(column(table, "64"))
+    assert {line.name for line in chart.series} == set(column(table, "64\nall"))
     assert section.lead.startswith("At 64 tokens")
 
 
@@ -151,7 +154,7 @@ def test_trainings_and_in_what_they_differ(tmp_path):
         training(tmp_path / f"xpos-{seed}", by_length({64: 3.0}), encoding="XPos()", seed=seed, length=64)
     page = report([tmp_path])
     (section,) = page.sections
-    assert column(tables(section)["Perplexity by length"], "64") == {"rope": "4.500", "xpos": "3"}
+    assert column(tables(section)["Perplexity by length"], "64") == {"rope": "4.500", "xpos": "3.000"}
     differ = tables(section)["Settings that differ"]
     assert (list(differ.head), column(differ, "encoding")) == (
         ["arm", "encoding"],

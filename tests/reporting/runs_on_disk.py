@@ -1,6 +1,7 @@
 """Folders as trainings and evaluations leave them, with numbers of a test's choice."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ def training(folder: Path, rows: Sequence[Mapping[str, Any]], **settings: Any) -
 def by_length(values: Mapping[int, float], *, step: int = 10, pattern: str = CAUSAL) -> list[dict[str, Any]]:
     """Evaluations of one step: perplexity by length."""
     return [
-        {"step": step, "pattern": pattern, "length": n, "nll": 0.0, "perplexity": value, "tokens": 640}
+        {"step": step, "pattern": pattern, "length": n, "nll": math.log(value), "perplexity": value, "tokens": 640}
         for n, value in values.items()
     ]
 

@@ -1,25 +1,35 @@
-"""Records of three arms at two lengths, as a study writes them, with numbers one can add up in the head."""
+"""Records of three variants at two lengths, as a swap makes them, with numbers one can add up in the head."""
 
+import math
 from typing import Any
 
-ARMS = ("unchanged", "unchanged, chopped at 32", "YaRN(factor=2.0, original_length=32)")
-PERPLEXITY = {  # arm → by length and band
-    ARMS[0]: {(24, "all"): 10.0, (80, "all"): 50000.0, (80, "[0, 32)"): 10.0, (80, "[32, 80)"): 99999.0},
-    ARMS[1]: {(24, "all"): 10.0, (80, "all"): 13.0, (80, "[0, 32)"): 11.5, (80, "[32, 80)"): 14.0},
-    ARMS[2]: {(24, "all"): 10.5, (80, "all"): 12.25, (80, "[0, 32)"): 12.0, (80, "[32, 80)"): 12.5},
+from ropelab.evaluation.record import Protocol, Record
+from ropelab.reporting.tables import BY_POSITION
+
+VARIANTS = ("unchanged", "unchanged, chopped at 32", "YaRN(factor=2.0, original_length=32)")
+PERPLEXITY = {  # variant → by length, first and last position
+    VARIANTS[0]: {(24, None, None): 10.0, (80, None, None): 50000.0, (80, 0, 32): 10.0, (80, 32, 80): 99999.0},
+    VARIANTS[1]: {(24, None, None): 10.0, (80, None, None): 13.0, (80, 0, 32): 11.5, (80, 32, 80): 14.0},
+    VARIANTS[2]: {(24, None, None): 10.5, (80, None, None): 12.25, (80, 0, 32): 12.0, (80, 32, 80): 12.5},
 }
-LAST = {ARMS[0]: 123456.0, ARMS[1]: 15.0, ARMS[2]: 12.34567}
-NLL = {ARMS[0]: 10.8198, ARMS[1]: 2.5649, ARMS[2]: 2.5055}
-PROTOCOL = "model tiny; text noise; 1 window(s) of 24, 80 tokens"
+LAST = {VARIANTS[0]: 123456.0, VARIANTS[1]: 15.0, VARIANTS[2]: 12.34567}
+PROTOCOL = Protocol(method="model tiny; text noise; 1 window each of 24 and 80 tokens")
 
 
-def records() -> list[dict[str, Any]]:
-    rows = []
-    for arm in ARMS:
-        for (length, band), perplexity in (PERPLEXITY[arm] | {(80, "last 8"): LAST[arm]}).items():
-            row = {"arm": arm, "length": length, "band": band, "nll": NLL[arm], "perplexity": perplexity}
-            rows.append(row | {"tokens_per_second": 1234.5, "protocol": PROTOCOL})
-    return rows
+def record(variant: str, metric: str, length: int, value: float, **columns: Any) -> Record:
+    window = 32 if "chopped" in variant else None
+    same: dict[str, Any] = {"evaluation": BY_POSITION, "count": length, "window": window, "protocol": PROTOCOL}
+    return Record(variant=variant, metric=metric, length=length, value=value, **same | columns)
+
+
+def records() -> list[Record]:
+    found = []
+    for variant in VARIANTS:
+        for (length, first, last), perplexity in PERPLEXITY[variant].items():
+            found.append(record(variant, "nll", length, math.log(perplexity), first=first, last=last))
+        found.append(record(variant, "nll_tail", 80, math.log(LAST[variant]), first=72, last=80))
+        found.append(record(variant, "tokens_per_second", 80, 1234.5))
+    return found
 
 
 def receipts() -> dict[str, dict[str, Any]]:
@@ -36,4 +46,4 @@ def receipts() -> dict[str, dict[str, Any]]:
         "statement": "the model as loaded",
     }
     moved = {"max_logit_difference": 1.23456789, "first_position": 1, "statement": "differs from position 1 on"}
-    return {ARMS[0]: facts, ARMS[2]: facts | {"encoding": ARMS[2]} | moved}
+    return {VARIANTS[0]: facts, VARIANTS[2]: facts | {"encoding": VARIANTS[2]} | moved}

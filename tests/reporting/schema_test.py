@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ropelab.cli import report as command
-from ropelab.reporting import schema
+from ropelab.reporting import run_files
 from ropelab.reporting.report import report
 from tests.reporting.report_test import evaluation
 from tests.reporting.runs_on_disk import by_length, training
@@ -85,5 +85,8 @@ def test_damaged_receipts_are_named(found: object, tmp_path: Path) -> None:
 
 
 def test_what_may_be_absent_is_none(tmp_path: Path) -> None:
-    assert schema.check_fields({}, {"depth": schema.OPTIONAL_NUMBER}) == {"depth": None}
-    assert schema.check_fields({"x": 1, "depth": 0.5}, {"depth": schema.OPTIONAL_NUMBER}) == {"x": 1, "depth": 0.5}
+    assert run_files.check_fields({}, {"depth": run_files.OPTIONAL_NUMBER}) == {"depth": None}
+    assert run_files.check_fields({"x": 1, "depth": 0.5}, {"depth": run_files.OPTIONAL_NUMBER}) == {
+        "x": 1,
+        "depth": 0.5,
+    }

@@ -151,7 +151,7 @@ def test_a_model_of_bytes_reads_and_writes_text(tmp_path: Path) -> None:
     argv = [f"--config.{name}={value}" for name, value in (fields | {"edges": "16", "last": 8}).items()]
     run = swap.main(["swap", f"--workdir={tmp_path / 'out'}", *argv])
     assert run == 0
-    assert "unchanged, chopped at 300" in (tmp_path / "out" / "results.csv").read_text()
+    assert "unchanged, chopped at 300" in (tmp_path / "out" / "records.csv").read_text()
 
 
 def test_an_earlier_step_is_named_with_an_at(folder: Path) -> None:

@@ -22,7 +22,7 @@ from ropelab.cli import launching
 from ropelab.cli.launching import Config
 from ropelab.data.text import read_text
 from ropelab.evaluation.perplexity import split_documents
-from ropelab.evaluation.protocol import versions
+from ropelab.evaluation.store import describe_versions
 from ropelab.lab import Lab, load, tokens_of
 from ropelab.models.parameters import fingerprint
 from ropelab.reporting import files
@@ -65,7 +65,8 @@ def run(config: Config, workdir: Path, command: str) -> None:
     files.write_json(workdir / "config.json", config.to_dict())
     protocol = (
         f"model {lab.full_name} (weights {fingerprint(lab.params)}); text {text.name} (sha256 {text.sha256[:12]}), "
-        f"first {config.length} tokens, BOS none added; greedy from {config.prompt!r}; {config.dtype}; {versions()}"
+        f"first {config.length} tokens, BOS none added; greedy from {config.prompt!r}; {config.dtype}; "
+        f"{describe_versions()}"
     )
     rows, receipts = [], {}
     for spec, one in tqdm(labs.items(), unit="encoding", dynamic_ncols=True):

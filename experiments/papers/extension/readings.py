@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ropelab.reporting.readings import Readings, Row, read, steps_of, trainings
-from ropelab.reporting.runs import names, settings
+from ropelab.evaluation.record import Record
+from ropelab.reporting.readings import Readings, as_perplexity, last_step, read, steps_of, trainings
+from ropelab.reporting.run_files import names, settings
 
 _FAMILY = "bytes"
 
@@ -14,22 +15,21 @@ class Extended(NamedTuple):
     """`trained` is the length that the base was trained on; `rows` are all evaluations under full attention."""
 
     trained: int
-    rows: Sequence[Row]
+    rows: Sequence[Record]
 
     def last(self) -> Readings:
         """By length, after the last step."""
-        rows = [row for row in self.rows if row["last"]]
-        return read(rows, lambda row: row["length"], value=lambda row: row["perplexity"])
+        return read(last_step(self.rows), value=as_perplexity)
 
     def by_step(self, length: int) -> Readings:
         """By step, at one length."""
-        rows = [row for row in self.rows if row["length"] == length]
-        return read(rows, lambda row: row["step"], value=lambda row: row["perplexity"])
+        rows = [row for row in self.rows if row.length == length]
+        return read(rows, lambda row: row.step or 0, value=as_perplexity)
 
     def note(self) -> str:
-        tokens = max((row["tokens"] for row in self.rows), default=0)
-        base = [row for row in self.rows if row["arm"] == "base"]
-        others = [row for row in self.rows if row["arm"] != "base"]
+        tokens = max((row.count for row in self.rows), default=0)
+        base = [row for row in self.rows if row.variant == "base"]
+        others = [row for row in self.rows if row.variant != "base"]
         made = f"The base was trained on {self.trained} tokens{f', {steps_of(base)}' if base else ''}"
         return (
             f"{made}, and extended in {steps_of(others)}. Perplexity per token of {tokens} held-out tokens in "
@@ -38,7 +38,7 @@ class Extended(NamedTuple):
 
 
 def read_extended(root: Path) -> Extended:
-    rows = [row for row in trainings(root, _FAMILY) if row["pattern"] == "Causal()"]
+    rows = [row for row in trainings(root, _FAMILY) if row.pattern == "Causal()"]
     return Extended(trained_length(root), rows)
 
 

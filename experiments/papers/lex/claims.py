@@ -4,23 +4,24 @@ from pathlib import Path
 
 import numpy as np
 
+from ropelab.evaluation.record import Record
 from ropelab.reporting import grid
 from ropelab.reporting.claims import Claim, One, below, falling, judged
-from ropelab.reporting.numbers import log_ratio, perplexity
+from ropelab.reporting.numbers import log_ratio
 from ropelab.reporting.page import Chart, Point, Section, Series
 from ropelab.reporting.readings import (
     Number,
     Readings,
-    Row,
-    arm_and_seed,
+    as_perplexity,
     columns,
-    lines,
+    last_step,
+    name_and_seed,
     read,
     setting_of,
     steps_of,
     trainings,
 )
-from ropelab.reporting.schema import read_arrays
+from ropelab.reporting.run_files import read_arrays, read_records
 
 _FAMILY, _BLOCKED = "lex", " + BlockwiseCausal"
 _RESOLUTION_ARMS = {
@@ -63,11 +64,8 @@ def _resolution_claims(trained: int) -> list[Claim]:
 
 
 def _read_resolution(root: Path, name: str) -> Readings:
-    def longest(row: Row) -> bool:
-        return row["eval"] == name and row["value"] is not None
-
-    rows = filter(longest, lines(root / _FAMILY / "resolution.jsonl", root))
-    return read(rows, lambda row: row["length"], value=lambda row: row["value"])
+    records = read_records(root / _FAMILY / "resolution.jsonl", root)
+    return read(r for r in records if r.evaluation == "resolution" and r.metric == name and r.value is not None)
 
 
 def _read_curves(root: Path) -> dict[str, dict[int, np.ndarray]]:
@@ -76,7 +74,7 @@ def _read_curves(root: Path) -> dict[str, dict[int, np.ndarray]]:
     if path.is_file():
         for name, values in read_arrays(path).items():
             if not name.endswith(".expected"):
-                arm, seed = arm_and_seed(name)
+                arm, seed = name_and_seed(name)
                 found.setdefault(arm, {})[seed] = values.astype(np.float64)
     return found
 
@@ -106,13 +104,13 @@ def _score_charts(found: dict[str, dict[int, np.ndarray]]) -> tuple[Chart, ...]:
 
 
 def resolution_section(root: Path) -> Section:
-    found, expected = _read_resolution(root, "resolution"), _read_resolution(root, "resolution.expected")
+    found, expected = _read_resolution(root, "resolution"), _read_resolution(root, "expected")
     trained = int(setting_of(root, _FAMILY, "length") or 0)
-    rows, measured = lines(root / _FAMILY / "resolution.jsonl", root), _read_curves(root)
+    rows, measured = read_records(root / _FAMILY / "resolution.jsonl", root), _read_curves(root)
     lengths = columns(found)
     for arm, rough in _roughness(measured).items():
         found.setdefault(arm, {}).update(rough)
-    note = f"{_RESOLUTION_SOURCE}. {rows[0]['protocol']}." if rows else ""
+    note = f"{_RESOLUTION_SOURCE}. {rows[0].protocol.line()}." if rows else ""
     return Section(
         "Attention resolution",
         "Do the scores of a trained model still tell distances apart beyond its trained length?",
@@ -154,8 +152,8 @@ _LEX_ARMS = {
 _LEX = "xpos blocked"
 
 
-def _arm_of(row: Row) -> str:
-    return row["arm"] if row["pattern"] == _CAUSAL else f"{row['arm']} blocked"
+def _arm_of(record: Record) -> str:
+    return record.variant if record.pattern == _CAUSAL else f"{record.variant} blocked"
 
 
 def _lex_claims(trained: int) -> list[Claim]:
@@ -188,10 +186,10 @@ def _lex_claims(trained: int) -> list[Claim]:
 
 
 def lex_section(root: Path) -> Section:
-    rows = [row for row in trainings(root, _LEX_FAMILY) if row["last"]]
-    found = read(rows, lambda row: row["length"], value=lambda row: row["perplexity"], arm=_arm_of)
+    rows = last_step(trainings(root, _LEX_FAMILY))
+    found = read(rows, value=as_perplexity, variant=_arm_of)
     trained = int(setting_of(root, _LEX_FAMILY, "length") or 0)
-    tokens = max((row["tokens"] for row in rows), default=0)
+    tokens = max((row.count for row in rows), default=0)
     note = (
         f"Trained on {trained} bytes a row, {steps_of(rows)}; perplexity per byte of {tokens} held-out bytes in "
         "windows that do not overlap, positions from 0 in each. Mean over seeds ± the half-width of the 95 % t "
@@ -237,12 +235,11 @@ _OVERLAP_ARMS = {
 def _read_overlap(root: Path) -> Readings:
     found: Readings = {}
     for way in ("apart", "sliding"):
-        rows = [r for r in lines(root / "overlap" / way / "records.jsonl", root) if r["eval"] == "perplexity.nll"]
+        records = read_records(root / "overlap" / way / "records.jsonl", root)
         found |= read(
-            rows,
-            lambda row: row["length"],
-            value=lambda row: perplexity(row["value"]),
-            arm=lambda row, way=way: f"{row['arm']}, {way}",
+            (r for r in records if r.evaluation == "perplexity" and r.metric == "nll"),
+            value=as_perplexity,
+            variant=lambda record, way=way: f"{record.variant}, {way}",
         )
     return found
 
@@ -268,8 +265,8 @@ def _overlap_claims(trained: int) -> list[Claim]:
 
 def overlap_section(root: Path) -> Section:
     found, trained = _read_overlap(root), int(setting_of(root, "lex", "length") or 0)
-    rows = lines(root / "overlap" / "sliding" / "records.jsonl", root)
-    note = f"Trained on {trained} bytes. {rows[0]['protocol']}; and the same texts without overlap." if rows else ""
+    rows = read_records(root / "overlap" / "sliding" / "records.jsonl", root)
+    note = f"Trained on {trained} bytes. {rows[0].protocol.line()}; and the same texts without overlap." if rows else ""
     return Section(
         "ALiBi and the overlap of windows",
         "Is the gain that ALiBi shows at longer texts a better use of them, or fewer tokens without context?",

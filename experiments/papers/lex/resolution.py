@@ -16,19 +16,20 @@ import numpy as np
 from absl import flags
 from tqdm import tqdm
 
+from experiments.papers.lex.report import Curves, resolution_figure, resolution_report
 from ropelab.cli import launching
 from ropelab.data.held_out import load_held_out
 from ropelab.evaluation.attention_taps import SeenByDistance
 from ropelab.evaluation.capture import capture
 from ropelab.evaluation.evals.attention import measure_resolution
-from ropelab.evaluation.evals.base import Case, Measurement, recorded
-from ropelab.evaluation.protocol import versions
+from ropelab.evaluation.evals.base import Measurement
+from ropelab.evaluation.record import Protocol, Record
 from ropelab.evaluation.resolution import attention_resolution, expected_scores
+from ropelab.evaluation.store import describe_versions
 from ropelab.lab import Lab, load
 from ropelab.reporting import files
 from ropelab.reporting.charts.style import render
-from ropelab.reporting.resolution_report import Curves, resolution_figure, resolution_report
-from ropelab.reporting.runs import finished, names
+from ropelab.reporting.run_files import finished, names
 from ropelab.training.plan import Plan
 from ropelab.training.runs import plan_of
 
@@ -37,7 +38,7 @@ class Measured(NamedTuple):
     """One training under one pattern: records, and the scores by distance at the longest length, `expected` those of
     q = k = 1."""
 
-    records: list[dict[str, Any]]
+    records: list[Record]
     scores: np.ndarray
     expected: np.ndarray | None
 
@@ -81,11 +82,12 @@ def measured(workdir: Path, name: str, lengths: Sequence[int], texts: int, sinks
 
 def of_arm(lab: Lab, plan: Plan, arm: tuple[str, int], lengths: Sequence[int], texts: int, sinks: int) -> Measured:
     """An arm of a seed at all lengths."""
-    protocol = (
-        f"{plan.data.source}, held out, {texts} texts; mean scaled score of all pairs that are seen but those with a "
+    method = (
+        f"{texts} texts; mean scaled score of all pairs that are seen but those with a "
         f"key among the first {sinks} tokens, over texts, layers and heads, up to the farthest that is seen; per_head: "
-        f"mean of each head's R; {versions()}"
+        "mean of each head's R"
     )
+    protocol = Protocol(text=f"{plan.data.source}, held out", method=method, versions=describe_versions())
     records, scores, expected = [], np.zeros(0), None
     for length in lengths:
         text = load_held_out(plan.data, length=length, tokens=texts * length, block=length, tokenizer=lab.tokenizer)
@@ -94,12 +96,18 @@ def of_arm(lab: Lab, plan: Plan, arm: tuple[str, int], lengths: Sequence[int], t
         expected, scores = expected_curve(lab, s_LBNn.shape[-1], length), s_LBNn.mean(axis=(0, 1, 2))
         each = [attention_resolution(s_n) for s_n in s_LBNn.mean(axis=1).reshape(-1, s_LBNn.shape[-1])]
         rows = [
-            measure_resolution("", s_LBNn.mean(axis=(0, 2))),
+            measure_resolution(s_LBNn.mean(axis=(0, 2))),
             Measurement("per_head", float(np.mean(each)), s_LBNn.shape[1]),
         ]
         rows += [] if expected is None else [Measurement("expected", attention_resolution(expected), 1)]
-        unit = Case(length, None, texts)
-        records += [recorded(row, arm[0], "resolution", unit, seed=arm[1], protocol=protocol) for row in rows]
+        records += [
+            Record(
+                model=lab.full_name, variant=arm[0], encoding=repr(lab.encoding), pattern=repr(lab.pattern),
+                evaluation="resolution", metric=row.metric, length=length, seed=arm[1], value=row.value,
+                count=row.count, deviation=row.deviation, protocol=protocol,
+            )
+            for row in rows
+        ]  # fmt: skip
     return Measured(records, scores, expected)
 
 
@@ -124,9 +132,9 @@ def write(workdir: Path, found: dict[str, Measured], trained: int, command: str)
     expected: Curves = {name: one.expected for name, one in found.items() if one.expected is not None}
     page = resolution_report(records, scores, trained)
     text = f"# Attention resolution\n\n{page}\n![Scores by distance](resolution.png)\n\n    {command}\n"
-    files.write_jsonl(workdir / "resolution.jsonl", records)
+    files.write_records(workdir / "resolution.jsonl", records)
     files.write(workdir / "resolution.md", text)
-    figure = resolution_figure(scores, expected, trained, records[0]["protocol"])
+    figure = resolution_figure(scores, expected, trained, records[0].protocol.line())
     files.write(workdir / "resolution.png", render(figure, "png"))
     curves = scores | {f"{name}.expected": s_n for name, s_n in expected.items()}
     np.savez_compressed(workdir / "resolution.npz", **cast(dict[str, Any], curves))

@@ -8,7 +8,8 @@ from ropelab.reporting import grid
 from ropelab.reporting.claims import Claim, One, below, judged
 from ropelab.reporting.numbers import log_ratio
 from ropelab.reporting.page import Section
-from ropelab.reporting.readings import Column, Readings, columns, lines, read
+from ropelab.reporting.readings import Column, Readings, columns, read
+from ropelab.reporting.run_files import read_records
 
 _PERPLEXITY_PRINTED = """
 Llama-2-7B to 32768, PG-19 | perplexity
@@ -77,8 +78,8 @@ _COSTS_ARMS = ("full fine-tuning", "LoRA", "LongLoRA")
 
 
 def _read_costs(root: Path, name: str) -> Readings:
-    rows = [row for row in lines(root / "costs" / "records.jsonl", root) if row["eval"] == f"costs.{name}"]
-    return read(rows, lambda row: row["length"], value=lambda row: row["value"], arm=lambda r: f"{name}: {r['arm']}")
+    records = read_records(root / "costs" / "records.jsonl", root)
+    return read((r for r in records if r.metric == name), variant=lambda record: f"{name}: {record.variant}")
 
 
 def _longest(one: One, arm: str) -> Column:
@@ -99,8 +100,8 @@ _COSTS_CLAIMS = [
 
 def costs_section(root: Path) -> Section:
     memory, work = _read_costs(root, "gib"), _read_costs(root, "gflop")
-    rows = lines(root / "costs" / "records.jsonl", root)
-    note = f"The longest text decides. {rows[0]['protocol']}." if rows else ""
+    rows = read_records(root / "costs" / "records.jsonl", root)
+    note = f"The longest text decides. {rows[0].protocol.line()}." if rows else ""
     tables = [
         grid.table(title, found, {f"{unit}: {arm}": arm for arm in _COSTS_ARMS}, columns(found), note=note)
         for title, unit, found in (

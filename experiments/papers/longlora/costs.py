@@ -21,8 +21,8 @@ from tqdm import tqdm
 from ropelab.attention.patterns import Causal, Pattern, ShiftedSparse
 from ropelab.cli import launching
 from ropelab.data.batch import Batch
-from ropelab.evaluation.evals.base import Case, Measurement, recorded
-from ropelab.evaluation.protocol import versions
+from ropelab.evaluation.record import Protocol, Record
+from ropelab.evaluation.store import describe_versions
 from ropelab.lab import load
 from ropelab.reporting import files
 from ropelab.training import flops
@@ -58,11 +58,10 @@ def run(values: flags.FlagValues, words: list[str], command: str) -> int:
     lab = load(values.model)
     numbers = measured(lab.model, lab.full_name, lengths, values.remat)
     records = list(tqdm(numbers, total=6 * len(lengths), unit="number"))
-    files.write_jsonl(workdir / "records.jsonl", records)
-    files.write_csv(workdir / "records.csv", records)
+    files.write_records(workdir / "records.jsonl", records)
     files.write_json(workdir / "settings.json", {"command": command})
     for record in records:
-        print(f"{record['length']:6d} tokens, {record['arm']:>16}, {record['eval']}: {record['value']:.3f}")
+        print(f"{record.length:6d} tokens, {record.variant:>16}, {record.metric}: {record.value:.3f}")
     return 0
 
 
@@ -74,14 +73,18 @@ def ways(length: int) -> dict[str, tuple[Adaptation, Pattern]]:
     }
 
 
-def measured(model: Any, name: str, lengths: Sequence[int], remat: str) -> Iterator[dict[str, Any]]:
-    """The records of every way at every length."""
-    protocol = f"{name}, one row per step, float32, remat {remat}, compiled for {jax.default_backend()}; {versions()}"
+def measured(model: Any, name: str, lengths: Sequence[int], remat: str) -> Iterator[Record]:
+    """Yield the records of every way at every length."""
+    method = f"one row per step, remat {remat}, compiled for {jax.default_backend()}"
+    protocol = Protocol(model=name, method=method, compute="float32", versions=describe_versions())
     for length in lengths:
         for arm, (adaptation, pattern) in ways(length).items():
             gib, gflop = compiled(model, adaptation, pattern, length, remat)
-            for found in (Measurement("gib", gib, 1), Measurement("gflop", gflop, 1)):
-                yield recorded(found, arm, "costs", Case(length, None, 1), seed=0, protocol=protocol)
+            for metric, value in (("gib", gib), ("gflop", gflop)):
+                yield Record(
+                    model=name, variant=arm, pattern=repr(pattern), evaluation="costs", metric=metric, length=length,
+                    value=value, count=1, protocol=protocol,
+                )  # fmt: skip
 
 
 def compiled(model: Any, adaptation: Adaptation, pattern: Pattern, length: int, remat: str) -> tuple[float, float]:

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
+from ropelab.evaluation.record import Record
 from ropelab.reporting import grid
 from ropelab.reporting.claims import Claim, Missing, One, below, judged, plain
 from ropelab.reporting.page import Section
-from ropelab.reporting.readings import Readings, Row, columns, lines, read, steps_of, trainings
+from ropelab.reporting.readings import Readings, as_perplexity, columns, last_step, read, steps_of, trainings
+from ropelab.reporting.run_files import read_records
 
 _FAMILY, _BLOCKED = "longnet", " blocked"
 _PRINTED = """
@@ -28,13 +30,12 @@ _NAMES = {"dense": "Transformer", "local": "local window", "sparse": "Sparse Tra
 _ARM = re.compile(r"([a-z]+)(\d+)")
 
 
-def _read_perplexity(rows: Sequence[Row]) -> Readings:
+def _read_perplexity(records: Sequence[Record]) -> Readings:
     """By length, each arm under its own pattern, and under blockwise causal attention of its trained length."""
     return read(
-        rows,
-        lambda row: row["length"],
-        value=lambda row: row["perplexity"],
-        arm=lambda row: row["arm"] + (_BLOCKED if row["pattern"].startswith("BlockwiseCausal") else ""),
+        records,
+        value=as_perplexity,
+        variant=lambda r: r.variant + (_BLOCKED if r.pattern.startswith("BlockwiseCausal") else ""),
     )
 
 
@@ -83,7 +84,7 @@ def _perplexity_claims(found: Readings) -> list[Claim]:
 
 
 def perplexity_section(root: Path) -> Section:
-    rows = [row for row in trainings(root, _FAMILY) if row["last"]]
+    rows = last_step(trainings(root, _FAMILY))
     found = _read_perplexity(rows)
     labels = {arm: _label(arm) for arm in sorted(found, key=_sort_key)}
     own = {arm: text for arm, text in labels.items() if not arm.endswith(_BLOCKED)}
@@ -141,9 +142,9 @@ _RUNTIME_CLAIMS = [
 
 
 def runtime_section(root: Path) -> Section:
-    rows = [row for row in lines(root / "runtime" / "records.jsonl", root) if row["eval"] == "runtime.seconds"]
-    found = read(rows, lambda row: row["length"], value=lambda row: row["value"])
-    note = f"Seconds. {rows[0]['protocol']}." if rows else ""
+    rows = [r for r in read_records(root / "runtime" / "records.jsonl", root) if r.metric == "seconds"]
+    found = read(rows)
+    note = f"Seconds. {rows[0].protocol.line()}." if rows else ""
     return Section(
         "The time of dilated attention (LongNet, runtime figure)",
         "Does dilated attention cost time in proportion to the text?",

@@ -22,8 +22,8 @@ from tqdm import tqdm
 from ropelab.attention import Causal, Dilated, Pattern, attend
 from ropelab.cli import launching
 from ropelab.encodings import NoPE
-from ropelab.evaluation.evals.base import Case, Measurement, recorded
-from ropelab.evaluation.protocol import versions
+from ropelab.evaluation.record import Protocol, Record
+from ropelab.evaluation.store import describe_versions
 from ropelab.reporting import files
 
 HELP = {
@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(values: flags.FlagValues, words: list[str], command: str) -> int:
     workdir = launching.workdir_of(values, words)
-    protocol = protocol_line(values.heads, values.first, values.repeats)
+    protocol = make_protocol(values.heads, values.first, values.repeats)
     asked = {
         "dense": launching.parse_lengths(values.dense, "dense"),
         "dilated": launching.parse_lengths(values.dilated, "dilated"),
@@ -60,21 +60,32 @@ def run(values: flags.FlagValues, words: list[str], command: str) -> int:
         patterns = {"dense": Causal(), "dilated": geometric(length, values.first)}
         runs = {arm: program(p, length, values.heads) for arm, p in patterns.items() if length in asked[arm]}
         for arm, seconds in fastest(runs, values.repeats).items():
-            found = Measurement("seconds", seconds, values.repeats)
-            records.append(recorded(found, arm, "runtime", Case(length, None, 1), seed=0, protocol=protocol))
+            records.append(
+                Record(
+                    variant=arm,
+                    pattern=repr(patterns[arm]),
+                    kernel="blockwise",
+                    evaluation="runtime",
+                    metric="seconds",
+                    length=length,
+                    value=seconds,
+                    count=values.repeats,
+                    protocol=protocol,
+                )
+            )
             tqdm.write(f"{length:7d} tokens, {arm}: {seconds:.4f} s")
-    files.write_jsonl(workdir / "records.jsonl", records)
-    files.write_csv(workdir / "records.csv", records)
+    files.write_records(workdir / "records.jsonl", records)
     files.write_json(workdir / "settings.json", {"command": command})
     return 0
 
 
-def protocol_line(heads: int, first: int, repeats: int) -> str:
-    return (
+def make_protocol(heads: int, first: int, repeats: int) -> Protocol:
+    method = (
         f"forward pass of attention alone, batch 1, {heads} heads of {HEAD_DIM}, float32, no encoding, kernel "
         f"blockwise, {jax.devices()[0].device_kind}; segments of {first} times {RATIO}^i at rates {RATIO}^i, all that "
-        f"fit; the fastest of {repeats}; {versions()}"
+        f"fit; the fastest of {repeats}"
     )
+    return Protocol(method=method, versions=describe_versions())
 
 
 def geometric(length: int, first: int) -> Pattern:

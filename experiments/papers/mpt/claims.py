@@ -5,15 +5,15 @@ from pathlib import Path
 from ropelab.reporting import grid
 from ropelab.reporting.claims import Claim, below, judged
 from ropelab.reporting.page import Section
-from ropelab.reporting.readings import columns, read, setting_of, steps_of, trainings
+from ropelab.reporting.readings import as_perplexity, columns, last_step, read, setting_of, steps_of, trainings
 
 _ARMS = {"alibi": "ALiBi, short all along", "curriculum": "ALiBi, the last twentieth at four times"}
 
 
 def section(root: Path) -> Section:
-    rows = [row for family in ("lex", "mpt") for row in trainings(root, family)]
-    rows = [row for row in rows if row["last"] and row["arm"] in _ARMS and row["pattern"] == "Causal()"]
-    found = read(rows, lambda row: row["length"], value=lambda row: row["perplexity"])
+    rows = [row for family in ("lex", "mpt") for row in last_step(trainings(root, family))]
+    rows = [row for row in rows if row.variant in _ARMS and row.pattern == "Causal()"]
+    found = read(rows, value=as_perplexity)
     trained = int(setting_of(root, "lex", "length") or 0)
     claims = [
         Claim("at four times the length the recipe is below short training all along",

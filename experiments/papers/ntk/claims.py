@@ -1,15 +1,15 @@
 """PI, NTK, YaRN and dynamic NTK without fine-tuning, in byte models and in SmolLM2."""
 
-import csv
 from pathlib import Path
 
 from experiments.papers.extension.readings import trained_length
 from ropelab.reporting import grid
 from ropelab.reporting.claims import Claim, One, below, judged
-from ropelab.reporting.numbers import log_ratio, perplexity
+from ropelab.reporting.numbers import log_ratio
 from ropelab.reporting.page import Section, code
-from ropelab.reporting.readings import Column, Number, Readings, columns, lines, read
-from ropelab.reporting.swapped import is_swap, position_charts, receipts_of
+from ropelab.reporting.readings import Column, Readings, as_perplexity, columns, read
+from ropelab.reporting.run_files import read_records
+from ropelab.reporting.swap_section import is_swap, position_charts, read_swap, receipt_tables
 
 _BASE = "base"
 
@@ -35,8 +35,8 @@ def _dynamic(trained: int) -> str:
 
 
 def _read_small_models(root: Path) -> Readings:
-    rows = [r for r in lines(root / "untuned" / "bytes" / "records.jsonl", root) if r["eval"] == "perplexity.nll"]
-    return read(rows, lambda row: row["length"], value=lambda row: perplexity(row["value"]))
+    records = read_records(root / "untuned" / "bytes" / "records.jsonl", root)
+    return read((r for r in records if r.evaluation == "perplexity" and r.metric == "nll"), value=as_perplexity)
 
 
 def _small_models_claims(trained: int) -> list[Claim]:
@@ -64,8 +64,8 @@ def _small_models_claims(trained: int) -> list[Claim]:
 
 def small_models_section(root: Path) -> Section:
     found, trained = _read_small_models(root), trained_length(root)
-    rows = lines(root / "untuned" / "bytes" / "records.jsonl", root)
-    note = f"Byte models trained on {trained} bytes, not fine-tuned. {rows[0]['protocol']}." if rows else ""
+    rows = read_records(root / "untuned" / "bytes" / "records.jsonl", root)
+    note = f"Byte models trained on {trained} bytes, not fine-tuned. {rows[0].protocol.line()}." if rows else ""
     labels = _arms(trained)
     marks = ((trained, f"trained on {trained}"),)
     return Section(
@@ -89,15 +89,12 @@ _UNCHANGED = "unchanged"
 
 def _read_smollm2(root: Path) -> Readings:
     """Perplexity by length, over all of it."""
-    path, found = root / _SMOLLM2_FOLDER / "results.csv", {}
-    if not path.is_file():
-        return {}
-    with path.open(newline="", encoding="utf-8") as file:
-        for line, row in enumerate(csv.DictReader(file), 2):
-            if row["band"] == "all":
-                number = Number(perplexity(float(row["nll"])), (f"{path.relative_to(root).as_posix()}:{line}",))
-                found.setdefault(row["arm"], {}).setdefault(int(row["length"]), {})[0] = number
-    return found
+    folder = root / _SMOLLM2_FOLDER
+    where = _SMOLLM2_FOLDER.as_posix()
+    records = [r for r in (read_swap(folder) if is_swap(folder) else []) if r.metric == "nll" and r.first is None]
+    return read(
+        (r.replace(sources=tuple(f"{where}/{source}" for source in r.sources)) for r in records), value=as_perplexity
+    )
 
 
 def _first_arm(readings: Readings, start: str) -> str:
@@ -140,7 +137,7 @@ def smollm2_section(root: Path) -> Section:
                 note=charts[0].note if charts else "",
             ),
             *charts,
-            *receipts_of(folder),
+            *receipt_tables(folder),
         ],
     )
 

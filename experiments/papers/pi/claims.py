@@ -3,14 +3,14 @@
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from experiments.papers.extension.readings import Extended, read_extended
+from ropelab.evaluation.record import Record
 from ropelab.reporting import grid
 from ropelab.reporting.claims import Claim, Missing, One, below, judged
-from ropelab.reporting.distance_table import distance
 from ropelab.reporting.page import Cell, Heat, Section, Table
-from ropelab.reporting.readings import Column, Number, Readings, arm_and_seed, columns, lines, setting_of
+from ropelab.reporting.readings import Column, Number, Readings, columns, setting_of
+from ropelab.reporting.run_files import read_records
 
 _KMAX_FAMILY, _KMAX_SHARE = "kmax", 0.2
 _KMAX_PRINTED = """
@@ -46,28 +46,25 @@ def k_max(by_distance: dict[int, float]) -> int:
     return reached
 
 
-def _read_questions(root: Path) -> list[dict[str, Any]]:
-    """Records of questions, their arm taken apart: `pi2-0@25` is pi2 with seed 0 after 25 steps."""
-    found = []
-    for row in lines(root / _KMAX_FAMILY / "kmax.jsonl", root):
-        name, _, step = row["arm"].partition("@")
-        arm, seed = arm_and_seed(name)
-        if row["eval"] == "kmax":
-            found.append(row | {"arm": arm, "seed": seed, "step": int(step), "distance": distance(row)})
-    return found
+def _read_questions(root: Path) -> list[Record]:
+    """Return the records of questions."""
+    records = read_records(root / _KMAX_FAMILY / "kmax.jsonl", root)
+    return [record for record in records if record.evaluation == "kmax" and record.metric == "score"]
 
 
-def _kmax_readings(rows: list[dict[str, Any]], trained: int) -> Readings:
-    """k_max by step; `raw2` and `raw4` are the base in texts of twice and four times its length, in column 0."""
-    shares: dict[tuple[str, Column, int], dict[int, dict[str, Any]]] = {}
-    for row in rows:
-        arm = f"raw{row['length'] // trained}" if row["arm"] == "base" else row["arm"]
-        column = 0 if row["arm"] == "base" else row["step"]
-        shares.setdefault((arm, column, row["seed"]), {})[row["distance"]] = row
+def _kmax_readings(records: Sequence[Record], trained: int) -> Readings:
+    """Return k_max by step; `raw2` and `raw4` are the base in texts of twice and four times its length, column 0."""
+    shares: dict[tuple[str, Column, int], dict[int, Record]] = {}
+    for record in records:
+        is_base = record.variant == "base"
+        variant = f"raw{record.length // trained}" if is_base else record.variant
+        column = 0 if is_base else record.step or 0
+        shares.setdefault((variant, column, record.seed), {})[record.distance] = record
     found: Readings = {}
-    for (arm, column, seed), by in shares.items():
-        number = Number(k_max({k: row["value"] for k, row in by.items()}), tuple(row["source"] for row in by.values()))
-        found.setdefault(arm, {}).setdefault(column, {})[seed] = number
+    for (variant, column, seed), by in shares.items():
+        sources = tuple(source for record in by.values() for source in record.sources)
+        number = Number(k_max({k: record.mean for k, record in by.items()}), sources)
+        found.setdefault(variant, {}).setdefault(column, {})[seed] = number
     return found
 
 
@@ -114,15 +111,15 @@ def _table_by_steps(found: Readings, steps: list[Column]) -> Table:
     return Table("Ours, k_max by steps, in each cell the seeds", ["arm", *map(str, steps)], rows)
 
 
-def _share_heat_map(rows: list[dict[str, Any]], last: int) -> Heat:
-    """The share answered at each distance after the last step, mean over seeds."""
-    by: dict[tuple[str, float], list[dict[str, Any]]] = {}
-    for row in rows:
-        if row["arm"] in _KMAX_ARMS and row["step"] == last:
-            by.setdefault((row["arm"], row["distance"] / row["length"]), []).append(row)
+def _share_heat_map(records: Sequence[Record], last: int) -> Heat:
+    """Return the share answered at each distance after the last step, mean over seeds."""
+    by: dict[tuple[str, float], list[Record]] = {}
+    for record in records:
+        if record.variant in _KMAX_ARMS and record.step == last:
+            by.setdefault((record.variant, record.distance / record.length), []).append(record)
     arms, far = [arm for arm in _KMAX_ARMS if any(arm == a for a, _ in by)], sorted({k for _, k in by})
-    values = [[_mean([row["value"] for row in by.get((arm, k), ())]) for k in far] for arm in arms]
-    sources = [[[row["source"] for row in by.get((arm, k), ())] for k in far] for arm in arms]
+    values = [[_mean([record.mean for record in by.get((arm, k), ())]) for k in far] for arm in arms]
+    sources = [[[one for record in by.get((arm, k), ()) for one in record.sources] for k in far] for arm in arms]
     names, shares = [_KMAX_ARMS[arm] for arm in arms], [f"{k:.2f}" for k in far]
     note = "Mean over seeds, ten trials each."
     title, across = "Share answered after the last step", "distance from the end, share of the text"
@@ -135,7 +132,7 @@ def _mean(values: list[float]) -> float | None:
 
 def kmax_section(root: Path) -> Section:
     rows, trained = _read_questions(root), int(setting_of(root, _KMAX_FAMILY, "length") or 0)
-    trained = next((r["length"] for r in sorted(rows, key=lambda r: r["length"]) if r["arm"] == "base"), trained)
+    trained = min((record.length for record in rows if record.variant == "base"), default=trained)
     found = _kmax_readings(rows, trained) if trained else {}
     steps = columns(found, *_KMAX_ARMS)
     last = max((c for c in steps if isinstance(c, int)), default=0)

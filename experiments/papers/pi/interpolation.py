@@ -19,7 +19,7 @@ from ropelab.evaluation.interpolation import Fit, fit
 from ropelab.reporting import files
 from ropelab.reporting.charts.style import render
 from ropelab.reporting.interpolation_figure import interpolation_figure
-from ropelab.reporting.runs import markdown
+from ropelab.reporting.tables import markdown_grid
 
 EXPLODES, TAMED = 100.0, 10.0  # times: orders of magnitude, because the figure itself is one of rounding
 
@@ -54,7 +54,7 @@ def run(values: flags.FlagValues, words: list[str], command: str) -> int:
     )
     for kind in ("png", "pdf"):
         files.write(workdir / f"interpolation.{kind}", render(figure, kind))
-    table = markdown(list(rows[0]), [[str(value) for value in one.values()] for one in rows])
+    table = markdown_grid(list(rows[0]), [[str(value) for value in one.values()] for one in rows])
     page = [
         "# Interpolation and extrapolation",
         "\n".join(told),

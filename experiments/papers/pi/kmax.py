@@ -11,24 +11,25 @@ Written to the workdir: kmax.md and kmax.jsonl. Exit code 0: done. 2: bad input.
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from absl import flags
 from tqdm import tqdm
 
+from experiments.papers.pi.report import BASE, Reach, kmax_report
 from ropelab.cli import launching
 from ropelab.data.synthetic import parse_task
 from ropelab.evaluation import runner
 from ropelab.evaluation.effective_context import k_max
 from ropelab.evaluation.evals.tasks import TaskEval
+from ropelab.evaluation.record import Record
+from ropelab.evaluation.store import Store
 from ropelab.evaluation.variants import Variant
 from ropelab.lab import Lab, load
 from ropelab.models.parameters import fingerprint
 from ropelab.reporting import files
-from ropelab.reporting.distance_table import distance
-from ropelab.reporting.kmax_report import BASE, Reach, kmax_report
-from ropelab.reporting.runs import finished, names
+from ropelab.reporting.run_files import finished, names
 from ropelab.training.plan import Plan
 from ropelab.training.runs import plan_of, saved
 
@@ -62,11 +63,11 @@ def run(values: flags.FlagValues, words: list[str], command: str) -> int:
             f"{workdir} holds no finished run {BASE}-<seed>; train first, experiments/papers/pi/config.py says how"
         )
     asked = {name: task_at_distances(name, plan, values.trials, values.distances) for name, plan in plans.items()}
-    records, reach = [], {}
+    records, reach, store = [], {}, Store(workdir / "measurements.jsonl")
     for stop in tqdm(stops(workdir, plans, asked), unit="checkpoint"):
-        own = measured(stop, workdir / "measurements")
+        own = measured(stop, store)
         records += own
-        score = {distance(one): one["value"] for one in own if one["eval"] == "kmax"}
+        score = {one.distance: one.mean for one in own if one.metric == "score"}
         reach[stop.arm, stop.length, stop.seed, stop.step] = k_max(score)
     write(workdir, records, reach, plans[bases[0]].length, command)
     return 0
@@ -99,22 +100,21 @@ def stops(workdir: Path, plans: dict[str, Plan], asked: dict[str, TaskEval]) -> 
             yield Stop(arm, int(seed), step, plan.length, load(f"{workdir / name}@{step}"), asked[name])
 
 
-def measured(stop: Stop, folder: Path) -> list[dict[str, Any]]:
-    """The records of one checkpoint at one length, their `arm` being <arm>-<seed>@<step>."""
-    nothing = np.zeros(0, np.int32)
-    setting = runner.RunSettings(
-        *(stop.lab.full_name, fingerprint(stop.lab.params), None, "none", "", nothing, stop.seed, "float32")
-    )
-    arm = Variant(f"{stop.arm}-{stop.seed}@{stop.step}", stop.lab.model)
-    work = runner.make_jobs([arm], {"kmax": stop.task}, [stop.length])
-    runner.check_jobs(work, setting)
-    return list(runner.run_jobs(work, setting, folder))
+def measured(stop: Stop, store: Store) -> list[Record]:
+    """Return the records of one checkpoint at one length."""
+    weights, nothing = fingerprint(stop.lab.params), np.zeros(0, np.int32)
+    settings = runner.RunSettings(
+        stop.lab.full_name, weights, None, "", "", nothing, stop.seed, "float32", stop.step
+    )  # fmt: skip
+    jobs = runner.make_jobs([Variant(stop.arm, stop.lab.model)], {"kmax": stop.task}, [stop.length])
+    runner.check_jobs(jobs, settings)
+    return list(runner.run_jobs(jobs, settings, store))
 
 
-def write(workdir: Path, records: list[dict[str, Any]], reach: Reach, trained: int, command: str) -> None:
+def write(workdir: Path, records: list[Record], reach: Reach, trained: int, command: str) -> None:
     """The page and the records."""
     page = kmax_report(reach, records, trained)
-    files.write_jsonl(workdir / "kmax.jsonl", records)
+    files.write_records(workdir / "kmax.jsonl", records)
     files.write(workdir / "kmax.md", f"# Effective context\n\n{page}\n    {command}\n")
     print(page)
 

@@ -5,7 +5,8 @@ from pathlib import Path
 from ropelab.reporting import grid
 from ropelab.reporting.claims import Claim, One, judged
 from ropelab.reporting.page import Section
-from ropelab.reporting.readings import columns, lines, read
+from ropelab.reporting.readings import columns, read
+from ropelab.reporting.run_files import read_records
 
 _LABELS = {
     "knobs.compress_pos_emb": "PI: compress_pos_emb",
@@ -47,9 +48,9 @@ def _claims() -> list[Claim]:
 
 
 def section(root: Path) -> Section:
-    rows = lines(root / "knobs" / "records.jsonl", root)
-    found = read(rows, lambda row: row["length"], value=lambda row: row["value"], arm=lambda row: row["eval"])
-    note = f"{rows[0]['protocol']}." if rows else ""
+    rows = read_records(root / "knobs" / "records.jsonl", root)
+    found = read(rows, variant=lambda record: f"{record.evaluation}.{record.metric}")
+    note = f"{rows[0].protocol.line()}." if rows else ""
     return Section(
         "Everybody's knobs",
         "Do the names that tools have for one setting mean the same angles?",

@@ -18,8 +18,8 @@ from absl import flags
 from ropelab.cli import launching
 from ropelab.encodings import NTK, PI, RoPE
 from ropelab.encodings.rotary import Rotary
-from ropelab.evaluation.evals.base import Case, Measurement, recorded
-from ropelab.evaluation.protocol import versions
+from ropelab.evaluation.record import Protocol, Record
+from ropelab.evaluation.store import describe_versions
 from ropelab.reporting import files
 from ropelab.rope_settings import from_exllama, from_hf, from_llama_cpp
 
@@ -38,24 +38,24 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(values: flags.FlagValues, words: list[str], command: str) -> int:
     workdir = launching.workdir_of(values, words)
     records = [record for head_dim in HEAD_DIMS for record in compared(head_dim)]
-    files.write_jsonl(workdir / "records.jsonl", records)
-    files.write_csv(workdir / "records.csv", records)
+    files.write_records(workdir / "records.jsonl", records)
     files.write_json(workdir / "settings.json", {"command": command})
     for record in records:
-        print(f"heads of {record['length']:3d}, {record['arm']}, {record['eval']}: {record['value']:.2e}")
+        print(f"heads of {record.length:3d}, {record.variant}, {record.metric}: {record.value:.2e}")
     return 0
 
 
-def compared(head_dim: int) -> Iterator[dict[str, Any]]:
-    """The records of heads of one size; their `length` is that size."""
-    protocol = (
-        f"largest relative difference of angles a token, all pairs, factors {FACTORS}, base {BASE:g}; {versions()}"
-    )
-    unit = Case(head_dim, None, len(FACTORS))
+def compared(head_dim: int) -> Iterator[Record]:
+    """Yield the records of heads of one size; their `length` is that size."""
+    method = f"largest relative difference of angles per token, all pairs, factors {FACTORS}, base {BASE:g}"
+    protocol = Protocol(method=method, versions=describe_versions())
     for arm, pairs in {"linear": linear(head_dim), "NTK": ntk(head_dim)}.items():
         for name, found in pairs.items():
             value = max(difference(ours, theirs, head_dim) for ours, theirs in found)
-            yield recorded(Measurement(name, value, len(found)), arm, "knobs", unit, seed=0, protocol=protocol)
+            yield Record(
+                variant=arm, evaluation="knobs", metric=name, length=head_dim, value=value, count=len(found),
+                protocol=protocol,
+            )  # fmt: skip
 
 
 Pairs = dict[str, list[tuple[Rotary, Any]]]

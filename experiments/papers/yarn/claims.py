@@ -27,9 +27,9 @@ _TABLE1_ARMS = {
 
 def _read_table1(found: Extended) -> Readings:
     """After the last step, and of YaRN also after 40 % of the steps."""
-    steps = max((row["step"] for row in found.rows if row["arm"] == "yarn2"), default=0)
-    rows = [row for row in found.rows if row["arm"] == "yarn2" and row["step"] == round(_EARLY_SHARE * steps)]
-    early = Extended(found.trained, [{**row, "arm": "yarn2 early", "last": True} for row in rows])
+    steps = max((row.step or 0 for row in found.rows if row.variant == "yarn2"), default=0)
+    rows = [row for row in found.rows if row.variant == "yarn2" and row.step == round(_EARLY_SHARE * steps)]
+    early = Extended(found.trained, [row.replace(variant="yarn2 early") for row in rows])
     return found.last() | early.last()
 
 

@@ -13,7 +13,7 @@ from rich.table import Table
 from ropelab.cli.sweeps import worker
 from ropelab.cli.sweeps.manifest import Entry
 from ropelab.reporting.numbers import number
-from ropelab.reporting.runs import rows
+from ropelab.reporting.run_files import rows
 
 _STYLES = {
     worker.DONE: "green",

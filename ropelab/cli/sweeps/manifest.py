@@ -14,7 +14,7 @@ from typing import Any
 from ropelab.cli import configuration, planning
 from ropelab.cli.sweeps.runs import FOLDER, Run, Sweep
 from ropelab.reporting import files
-from ropelab.reporting.schema import TEXT, read_entries, read_object
+from ropelab.reporting.run_files import TEXT, read_entries, read_object
 
 # runs start here, and configurations are named from here
 ROOT = configuration.CLONE if (configuration.CLONE / "configs").is_dir() else Path.cwd()

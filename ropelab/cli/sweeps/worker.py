@@ -20,7 +20,7 @@ from typing import Any
 
 from ropelab.cli.sweeps import manifest
 from ropelab.reporting import files
-from ropelab.reporting.schema import TEXT, read_object
+from ropelab.reporting.run_files import TEXT, read_object
 
 DONE, FAILED, RUNNING, STOPPED, WAITING = "done", "failed", "running", "stopped", "waiting"
 _FINAL_CODES = (2, 3)  # bad input and a training that diverged: another attempt would fail as well

@@ -1,7 +1,4 @@
-"""Evaluations of what happens inside attention while a text is read: of the model, and of every layer and head.
-
-A head's own number is a record as any other, its evaluation's name ending in the place: "resolution.layer_03.head_11".
-"""
+"""Evaluations of attention while a text is read: of the whole model, and of every layer and head."""
 
 from collections.abc import Callable, Iterable, Iterator
 
@@ -34,17 +31,17 @@ class Resolution(TextEval):
             "mean of the heads' R; errors by the jackknife over texts"
         )
 
-    def check(self, bench: EvalContext, unit: Case) -> None:
-        super().check(bench, unit)
-        require(self.sinks <= unit.length - 2, self, f"sinks={self.sinks} leave no two distances of {unit.length}")
+    def check(self, context: EvalContext, case: Case) -> None:
+        super().check(context, case)
+        require(self.sinks <= case.length - 2, self, f"sinks={self.sinks} leave no two distances of {case.length}")
 
-    def measure(self, bench: EvalContext, unit: Case, advance: Callable[[int], object]) -> Iterable[Measurement]:
-        texts = self.texts(bench, unit.length)
-        s_LBNn = capture(bench.model, texts, {"s": ScoreByDistance(sinks=self.sinks)})["s"]
+    def measure(self, context: EvalContext, case: Case, advance: Callable[[int], object]) -> Iterable[Measurement]:
+        texts = self.texts(context, case.length)
+        s_LBNn = capture(context.model, texts, {"s": ScoreByDistance(sinks=self.sinks)})["s"]
         advance(self.trials)
-        yield measure_resolution("", s_LBNn.mean(axis=(0, 2)))
+        yield measure_resolution(s_LBNn.mean(axis=(0, 2)))
         each = [
-            measure_resolution(place(layer, head), s_BNn[:, head])
+            measure_resolution(s_BNn[:, head], layer=layer, head=head)
             for layer, s_BNn in enumerate(s_LBNn)
             for head in range(s_BNn.shape[1])
         ]
@@ -52,18 +49,19 @@ class Resolution(TextEval):
         yield from each
 
 
-def measure_resolution(name: str, s_Bn: np.ndarray) -> Measurement:
-    """R of the mean of several texts' scores."""
+def measure_resolution(s_Bn: np.ndarray, *, layer: int | None = None, head: int | None = None) -> Measurement:
+    """Return R of the mean of several texts' scores."""
 
-    def of(texts: np.ndarray) -> float:
+    def resolution_of(texts: np.ndarray) -> float:
         return attention_resolution(s_Bn[texts].mean(axis=0))
 
-    return Measurement(name, of(np.arange(len(s_Bn))), len(s_Bn), jackknife_deviation(of, len(s_Bn)))
+    value, deviation = resolution_of(np.arange(len(s_Bn))), jackknife_deviation(resolution_of, len(s_Bn))
+    return Measurement("resolution", value, len(s_Bn), deviation, layer=layer, head=head)
 
 
 @spec
 class Attention(TextEval):
-    """What attention does with the text: the share of the first tokens, and how spread it is.
+    """The share of attention on the first tokens, and its entropy.
 
     Attributes:
         sinks: the first tokens.
@@ -77,13 +75,13 @@ class Attention(TextEval):
             "in nats; spread, entropy over that of equal weights on all tokens seen so far"
         )
 
-    def measure(self, bench: EvalContext, unit: Case, advance: Callable[[int], object]) -> Iterable[Measurement]:
-        texts = self.texts(bench, unit.length)
-        found = capture(bench.model, texts, {"sink": SinkMass(sinks=self.sinks), "entropy": Entropy()})
+    def measure(self, context: EvalContext, case: Case, advance: Callable[[int], object]) -> Iterable[Measurement]:
+        texts = self.texts(context, case.length)
+        found = capture(context.model, texts, {"sink": SinkMass(sinks=self.sinks), "entropy": Entropy()})
         advance(self.trials)
         yield from measure_heads("sink", found["sink"])
         yield from measure_heads("entropy", found["entropy"].mean(axis=-1))
-        most = np.log(np.arange(2, unit.length + 1))
+        most = np.log(np.arange(2, case.length + 1))
         yield from measure_heads("spread", (found["entropy"][..., 1:] / most).mean(axis=-1))
 
 
@@ -93,32 +91,29 @@ class Heads(TextEval):
 
     def protocol(self) -> str:
         return (
-            "16 queries a text and 16 keys before each, drawn; moved over all positions of the length; stability by "
+            "16 sampled queries per text and 16 keys before each, moved over all positions of the length; stability by "
             "the normal approximation of arXiv 2609.39929, counted by distances"
         )
 
-    def measure(self, bench: EvalContext, unit: Case, advance: Callable[[int], object]) -> Iterable[Measurement]:
-        texts = self.texts(bench, unit.length)
-        found = head_scores(bench.model, texts, window=unit.length, seed=bench.seed)
+    def measure(self, context: EvalContext, case: Case, advance: Callable[[int], object]) -> Iterable[Measurement]:
+        texts = self.texts(context, case.length)
+        found = head_scores(context.model, texts, window=case.length, seed=context.seed)
         advance(self.trials)
         for name, part_LN in zip(("stability", "stability_counted", "sensitivity"), found, strict=True):
             yield Measurement(name, float(np.nanmean(part_LN)), self.trials)
             for layer, head in np.ndindex(*part_LN.shape):
-                yield Measurement(f"{name}.{place(layer, head)}", float(part_LN[layer, head]), self.trials)
+                value = float(part_LN[layer, head])
+                yield Measurement(name, value, self.trials, layer=layer, head=head)
 
 
-def measure_heads(name: str, x_LBN: np.ndarray) -> Iterator[Measurement]:
-    """The mean over layers, texts and heads, then that of every head."""
-    yield measure_mean(name, x_LBN.mean(axis=(0, 2)))
+def measure_heads(metric: str, x_LBN: np.ndarray) -> Iterator[Measurement]:
+    """Yield the mean over layers, texts and heads, then that of every head."""
+    yield measure_mean(metric, x_LBN.mean(axis=(0, 2)))
     for layer, x_BN in enumerate(x_LBN):
         for head in range(x_BN.shape[1]):
-            yield measure_mean(f"{name}.{place(layer, head)}", x_BN[:, head])
+            yield measure_mean(metric, x_BN[:, head], layer=layer, head=head)
 
 
-def measure_mean(name: str, x_B: np.ndarray) -> Measurement:
-    return Measurement(name, float(x_B.mean()), x_B.size, sample_deviation(x_B))
-
-
-def place(layer: int, head: int) -> str:
-    """How the number of one head is named."""
-    return f"layer_{layer:02}.head_{head:02}"
+def measure_mean(metric: str, x_B: np.ndarray, *, layer: int | None = None, head: int | None = None) -> Measurement:
+    """Return the mean over texts."""
+    return Measurement(metric, float(x_B.mean()), x_B.size, sample_deviation(x_B), layer=layer, head=head)

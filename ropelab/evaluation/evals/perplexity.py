@@ -1,4 +1,4 @@
-"""Evaluations of a text by what it costs a model to read: perplexity in windows, and LongPPL."""
+"""Evaluations of the likelihood of a text: perplexity in windows, and LongPPL."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -13,7 +13,7 @@ from ropelab.spec import at_least, require, spec
 
 @spec
 class TextEval(Evaluation):
-    """Texts are the beginnings of equal pieces of the text, one piece a trial.
+    """An evaluation of texts: the beginnings of equal pieces of the text, one piece per trial.
 
     Attributes:
         trials: how many.
@@ -25,23 +25,23 @@ class TextEval(Evaluation):
         super().__post_init__()
         at_least(1, self, "trials")
 
-    def units(self, lengths: Sequence[int]) -> list[Case]:
+    def cases(self, lengths: Sequence[int]) -> list[Case]:
         return [Case(length, None, self.trials) for length in lengths]
 
-    def check(self, bench: EvalContext, unit: Case) -> None:
-        bench.model.check_positions(unit.length)
-        self.texts(bench, unit.length)
+    def check(self, context: EvalContext, case: Case) -> None:
+        context.model.check_positions(case.length)
+        self.texts(context, case.length)
 
-    def texts(self, bench: EvalContext, length: int) -> np.ndarray:
+    def texts(self, context: EvalContext, length: int) -> np.ndarray:
         """i32[trials, length], evenly spread over the text, the first at its beginning."""
-        there = bench.text_T.size
+        there = context.text_T.size
         require(
             there >= length * self.trials,
             self,
             f"the text has {there} tokens, and {self.trials} pieces of {length} are wanted; give a longer text",
         )
         starts = [trial * (there // self.trials) for trial in range(self.trials)]
-        return np.stack([bench.text_T[start : start + length] for start in starts])
+        return np.stack([context.text_T[start : start + length] for start in starts])
 
 
 @spec
@@ -70,25 +70,26 @@ class Perplexity(TextEval):
         bos = "BOS before each" if self.bos else "BOS none added"
         tokens = f"{self.tokens} tokens, or one window if that is longer" if self.tokens else "one window"
         return (
-            f"windows of the length, {moves}, {bos}; of each of {self.trials} texts, evenly spread over the whole, the "
-            f"first {tokens}; value is nats a token, perplexity its exponential"
+            f"windows of the length, {moves}, {bos}; the first {tokens} of each of {self.trials} "
+            f"text{'' if self.trials == 1 else 's'}, evenly spread over the whole; value is nats per token, "
+            "perplexity its exponential"
         )
 
-    def check(self, bench: EvalContext, unit: Case) -> None:
-        bench.model.check_positions(unit.length)
-        room = unit.length - self.bos
+    def check(self, context: EvalContext, case: Case) -> None:
+        context.model.check_positions(case.length)
+        room = case.length - self.bos
         require(self.stride <= room, self, f"stride={self.stride} exceeds the length of {room}")
-        wanted = not self.bos or getattr(bench.tokenizer, "bos_id", None) is not None
+        wanted = not self.bos or getattr(context.tokenizer, "bos_id", None) is not None
         require(wanted, self, "bos=True, and this model's tokenizer has no BOS token")
         require(self.last < room, self, f"last={self.last} must be less than the length of {room}")
-        self.texts(bench, max(self.tokens, unit.length))
+        self.texts(context, max(self.tokens, case.length))
 
-    def measure(self, bench: EvalContext, unit: Case, advance: Callable[[int], object]) -> Iterable[Measurement]:
-        bos = getattr(bench.tokenizer, "bos_id", None) if self.bos else None
-        windows = {"length": unit.length, "stride": self.stride or unit.length - self.bos, "bos": bos}
+    def measure(self, context: EvalContext, case: Case, advance: Callable[[int], object]) -> Iterable[Measurement]:
+        bos = getattr(context.tokenizer, "bos_id", None) if self.bos else None
+        windows = {"length": case.length, "stride": self.stride or case.length - self.bos, "bos": bos}
         slid = []
-        for text_T in self.texts(bench, max(self.tokens, unit.length)):
-            slid.append(score_windows(bench.model, text_T, **windows))
+        for text_T in self.texts(context, max(self.tokens, case.length)):
+            slid.append(score_windows(context.model, text_T, **windows))
             advance(1)
         scored = np.concatenate([one.nll[np.isfinite(one.nll)] for one in slid]).astype(np.float64)
         yield Measurement("nll", float(scored.mean()), scored.size)
@@ -97,7 +98,8 @@ class Perplexity(TextEval):
         if self.last:
             ends = np.concatenate([one.nll[w.end - self.last : w.end] for one in slid for w in one.windows])
             ends = ends[np.isfinite(ends)].astype(np.float64)
-            yield Measurement(f"nll_last_{self.last}", float(ends.mean()), ends.size)
+            positions = {"first": case.length - self.last, "last": case.length}
+            yield Measurement("nll_tail", float(ends.mean()), ends.size, **positions)
 
 
 @spec
@@ -114,18 +116,18 @@ class LongPPL(TextEval):
     def protocol(self) -> str:
         return (
             f"key tokens by the measured model itself (short {self.short}, step {self.step}, alpha 2, beta -2), over "
-            "the whole length; value is nats a key token, LongPPL its exponential"
+            "the whole length; value is nats per key token, LongPPL its exponential"
         )
 
-    def check(self, bench: EvalContext, unit: Case) -> None:
-        super().check(bench, unit)
-        require(unit.length > self.short, self, f"a length of {unit.length} has no token beyond short={self.short}")
+    def check(self, context: EvalContext, case: Case) -> None:
+        super().check(context, case)
+        require(case.length > self.short, self, f"a length of {case.length} has no token beyond short={self.short}")
 
-    def measure(self, bench: EvalContext, unit: Case, advance: Callable[[int], object]) -> Iterable[Measurement]:
-        nll, keys, judged = 0.0, 0, 0
-        for text_T in self.texts(bench, unit.length):
-            found = long_perplexity(bench.model, text_T, short=self.short, step=self.step)
-            nll, keys, judged = nll + found.key.nll, keys + found.key.tokens, judged + found.judged
+    def measure(self, context: EvalContext, case: Case, advance: Callable[[int], object]) -> Iterable[Measurement]:
+        nll, keys, candidates = 0.0, 0, 0
+        for text_T in self.texts(context, case.length):
+            found = long_perplexity(context.model, text_T, short=self.short, step=self.step)
+            nll, keys, candidates = nll + found.key.nll, keys + found.key.tokens, candidates + found.candidates
             advance(1)
         yield Measurement("nll", nll / keys if keys else math.nan, keys)
-        yield Measurement("key_tokens", keys / judged, judged)
+        yield Measurement("key_tokens", keys / candidates, candidates)

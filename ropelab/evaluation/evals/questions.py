@@ -18,7 +18,7 @@ class QuestionEval(Evaluation):
     """Questions of one family.
 
     Attributes:
-        family: what is asked.
+        family: the questions.
         trials: questions at each length and depth.
         depths: how many, evenly spaced from the beginning to the end of the text, if the family has places; 0 draws one
             for each question.
@@ -39,10 +39,10 @@ class QuestionEval(Evaluation):
         placed = self.family.places or not self.distances
         require(placed, self, f"{self.family!r} is asked at no distance; leave out distances={self.distances}")
 
-    def units(self, lengths: Sequence[int]) -> list[Case]:
-        return [Case(length, depth, self.trials) for length in lengths for depth in self.places(length)]
+    def cases(self, lengths: Sequence[int]) -> list[Case]:
+        return [Case(length, depth, self.trials) for length in lengths for depth in self.depths_at(length)]
 
-    def places(self, length: int) -> list[float | None]:
+    def depths_at(self, length: int) -> list[float | None]:
         """The depths that are asked at."""
         if self.distances:
             return [1 - k / length for k in question_distances(length, self.distances)]
@@ -52,38 +52,38 @@ class QuestionEval(Evaluation):
 
     def protocol(self) -> str:
         said = (
-            "greedy generation, judged as the family is"
+            "greedy generation, scored by the family"
             if self.way == "generation"
-            else "likelihood: right if every token of the expected answer is the likeliest"
+            else "likelihood: right if every token of the expected answer is the most likely one"
         )
         return f"{self.family!r}, {self.family.new_tokens} tokens of the length for the answer; {said}"
 
-    def check(self, bench: EvalContext, unit: Case) -> None:
-        bench.model.check_positions(unit.length)
-        self.questions(bench, unit, 1)
+    def check(self, context: EvalContext, case: Case) -> None:
+        context.model.check_positions(case.length)
+        self.questions(context, case, 1)
 
-    def questions(self, bench: EvalContext, unit: Case, count: int) -> list:
-        """The first questions of a unit."""
-        if bench.tokenizer is None:
+    def questions(self, context: EvalContext, case: Case, count: int) -> list:
+        """The first questions of a case."""
+        if context.tokenizer is None:
             raise ValueError(f"{self.family!r} asks in words, and this model has no tokenizer")
-        encode, first = bench.tokenizer.encode, len(prompt_start(bench.tokenizer))
+        encode, first = context.tokenizer.encode, len(prompt_start(context.tokenizer))
         return [
             fit_question(
                 self.family,
-                unit.length,
+                case.length,
                 lambda text: first + len(encode(text)),
-                seed=bench.seed,
+                seed=context.seed,
                 number=number,
-                depth=unit.depth,
+                depth=case.depth,
             ).question
             for number in range(count)
         ]
 
-    def measure(self, bench: EvalContext, unit: Case, advance: Callable[[int], object]) -> Iterable[Measurement]:
-        questions = self.questions(bench, unit, unit.trials)
-        assert bench.tokenizer is not None
-        answers = ask(bench.model, bench.tokenizer, self.family, questions, self.way, advance)
-        yield Measurement("", float(np.mean([answer.score for answer in answers])), len(answers))
+    def measure(self, context: EvalContext, case: Case, advance: Callable[[int], object]) -> Iterable[Measurement]:
+        questions = self.questions(context, case, case.trials)
+        assert context.tokenizer is not None
+        answers = ask(context.model, context.tokenizer, self.family, questions, self.way, advance)
+        yield Measurement("score", float(np.mean([answer.score for answer in answers])), len(answers))
         if self.way == "likelihood":
             nll = np.asarray([answer.nll for answer in answers])
             yield Measurement("nll", float(nll.mean()), nll.size, sample_deviation(nll))

@@ -45,7 +45,7 @@ def parse(text: str) -> dict[str, Evaluation]:
 
 
 def parse_part(text: str) -> dict[str, Evaluation]:
-    """What one part of the list means: a group is several."""
+    """Parse one part of the list; a group stands for several evaluations."""
     name, bracket, fields = text.partition("(")
     name, fields = name.strip(), fields.strip().removesuffix(")") if bracket else ""
     if name in BY_NAME:

@@ -1,4 +1,4 @@
-"""Summaries of long reports, judged by ROUGE: GovReport as PI has it, or a file of one's own.
+"""Summaries of long reports, scored by ROUGE: GovReport as in PI, or a file of your own.
 
 A report is cut at its end to what fits before the question; the model continues greedily. ROUGE-1, -2 and -L are
 F-measures of rouge-score with stemming, Porter's, as the harnesses of the field have them. Source: Chen et al., arXiv
@@ -52,7 +52,7 @@ class Summaries(Evaluation):
         super().__post_init__()
         at_least(1, self, "trials", "new_tokens")
 
-    def units(self, lengths: Sequence[int]) -> list[Case]:
+    def cases(self, lengths: Sequence[int]) -> list[Case]:
         return [Case(length, None, self.trials) for length in lengths]
 
     def protocol(self) -> str:
@@ -65,24 +65,24 @@ class Summaries(Evaluation):
         path = Path(self.source).expanduser()
         return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
-    def check(self, bench: EvalContext, unit: Case) -> None:
-        bench.model.check_positions(unit.length)
-        require(bench.tokenizer is not None, self, "this model has no tokenizer, and summaries are text")
+    def check(self, context: EvalContext, case: Case) -> None:
+        context.model.check_positions(case.length)
+        require(context.tokenizer is not None, self, "this model has no tokenizer, and summaries are text")
         scorer()
         there = len(pairs(self.source, self.split, self.trials))
         require(there == self.trials, self, f"{self.source} has {there} reports; give trials={there} or fewer")
-        around = len(prompt(bench.tokenizer, "", unit.length)) if bench.tokenizer else 0
-        room = unit.length - self.new_tokens - around
-        require(room >= 1, self, f"a length of {unit.length} has no room for a report and {self.new_tokens} tokens")
+        around = len(prompt(context.tokenizer, "", case.length)) if context.tokenizer else 0
+        room = case.length - self.new_tokens - around
+        require(room >= 1, self, f"a length of {case.length} has no room for a report and {self.new_tokens} tokens")
 
-    def measure(self, bench: EvalContext, unit: Case, advance: Callable[[int], object]) -> Iterable[Measurement]:
-        assert bench.tokenizer is not None
-        known, speaks = pairs(self.source, self.split, self.trials), bench.tokenizer
-        prompts = [prompt(speaks, pair.report, unit.length - self.new_tokens) for pair in known]
+    def measure(self, context: EvalContext, case: Case, advance: Callable[[int], object]) -> Iterable[Measurement]:
+        assert context.tokenizer is not None
+        known, speaks = pairs(self.source, self.split, self.trials), context.tokenizer
+        prompts = [prompt(speaks, pair.report, case.length - self.new_tokens) for pair in known]
         scores: dict[str, list[float]] = {name: [] for name in KINDS}
-        for together in batch_texts(bench.model, [len(ids) for ids in prompts]):
+        for together in batch_texts(context.model, [len(ids) for ids in prompts]):
             read = [prompts[i] for i in together]
-            steps = list(generation.tokens(bench.model, read, self.new_tokens, stop=speaks.eos_id))
+            steps = list(generation.tokens(context.model, read, self.new_tokens, stop=speaks.eos_id))
             for row, i in enumerate(together):
                 ids = [int(step[row]) for step in steps if step[row] >= 0]
                 for name, score in rouge(decode_continuation(speaks, prompts[i], ids), known[i].summary).items():

@@ -1,7 +1,7 @@
-"""Made-up tasks as evaluations: how often a model that was trained on one knows the answer, at any length.
+"""Synthetic tasks as evaluations: how often a model trained on one knows the answer, at any length.
 
-An answer is right if every token that can be known is the likeliest, each given the true tokens before it. Questions
-are those of the test: no training of any seed has drawn them.
+An answer is right if every token that can be known is the most likely one, each given the true tokens before it.
+Questions are those of the test split: no training of any seed has sampled them.
 """
 
 import dataclasses
@@ -43,10 +43,10 @@ class TaskEval(Evaluation):
         known = not self.distances or hasattr(self.task, "distance")
         require(known, self, f"{self.task!r} has no distance; leave out distances={self.distances}")
 
-    def units(self, lengths: Sequence[int]) -> list[Case]:
-        return [Case(length, depth, self.trials) for length in lengths for depth in self.places(length)]
+    def cases(self, lengths: Sequence[int]) -> list[Case]:
+        return [Case(length, depth, self.trials) for length in lengths for depth in self.depths_at(length)]
 
-    def places(self, length: int) -> list[float | None]:
+    def depths_at(self, length: int) -> list[float | None]:
         """Depths of PI's distances, those at which the task cannot be asked left out."""
         if not self.distances:
             return [None]
@@ -55,42 +55,43 @@ class TaskEval(Evaluation):
 
     def protocol(self) -> str:
         return (
-            f"{self.task!r}, test examples; right if every known token is the likeliest given the true ones before it"
+            f"{self.task!r}, test examples; right if every known token is the most likely one given the true ones "
+            "before it"
         )
 
-    def asked(self, unit: Case) -> Task:
-        """The task of a unit, at its distance."""
-        if unit.depth is None:
+    def task_at(self, case: Case) -> Task:
+        """The task of a case, at its distance."""
+        if case.depth is None:
             return self.task
         task: Any = self.task
         least = task.shortest(coder())
         around = dataclasses.replace(task, distance=least).shortest(coder()) - least  # the answer, and the sign
-        distance = round((1 - unit.depth) * unit.length)
-        return dataclasses.replace(task, distance=min(distance, unit.length - around))
+        distance = round((1 - case.depth) * case.length)
+        return dataclasses.replace(task, distance=min(distance, case.length - around))
 
-    def check(self, bench: EvalContext, unit: Case) -> None:
-        bench.model.check_positions(unit.length)
-        task, known = self.asked(unit), bench.model.config.vocabulary
-        task.check(unit.length, coder())
+    def check(self, context: EvalContext, case: Case) -> None:
+        context.model.check_positions(case.length)
+        task, known = self.task_at(case), context.model.config.vocabulary
+        task.check(case.length, coder())
         require(task.vocabulary <= known, self, f"the task has {task.vocabulary} tokens, the model knows {known}")
 
-    def measure(self, bench: EvalContext, unit: Case, advance: Callable[[int], object]) -> Iterable[Measurement]:
-        task, rows = self.asked(unit), max(1, TOKENS_PER_BATCH // unit.length)
+    def measure(self, context: EvalContext, case: Case, advance: Callable[[int], object]) -> Iterable[Measurement]:
+        task, rows = self.task_at(case), max(1, TOKENS_PER_BATCH // case.length)
         whole, right, known = 0, 0, 0
         for first in range(0, self.trials, rows):
             numbers = range(first, min(first + rows, self.trials))
-            batch = make_examples(task, Consecutive(), numbers, unit.length - 1, (bench.seed, TEST), coder())
-            hit, asked = hits(bench, batch)
+            batch = make_examples(task, Consecutive(), numbers, case.length - 1, (context.seed, TEST), coder())
+            hit, asked = hits(context, batch)
             whole += int(np.sum((hit | ~asked).all(axis=1)))
             right, known = right + int(np.sum(hit & asked)), known + int(asked.sum())
             advance(len(numbers))
-        yield Measurement("", whole / self.trials, self.trials)
+        yield Measurement("score", whole / self.trials, self.trials)
         yield Measurement("token", right / known, known)
 
 
-def hits(bench: EvalContext, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
-    """`(hit, asked)`, bool[B, T]: which targets are the likeliest, and which are asked for."""
-    logits_BTV = np.asarray(bench.model.logits(batch.tokens, segments=batch.segments))
+def hits(context: EvalContext, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
+    """`(hit, asked)`, bool[B, T]: which targets are the most likely tokens, and which are asked for."""
+    logits_BTV = np.asarray(context.model.logits(batch.tokens, segments=batch.segments))
     return logits_BTV.argmax(axis=-1) == batch.targets, batch.weights > 0
 
 

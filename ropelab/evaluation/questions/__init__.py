@@ -1,1 +1,1 @@
-"""Questions about a long text, made by generators alone: retrieval and what needs more than retrieval."""
+"""Questions about a long text, all generated: retrieval, tracking and aggregation."""

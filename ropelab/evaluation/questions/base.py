@@ -1,4 +1,4 @@
-"""What a family of questions is: a prompt of any length, made of a seed, whose answer is known.
+"""Families of questions: prompts of any length, generated from a seed, whose answers are known.
 
 A prompt is made of units, a line or a round of filler, of which as many are taken as fit. Question i of a seed and a
 length is always the same, whoever asks, whatever else is asked; another tokenizer fits another number of units.
@@ -59,7 +59,7 @@ class Question(NamedTuple):
         prefix: how an answer begins; appended for models that continue text rather than talk.
         answers: what an answer has to contain.
         expected: the answer as a continuation of prompt and prefix, which likelihoods are taken of.
-        depth: where in the prompt the answer is told, 0 its beginning and 1 its end; None if at no one place.
+        depth: where in the prompt the answer is, 0 its beginning and 1 its end; None if at no one place.
     """
 
     prompt: str
@@ -100,7 +100,7 @@ class Questions(Spec):
         """A question whose prompt has so many units.
 
         Args:
-            depth: where the answer is told; None draws it.
+            depth: where the answer is; sampled if None.
             length: tokens that the prompt is made for, by which some families choose their proportions.
         """
         raise NotImplementedError
@@ -139,7 +139,7 @@ def fit_question(
 
 
 def choose_place(rng: np.random.Generator, depth: float | None, count: int) -> int:
-    """One of `count` places in order: the nearest to a depth, or a drawn one.
+    """Return one of `count` places in order: the nearest to a depth, or a sampled one.
 
     Raises:
         ValueError: for a depth outside 0 and 1.

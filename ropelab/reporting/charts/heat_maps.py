@@ -9,11 +9,11 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ropelab.evaluation.record import Record
 from ropelab.reporting.charts.style import INK, SEQUENTIAL, FigureOptions, figure_style, new_figure, plain_text
-from ropelab.reporting.evaluation_table import HEAD
 from ropelab.reporting.page import Heat
+from ropelab.reporting.tables import format_of
 
-Record = Mapping[str, Any]
 HeadGrids = dict[str, dict[str, np.ndarray]]  # evaluation → variant → f64[L, N]
 LEVELS = 20  # of the colour scale from 0 to 1
 MAX_NUMBERS = 150  # cells per panel up to which each has its value written into it
@@ -72,19 +72,19 @@ def group_scores(records: Sequence[Record]) -> dict[tuple[str, str], list[Record
     """Records of scores at depths, by evaluation and variant."""
     groups: dict[tuple[str, str], list[Record]] = {}
     for record in records:
-        if record["depth"] is not None and "." not in record["eval"]:
-            groups.setdefault((record["eval"], record["arm"]), []).append(record)
+        if record.depth is not None and record.metric == "score":
+            groups.setdefault((record.evaluation, record.variant), []).append(record)
     return groups
 
 
 def _draw_score_panel(axes: Axes, records: Sequence[Record], options: FigureOptions, panels: int) -> Any:
     """Lengths across, depths down, the beginning of the text on top."""
-    lengths = sorted({record["length"] for record in records})
-    depths = sorted({record["depth"] for record in records})
+    lengths = sorted({record.length for record in records})
+    depths = sorted({record.depth for record in records if record.depth is not None})
     scores = np.full((max(len(depths), 1), max(len(lengths), 1)), np.nan)
     for record in records:
-        if record["value"] is not None:
-            scores[depths.index(record["depth"]), lengths.index(record["length"])] = record["value"]
+        if record.value is not None and record.depth is not None:
+            scores[depths.index(record.depth), lengths.index(record.length)] = record.value
     digits = 2 if panels * len(lengths) <= MAX_COLUMNS else 1
     cells = _draw_cells(axes, scores, options, 0.0, 1.0, digits)
     axes.set_xticks(range(len(lengths)), [str(n) for n in lengths])
@@ -123,15 +123,13 @@ def draw_heads(records: Sequence[Record], options: FigureOptions | None = None) 
 
 def group_heads(records: Sequence[Record]) -> tuple[HeadGrids, int]:
     """The numbers of single heads at the longest length, and that length."""
-    of_heads = [record for record in records if HEAD in record["eval"]]
-    longest = max((record["length"] for record in of_heads), default=0)
+    of_heads = [record for record in records if record.layer is not None]
+    longest = max((record.length for record in of_heads), default=0)
     cells: dict[str, dict[str, dict[tuple[int, int], float]]] = {}
     for record in of_heads:
-        if record["length"] == longest:
-            evaluation, _, place = record["eval"].partition(HEAD)
-            layer, _, head = place.partition(".head_")
-            value = np.nan if record["value"] is None else record["value"]
-            cells.setdefault(evaluation, {}).setdefault(record["arm"], {})[int(layer), int(head)] = value
+        if record.length == longest and record.layer is not None and record.head is not None:
+            name = format_of(record).title
+            cells.setdefault(name, {}).setdefault(record.variant, {})[record.layer, record.head] = record.mean
     return {name: {arm: _to_array(one) for arm, one in by_arm.items()} for name, by_arm in cells.items()}, longest
 
 

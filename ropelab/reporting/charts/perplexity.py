@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ropelab.evaluation.intervals import half_width
+from ropelab.reporting.charts.style import is_chopped
 from ropelab.reporting.page import Chart, Point, Series
-from ropelab.reporting.perplexity_table import is_chopped
 
 Losses = Mapping[str, np.ndarray]  # variant → [windows, length - 1], in nats; entry t is the loss of token t + 1
 POINTS = 24  # per line of perplexities, each over at most MAX_BIN tokens

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ropelab.reporting.page import Chart, uncoded
-from ropelab.reporting.perplexity_table import is_chopped
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure
@@ -288,3 +287,8 @@ def render(figure: "Figure", format: str, *, transparent: bool = False) -> bytes
     with matplotlib.rc_context(settings):
         figure.savefig(buffer, format=format, dpi=150, metadata=metadata, transparent=transparent)
     return buffer.getvalue()
+
+
+def is_chopped(variant: str) -> bool:
+    """Return whether a variant is the unchanged model on chopped text."""
+    return variant.startswith("unchanged, chopped at")

@@ -16,6 +16,7 @@ from ropelab.encodings import PI, NoPE, RoPE, XPos
 from ropelab.evaluation import attention_resolution
 from ropelab.evaluation.effective_context import k_max
 from ropelab.lab import load
+from ropelab.reporting.run_files import read_records
 from ropelab.training.plan import Held
 from tests.evaluation.squares import squares
 from tests.training.tiny import MODEL, tiny_plan, untrained
@@ -31,17 +32,13 @@ def run(folder: Path, **changes: Any) -> Path:
     return folder
 
 
-def rows(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
-
-
 def test_resolution_is_of_the_pairs_that_are_seen(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     held = Held(patterns=(Causal(), BlockwiseCausal(block=8)), lengths=(16,), tokens=64)
     for name, encoding in {"rope": RoPE(base=100.0), "xpos": XPos(base=100.0, scale_base=8), "nope": NoPE()}.items():
         run(tmp_path / f"{name}-0", encoding=encoding, held=held)
     arguments = ("--lengths=16,32", "--texts=2", "--sinks=1")
     assert resolution.main(["resolution", f"--workdir={tmp_path}", *arguments]) == 0
-    found = {(r["arm"], r["length"], r["eval"]): r for r in rows(tmp_path / "resolution.jsonl")}
+    found = {(r.variant, r.length, r.metric): r for r in read_records(tmp_path / "resolution.jsonl")}
     text = load_held_out(tiny_plan().data, length=32, tokens=64, block=32).tokens
     for arm, pattern in (("xpos", Causal()), ("xpos + BlockwiseCausal", BlockwiseCausal(block=8))):
         each = list(squares(load(tmp_path / "xpos-0").swap(pattern=pattern).model, text, 32))
@@ -51,10 +48,10 @@ def test_resolution_is_of_the_pairs_that_are_seen(tmp_path: Path, capsys: pytest
         assert len(wanted) == (31 if arm == "xpos" else 8), "half a block before one's own is seen at most"
         record = found[arm, 32, "resolution"]
         # the mean of the texts' means; every text and head sees the same pairs
-        assert record["value"] == pytest.approx(attention_resolution(wanted), rel=1e-4)
-        assert (record["count"], record["seed"]) == (2, 0)
-        assert record["deviation"] >= 0
-    assert found["rope", 32, "resolution.expected"]["value"] > found["nope", 32, "resolution.expected"]["value"]
+        assert record.value == pytest.approx(attention_resolution(wanted), rel=1e-4)
+        assert (record.count, record.seed) == (2, 0)
+        assert (record.deviation or 0) >= 0
+    assert found["rope", 32, "expected"].mean > found["nope", 32, "expected"].mean
     page = (tmp_path / "resolution.md").read_text()
     assert "at 2 times xpos > rope" in page
     assert page.count("RoPE's scores oscillate more than xPos's") == 1
@@ -70,15 +67,15 @@ def test_k_max_is_asked_of_every_checkpoint(tmp_path: Path, capsys: pytest.Captu
     run(tmp_path / "pi2-0", encoding=PI(base=100.0, factor=2.0), **extended)
     command = ["kmax", f"--workdir={tmp_path}", "--trials=2", "--distances=4"]
     assert kmax.main(command) == 0
-    found = [r for r in rows(tmp_path / "kmax.jsonl") if r["eval"] == "kmax"]
-    asked = {(r["arm"], r["length"]): {} for r in found}
+    found = [r for r in read_records(tmp_path / "kmax.jsonl") if (r.evaluation, r.metric) == ("kmax", "score")]
+    asked: dict[tuple, dict[int, float]] = {(r.variant, r.step, r.length): {} for r in found}
     for r in found:
-        asked[r["arm"], r["length"]][round((1 - r["depth"]) * r["length"])] = r["value"]
-    assert set(asked) == {("base-0@1", 16), ("base-0@1", 32), ("pi2-0@0", 32), ("pi2-0@1", 32)}
-    assert set(asked["base-0@1", 16]) == {4, 8, 12, 16}
-    assert asked["pi2-0@0", 32] == asked["pi2-0@1", 32], "its one step has changed nothing"
+        asked[r.variant, r.step, r.length][r.distance] = r.mean
+    assert set(asked) == {("base", 1, 16), ("base", 1, 32), ("pi2", 0, 32), ("pi2", 1, 32)}
+    assert set(asked["base", 1, 16]) == {4, 8, 12, 16}
+    assert asked["pi2", 0, 32] == asked["pi2", 1, 32], "its one step has changed nothing"
     page = capsys.readouterr().out
-    reached = k_max(asked["pi2-0@1", 32])
+    reached = k_max(asked["pi2", 1, 32])
     assert f"| pi2 | 32 | {reached} | {reached} |" in page
     assert f"{'holds' if reached >= 32 else 'DOES NOT HOLD'}: pi2 reaches 32" in page
     written = (tmp_path / "kmax.jsonl").read_bytes()

@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ropelab.evaluation import intervals
+from ropelab.evaluation.record import Record
 from ropelab.reporting.charts.lines import mark_every, mark_x
 from ropelab.reporting.charts.style import (
     FigureOptions,
@@ -23,9 +24,8 @@ from ropelab.reporting.charts.style import (
     figure_style,
     new_figure,
 )
-from ropelab.reporting.runs import markdown
+from ropelab.reporting.tables import markdown_grid as markdown
 
-Record = Mapping[str, Any]
 Found = Mapping[str, Mapping[int, Mapping[int, float]]]  # arm → length → seed → R
 Curves = dict[str, np.ndarray]  # run, <arm>-<seed> → s[n]
 BLOCKED = "xpos + BlockwiseCausal"
@@ -34,8 +34,8 @@ CLAIMS = ((BLOCKED, "xpos"), ("xpos", "rope"), *itertools.pairwise(ORDER), ORDER
 SHOWN = (BLOCKED, "xpos", "rope + BlockwiseCausal", "rope", "alibi", "nope")
 NUMBERS = {
     "resolution": "of the mean score over layers and heads",
-    "resolution.per_head": "mean of the heads' own",
-    "resolution.expected": "expected, q = k = 1, the mean score over heads",
+    "per_head": "mean of the heads' own",
+    "expected": "expected, q = k = 1, the mean score over heads",
 }
 
 
@@ -43,8 +43,8 @@ def values(records: Sequence[Record], name: str) -> Found:
     """Arm → length → seed → R, in the order of `SHOWN`."""
     found: dict[str, dict[int, dict[int, float]]] = {}
     for record in records:
-        if record["eval"] == name:
-            found.setdefault(record["arm"], {}).setdefault(record["length"], {})[record["seed"]] = record["value"]
+        if record.metric == name:
+            found.setdefault(record.variant, {}).setdefault(record.length, {})[record.seed] = record.mean
     return dict(sorted(found.items(), key=lambda item: SHOWN.index(item[0]) if item[0] in SHOWN else len(SHOWN)))
 
 
@@ -111,7 +111,7 @@ def resolution_report(records: Sequence[Record], curves: Curves, trained: int) -
             parts += [f"## R {title}", table(found, trained), "\n".join(verdicts(found, trained))]
     found = oscillation(curves)
     parts += ["## Oscillation", "\n".join(found)] if found else []
-    return "\n\n".join([*parts, f"Protocol: {records[0]['protocol']}."]) + "\n"
+    return "\n\n".join([*parts, f"Protocol: {records[0].protocol.line()}."]) + "\n"
 
 
 def resolution_figure(measured: Curves, expected: Curves, trained: int, protocol: str) -> Figure:

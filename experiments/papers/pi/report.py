@@ -4,19 +4,15 @@ Source: Chen et al., arXiv 2306.15595, table 4: fine-tuned directly, Llama 7B's 
 steps; by PI it is the whole new length after 200.
 """
 
-import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from ropelab.reporting.distance_table import distance
-from ropelab.reporting.resolution_report import said
-from ropelab.reporting.runs import markdown
+from experiments.papers.lex.report import said
+from ropelab.evaluation.record import Record
+from ropelab.reporting.tables import markdown_grid as markdown
 
-Record = Mapping[str, Any]
 Key = tuple[str, int, int, int]  # arm, length, seed, step
 Reach = Mapping[Key, int]
 BASE = "base"
-PROTOCOL = re.compile(r"^.*?sha256[^)]*\); |seed \d+; ")  # what differs between runs, and text that none reads
 MORE = 1.25  # times the trained length that a raw model may reach
 
 
@@ -52,10 +48,9 @@ def grids(records: Sequence[Record], reach: Reach) -> list[str]:
     last = {(arm, length): max(of(reach, arm, length)) for arm, length in arms(reach)}
     shares: dict[tuple[str, int], dict[int, list[float]]] = {key: {} for key in last}
     for record in records:
-        name, _, step = record["arm"].partition("@")
-        key = name.rpartition("-")[0], record["length"]
-        if record["eval"] == "kmax" and int(step) == last[key]:
-            shares[key].setdefault(distance(record), []).append(record["value"])
+        key = record.variant, record.length
+        if record.metric == "score" and record.step == last[key]:
+            shares[key].setdefault(record.distance, []).append(record.mean)
     parts = []
     for length in sorted({length for _, length in last}):
         own = {arm: share for (arm, n), share in shares.items() if n == length}
@@ -94,6 +89,6 @@ def kmax_report(reach: Reach, records: Sequence[Record], trained: int) -> str:
         "## The grid",
         "Share answered after the last step, mean over seeds.",
         *grids(records, reach),
-        f"Protocol: {PROTOCOL.sub('', records[0]['protocol'])}.",
+        f"Protocol: {records[0].protocol.method}; {records[0].protocol.compute}; {records[0].protocol.versions}.",
     ]
     return "\n\n".join(parts) + "\n"

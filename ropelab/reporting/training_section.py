@@ -6,8 +6,8 @@ from typing import Any
 
 from ropelab.reporting import grid
 from ropelab.reporting.page import Cell, Chart, Point, Section, Series, Table, code
-from ropelab.reporting.readings import Readings, arm_and_seed, columns, lines, read
-from ropelab.reporting.runs import names, rows, settings
+from ropelab.reporting.readings import Readings, as_perplexity, columns, last_step, name_and_seed, read, read_training
+from ropelab.reporting.run_files import names, rows, settings
 
 CURVE = 200  # points of a curve of losses
 NOT_SHOWN = ("seed", "held.", "saving.")  # settings that do not change what a training is
@@ -43,7 +43,7 @@ def trainings_section(roots: Sequence[Path]) -> Section:
 
 def lead(found: Mapping[str, Path], table: Table | None) -> str:
     """How many trainings there are, and which is the best at the longest length."""
-    arms = {arm_and_seed(name)[0] for name in found}
+    arms = {name_and_seed(name)[0] for name in found}
     said = f"{counted(len(found), 'training')} of {counted(len(arms), 'variant')}."
     if table is None or len(table.rows) < 2:
         return said
@@ -57,17 +57,16 @@ def counted(number: int, noun: str) -> str:
 
 
 def last_evaluations(found: Mapping[str, Path]) -> Readings:
-    """By length; the arm says the pattern where a training was measured under several."""
-    evaluated = []
+    """Return perplexity by length; the variant names the pattern where a training was measured under several."""
+    records = []
     for name, folder in found.items():
-        measured = lines(folder / "evaluations.jsonl", folder.parent)
-        patterns = {row["pattern"] for row in measured}
-        arm, seed = arm_and_seed(name)
-        for row in measured:
-            if row["step"] == measured[-1]["step"]:
-                own = f"{arm}, {row['pattern']}" if len(patterns) > 1 else arm
-                evaluated.append(row | {"arm": own, "seed": seed})
-    return read(evaluated, lambda row: row["length"], value=lambda row: row["perplexity"])
+        measured = read_training(folder, folder.parent)
+        several = len({record.pattern for record in measured}) > 1
+        variant, seed = name_and_seed(name)
+        for record in last_step(measured):
+            own = f"{variant}, {record.pattern}" if several else variant
+            records.append(record.replace(variant=own, seed=seed))
+    return read(records, value=as_perplexity)
 
 
 def losses(found: Mapping[str, Path]) -> Chart:
@@ -87,7 +86,7 @@ def differences(found: Mapping[str, Path]) -> list[Table]:
     """The settings that are not the same in all trainings, an arm a row; nothing if there are none."""
     by_arm: dict[str, dict[str, Any]] = {}
     for name, folder in found.items():
-        by_arm.setdefault(arm_and_seed(name)[0], settings(folder))
+        by_arm.setdefault(name_and_seed(name)[0], settings(folder))
     fields = list(dict.fromkeys(field for own in by_arm.values() for field in own))
     shown = [
         field
