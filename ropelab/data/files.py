@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-TEST_PERCENT = 7
+_TEST_PERCENT = 7
 MAX_DOCUMENT_BYTES = 1 << 22
 _SKIPPED_FOLDERS = {"site-packages", "dist-packages", "__pycache__"}
 
@@ -70,7 +70,7 @@ def list_python_stdlib() -> Library:
     paths = {path.relative_to(root).as_posix(): path for path in _walk_files(root) if path.suffix == ".py"}
     sizes = (f"{name} {path.stat().st_size}\n".encode() for name, path in paths.items())
     label = f"{platform.python_version()}-{_digest(sizes)}"
-    return Library(label, *split_documents([Document(name, path) for name, path in paths.items()]))
+    return Library(label, *_split_documents([Document(name, path) for name, path in paths.items()]))
 
 
 def list_python_docs() -> Library:
@@ -80,7 +80,7 @@ def list_python_docs() -> Library:
     texts = {name: topics.topics[name] for name in sorted(topics.topics)}
     contents = (f"{name}\n{text}\n".encode() for name, text in texts.items())
     label = f"{platform.python_version()}-{_digest(contents)}"
-    return Library(label, *split_documents([Document(name, text=text) for name, text in texts.items()]))
+    return Library(label, *_split_documents([Document(name, text=text) for name, text in texts.items()]))
 
 
 def list_local_text(place: str) -> Library:
@@ -104,7 +104,7 @@ def list_local_text(place: str) -> Library:
             documents.append(Document(name, file, 0, len(data)))
     if not documents:
         raise ValueError(f"{path} has no UTF-8 text; convert it, or use another file or folder")
-    sides = split_documents(documents) if len(documents) > 1 else _split_file(documents[0])
+    sides = _split_documents(documents) if len(documents) > 1 else _split_file(documents[0])
     train, test = ([part for document in side for part in _split_long(document)] for side in sides)
     return Library(total.hexdigest()[:12], train, test)
 
@@ -125,7 +125,7 @@ def _digest(contents: Iterable[bytes]) -> str:
     return total.hexdigest()[:12]
 
 
-def split_documents(documents: list[Document]) -> tuple[list[Document], list[Document]]:
+def _split_documents(documents: list[Document]) -> tuple[list[Document], list[Document]]:
     """Split documents into train and test, neither of them empty.
 
     Raises:
@@ -134,7 +134,7 @@ def split_documents(documents: list[Document]) -> tuple[list[Document], list[Doc
     if len(documents) < 2:
         raise ValueError(f"{len(documents)} documents cannot be split into train and test; use at least 2")
     order = sorted(documents, key=lambda d: hashlib.sha256(d.name.encode()).digest())
-    test = {d.name for d in order[: max(1, round(len(order) * TEST_PERCENT / 100))]}
+    test = {d.name for d in order[: max(1, round(len(order) * _TEST_PERCENT / 100))]}
     return [d for d in documents if d.name not in test], [d for d in documents if d.name in test]
 
 
@@ -149,7 +149,7 @@ def _split_file(document: Document) -> tuple[list[Document], list[Document]]:
     """Split a single file: train on its beginning, test on its end."""
     assert document.path is not None
     data = document.path.read_bytes()
-    stop = _find_cut(data, 0, len(data) * (100 - TEST_PERCENT) // 100)
+    stop = _find_cut(data, 0, len(data) * (100 - _TEST_PERCENT) // 100)
     if not 0 < stop < len(data):
         raise ValueError(f"{document.path} has {len(data)} bytes, too few for a train and a test split; use more text")
     return [document._replace(end=stop)], [document._replace(begin=stop)]

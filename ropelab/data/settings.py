@@ -12,8 +12,7 @@ from ropelab import spec as specs
 from ropelab.data.positions import SAMPLERS, Consecutive, Positions
 from ropelab.spec import Spec, at_least, spec
 
-CONCATENATE, FIRST_FIT = "concatenate", "first_fit"
-BYTES, MODEL = "bytes", "model"
+FIRST_FIT = "first_fit"
 
 
 @spec
@@ -32,7 +31,7 @@ class DataSettings(Spec):
         separate_documents: whether documents in a window are independent: the first token of each has no loss, and
             attention may use `segments`.
         lanes: the number of independent streams that make up a batch, each with its share of the documents; 0 uses one
-            per row, limited by the number of documents. A process reads only the lanes of its own rows. With fewer
+            per row, limited by the number of documents. A process reads only the lanes of its rows. With fewer
             lanes than rows, some rows of a batch are consecutive parts of a document, which hurts training: with one
             lane for 32 rows of 64 bytes a byte model reaches a perplexity of 7.4, with 32 lanes 4.4.
         data_dir: the folder of prepared datasets; TFDS's default, ~/tensorflow_datasets, if empty.

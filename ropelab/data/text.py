@@ -7,8 +7,8 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-PYTHON_REFERENCE, PYTHON_STDLIB = "python-reference", "python-stdlib"
-PROBE = (
+_PYTHON_REFERENCE, _PYTHON_STDLIB = "python-reference", "python-stdlib"
+_PROBE = (
     "A researcher who changes how a language model sees position wants to know two things before anything else: "
     "that the change was really made, and what it did. Position 1 is near, position 4096 is far, and between them lie "
     "sentences like this one, whose words depend on words before them. def attention(q, k, v): return softmax(q @ k.T) "
@@ -30,7 +30,7 @@ class Text(NamedTuple):
     sha256: str
 
 
-class TextEncoder(Protocol):
+class _TextEncoder(Protocol):
     """Anything that turns text into token ids."""
 
     def encode(self, text: str) -> list[int]: ...
@@ -47,16 +47,16 @@ def read_text(source: str) -> Text:
     Raises:
         ValueError: if there is no such text, or it is not UTF-8.
     """
-    if source == PYTHON_REFERENCE:
+    if source == _PYTHON_REFERENCE:
         return _make_text(source, _read_python_reference())
-    if source == PYTHON_STDLIB:
+    if source == _PYTHON_STDLIB:
         return _make_text(source, _join_files(sorted(Path(sysconfig.get_paths()["stdlib"]).glob("*.py"))))
     path = Path(source).expanduser()
     if path.is_dir():
         return _make_text(str(path), _join_files(sorted(p for p in path.rglob("*") if p.is_file())))
     if not path.is_file():
         raise ValueError(
-            f"no text at {source!r}; use {PYTHON_REFERENCE!r}, {PYTHON_STDLIB!r}, a UTF-8 file or a folder of them"
+            f"no text at {source!r}; use {_PYTHON_REFERENCE!r}, {_PYTHON_STDLIB!r}, a UTF-8 file or a folder of them"
         )
     return _make_text(str(path), _read_file(path))
 
@@ -93,9 +93,9 @@ def _read_file(path: Path) -> str:
         raise ValueError(f"{path} is not UTF-8 text: {error}") from None
 
 
-def make_probe_tokens(tokenizer: TextEncoder | None, vocabulary: int, count: int) -> np.ndarray:
+def make_probe_tokens(tokenizer: _TextEncoder | None, vocabulary: int, count: int) -> np.ndarray:
     """Return token ids i32[1, count] of a fixed text; without a tokenizer, fixed pseudo-random ids."""
     if tokenizer is None:
         return np.random.default_rng(0).integers(0, vocabulary, (1, count), np.int32)
-    ids = tokenizer.encode(PROBE)
+    ids = tokenizer.encode(_PROBE)
     return np.resize(np.asarray(ids, np.int32), (1, count))
