@@ -316,6 +316,14 @@ def test_points_are_in_the_middle_of_what_they_average():
     np.testing.assert_allclose((centres, means[0]), ([3.5], [0.0]))
 
 
+def test_the_end_of_a_text_is_drawn():
+    """A text of 12288 tokens has 12287 losses, which are not a multiple of any round number."""
+    nll = {"unchanged": np.zeros((1, 12287)), "mine": np.ones((1, 12287))}
+    for chart in (perplexity_chart(nll, trained_length=8192), difference_chart(nll, trained_length=8192)):
+        assert chart is not None
+        assert chart.series[0].points[-1].x > 12287 - 800
+
+
 def test_a_difference_is_to_the_unchanged_model_on_chopped_text():
     chart = difference_chart(NLL, trained_length=32)
     assert chart is not None

@@ -20,7 +20,7 @@ LIMIT = 0.5  # nats per token, a perplexity 1.65 times as high; beyond, a varian
 def perplexity_chart(nll: Losses, *, trained_length: int, title: str = "", note: str = "") -> Chart:
     """Perplexity against position, one line per variant, the trained length marked where it is within."""
     longest = _longest(nll)
-    size = _bin_size(longest, POINTS, MAX_BIN)
+    size = _bin_size(longest - 1, POINTS, MAX_BIN)
     series = []
     for variant, values in nll.items():
         centres, means = average_bins(values, size)
@@ -46,7 +46,7 @@ def difference_chart(nll: Losses, *, trained_length: int, where: str = "", note:
     if reference is None or len(nll) < 2:
         return None
     longest = _longest(nll)
-    size = _bin_size(longest, DIFFERENCE_POINTS, MAX_DIFFERENCE_BIN)
+    size = _bin_size(longest - 1, DIFFERENCE_POINTS, MAX_DIFFERENCE_BIN)
     size = size // BLOCKS * BLOCKS or size  # so that bins begin where blocks do
     series = []
     for variant, values in nll.items():
