@@ -192,7 +192,7 @@ BOTH = [
     (ReRoPE(base=1e4, window=7), Causal(), {"views": 2}, "among 2 products"),
     (Sandwich(dim=32), Causal(), {}, "not linear in the distance"),
     (KERPLE(kind="log"), Causal(), {"params": {"r": np.ones(N)}}, "is learned"),
-    (ALiBi(), Bidirectional(), {}, "only where j <= i"),
+    (ALiBi(), Bidirectional(), {}, "for j <= i only"),
     (ALiBi(), Causal(), {"dtype": np.float16}, "overflow float16"),
     (ROPE, Doubled(), {}, "of patterns it knows"),
     (ROPE, Dilated(segments=(8,), rates=(2,)), {}, "of patterns it knows"),

@@ -61,7 +61,7 @@ def test_every_number_is_the_librarys_and_says_how_it_was_made(folder: Path, cap
     assert "Perplexity, last 4 tokens" in printed
     assert "tokens scored: 95 at 32, 95 at 48" in " ".join(printed.split())
     page = (folder / "out" / "report.md").read_text()
-    assert f"{math.exp(found[PI, 'perplexity.nll', 48]['value']):.4g}" in page
+    assert f"{math.exp(found[PI, 'perplexity', 'nll', 48].value):.4g}" in page
     assert "--lengths=48,32" in page
 
 

@@ -91,11 +91,11 @@ def test_a_setting_that_cannot_be_is_refused(
     ("field", "name", "message"),
     [
         ("model", "incomplete", "tensor model.norm.weight is missing"),
-        ("model", "mistral", "model_type is 'mistral'"),
+        ("model", "mistral", "model_type 'mistral' is not supported"),
         ("model", "mute", "has no tokenizer"),
         ("model", "text.txt", "is not a .gguf file"),
         ("text", "noise.bin", "is not UTF-8"),
-        ("text", "empty", "none of the files there is UTF-8"),
+        ("text", "empty", "no file of the folder is UTF-8 text"),
     ],
 )
 def test_files_that_cannot_be_read_are_refused(

@@ -202,7 +202,7 @@ def test_a_value_that_cannot_be(changes: Changes, message: str, folder: Path, ca
         ({"data.positions": "PoSE(length=8)"}, "a window of 16 tokens does not fit; use 1 to 8"),
         ({"phases": "Phase(start=5, length=2)"}, "needs a window of at least 4 tokens"),
         ({"data.tokenizer": "model"}, 'tokenizer="model", but this model has no tokenizer; use tokenizer="bytes"'),
-        ({"model": "{folder}/mute", "data.tokenizer": "model"}, 'give tokenizer="bytes"'),
+        ({"model": "{folder}/mute", "data.tokenizer": "model"}, 'use tokenizer="bytes"'),
         ({"data.source": "python_docs"}, 'tokenizer="bytes" makes 256 tokens and the model a vocabulary of 32'),
         (
             {"data.source": "python_docs", "model": "{folder}/base"},
@@ -217,11 +217,11 @@ def test_a_value_that_cannot_be(changes: Changes, message: str, folder: Path, ca
         ({"seed": 2**64}, "seed=18446744073709551616 must be"),
         (
             OF_BYTES | {"data.source": "python_docs", "data.split": "test"},
-            "split='test' is trained on and test_split='test' is measured on",
+            "split='test' and test_split='test' share documents",
         ),
         (
             OF_BYTES | {"data.source": "python_docs", "data.split": "train+test[:50%]"},
-            "split='train+test[:50%]' is trained on",
+            "split='train+test[:50%]' and test_split='test' share documents",
         ),
         (OF_BYTES | {"data.source": "python_docs", "data.split": "train[5:2]"}, "'train[5:2]' of python_docs"),
         (
@@ -244,7 +244,7 @@ def test_a_value_that_cannot_be(changes: Changes, message: str, folder: Path, ca
             {"model": LONGNET, "adaptation": "LoRA(targets=('gate',))", "adapt_random": True},
             "no projection 'gate'; it has q, k, v, o, up, down",
         ),
-        ({"model": "{folder}/nowhere"}, "a .gguf file, a directory or the folder of a training"),
+        ({"model": "{folder}/nowhere"}, 'nowhere\' is not "smollm2", a .gguf file, a directory or '),
     ],
 )
 def test_a_pair_that_cannot_be(changes: Changes, message: str, folder: Path, capsys: pytest.CaptureFixture) -> None:

@@ -270,7 +270,7 @@ def test_a_disk_that_cannot_be_written_is_one_line(tmp_path, monkeypatch, capsys
         raise OSError(28, "No space left on device", str(tmp_path / "x"))
 
     monkeypatch.setattr(command, "plan_of", lambda fields: tiny_plan(steps=2, held=EvalSetConfig(tokens=0)))
-    for place, name in ((trainer.MetricsWriter, "add"), (manifest, "write"), (trainer, "write_down")):
+    for place, name in ((trainer.MetricsWriter, "add"), (manifest, "write"), (trainer, "write_config_file")):
         with monkeypatch.context() as patch:
             patch.setattr(place, name, full)
             assert command.main(["train", f"--workdir={tmp_path / name}"]) == 2
