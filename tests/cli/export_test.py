@@ -134,7 +134,7 @@ def test_both_flags_are_needed(folder: Path, capsys: pytest.CaptureFixture) -> N
 
 def test_help_is_the_program_s_own(capsys: pytest.CaptureFixture) -> None:
     assert run("--help") == 0
-    assert "an adapter of PEFT's" in capsys.readouterr().out
+    assert "as a PEFT adapter" in capsys.readouterr().out
 
 
 def test_an_adapter_that_is_not_finite_is_refused(folder: Path, tmp_path: Path, monkeypatch, capsys):
