@@ -106,11 +106,11 @@ assert train.main(command) == 0
 # %%
 from IPython.display import Markdown, display
 
-from ropelab.reporting import runs
+from ropelab.reporting import run_files, tables
 
-table = runs.rows(Path(workdir), "evaluations")
+table = run_files.rows(Path(workdir), "evaluations")
 lines = [[str(row["step"]), str(row["length"]), f"{row['perplexity']:.3f}", str(row["tokens"])] for row in table]
-display(Markdown(runs.markdown(["step", "length", "perplexity", "tokens"], lines)))
+display(Markdown(tables.markdown_grid(["step", "length", "perplexity", "tokens"], lines)))
 
 # %% [markdown]
 # On a CPU, ten steps of 256 tokens bring the perplexity of 1024 held-out tokens from 16.76 to 16.08. That shows that
@@ -135,13 +135,14 @@ nll = {name: np.asarray(lab.nll(text.tokens)) for name, lab in labs.items()}
 
 # %%
 from IPython.display import Image
-from ropelab.evaluation.protocol import versions
 
+from ropelab.evaluation.store import describe_versions
 from ropelab.reporting.charts.lines import draw_chart
 from ropelab.reporting.charts.perplexity import perplexity_chart
 from ropelab.reporting.charts.style import render
 
-protocol = f"python_docs, held out, {len(text.tokens)} windows of {length} tokens, no BOS; float32; {versions()}"
+windows = f"{len(text.tokens)} windows of {length} tokens, no BOS"
+protocol = f"python_docs, held out, {windows}; float32; {describe_versions()}"
 chart = perplexity_chart(
     nll, trained_length=loaded.config.trained_length, title=f"{model} before and after {steps} steps", note=protocol
 )

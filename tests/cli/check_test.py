@@ -74,7 +74,7 @@ def test_what_the_file_raises_is_a_counterexample_too(tmp_path: Path, capsys: py
     assert run("mine.py") == 1
     out = capsys.readouterr().out
     assert "AttributeError" in out
-    assert "mine.py:12: 'Mine' object has no attribute 'b'" in out.replace("\n", "")
+    assert "mine.py:12: Mine has no attribute 'b'" in out.replace("\n", "")
 
 
 def test_hooks_that_cannot_be_called_are_said_once(tmp_path: Path, capsys: pytest.CaptureFixture):
