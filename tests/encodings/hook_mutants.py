@@ -73,9 +73,9 @@ class CentredPerCall(XPos):
     def per_query_keys(self) -> bool:
         return False
 
-    def decayed(self, x_BTNH: Array, pos_BT: Array, sign: float, ctx: Context) -> Array:
+    def apply_decay(self, x_BTNH: Array, pos_BT: Array, sign: float, ctx: Context) -> Array:
         centre: Any = ctx.length // 2 / self.scale_base
-        return XPos.decayed(self, x_BTNH, pos_BT, sign, ctx._replace(group=centre))
+        return XPos.apply_decay(self, x_BTNH, pos_BT, sign, ctx._replace(group=centre))
 
 
 @spec
