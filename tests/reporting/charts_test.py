@@ -18,10 +18,10 @@ from ropelab.reporting.charts.perplexity import LIMIT, average_bins, difference_
 from ropelab.reporting.charts.style import COLOURS, FORMATS, GREY, INK, FigureOptions, assign_styles, render, styles_of
 from ropelab.reporting.page import Chart, Heat, Point, Series, uncoded
 from tests.reporting.sample_page import HOSTILE, bands, heat, positions
-from tests.reporting.samples import ARMS, PROTOCOL
+from tests.reporting.samples import PROTOCOL, VARIANTS
 
 LINE = Chart("T", "x", "y", [Series("a", [Point(0, 0), Point(5, 50), Point(10, 100)])], marks=[(5, "half")])
-NLL = {arm: np.full((2, 480), level, np.float32) for arm, level in zip(ARMS, (9.0, 2.5, 2.4), strict=True)}
+NLL = {arm: np.full((2, 480), level, np.float32) for arm, level in zip(VARIANTS, (9.0, 2.5, 2.4), strict=True)}
 PLAIN = FigureOptions(title=False, footnote=False)
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -54,7 +54,7 @@ def test_known_methods_keep_their_colours_across_reports():
     assert one["PI(factor=2.0)"] == other["PI(factor=2.0)"]
     assert one["unchanged"].colour == INK
     assert assign_styles(["RoPE(base=1e4)", "unchanged"])["unchanged"].colour == INK
-    chopped = assign_styles(ARMS)[ARMS[1]]
+    chopped = assign_styles(VARIANTS)[VARIANTS[1]]
     assert (chopped.colour, chopped.dashed) == (GREY, True)
 
 
@@ -286,11 +286,11 @@ def test_hostile_text_is_text():
 
 
 def test_perplexity_by_position_is_that_of_every_variant():
-    chart = perplexity_chart(NLL, trained_length=32, note=PROTOCOL)
-    assert [line.name for line in chart.series] == list(ARMS)
-    for arm, line in zip(ARMS, chart.series, strict=True):
+    chart = perplexity_chart(NLL, trained_length=32, note=PROTOCOL.line())
+    assert [line.name for line in chart.series] == list(VARIANTS)
+    for arm, line in zip(VARIANTS, chart.series, strict=True):
         np.testing.assert_allclose([point.y for point in line.points], np.exp(NLL[arm][0, 0]), rtol=1e-5)
-    assert (chart.y, chart.log_y, chart.note) == ("perplexity over 20 tokens", True, PROTOCOL)
+    assert (chart.y, chart.log_y, chart.note) == ("perplexity over 20 tokens", True, PROTOCOL.line())
     figure = draw_chart(chart)
     dashed = [line.get_linestyle() == "--" for line in lines(figure)]
     assert dashed == [False, True, False]
@@ -328,13 +328,13 @@ def test_a_difference_is_to_the_unchanged_model_on_chopped_text():
     chart = difference_chart(NLL, trained_length=32)
     assert chart is not None
     assert [line.points[0].y for line in chart.series] == pytest.approx([6.5, 0.0, -0.1], abs=1e-6)
-    assert ARMS[1] in chart.title
+    assert VARIANTS[1] in chart.title
     figure = draw_chart(chart)
-    assert f"{ARMS[0]} (beyond this axis)" in texts(figure)
+    assert f"{VARIANTS[0]} (beyond this axis)" in texts(figure)
     assert figure.axes[0].get_ylim()[1] <= LIMIT
-    alone = {"unchanged": NLL[ARMS[0]]}
+    alone = {"unchanged": NLL[VARIANTS[0]]}
     assert difference_chart(alone, trained_length=32) is None
-    within = difference_chart(alone | {"PI": NLL[ARMS[2]]}, trained_length=8192)
+    within = difference_chart(alone | {"PI": NLL[VARIANTS[2]]}, trained_length=8192)
     assert within is not None
     assert "unchanged" in within.title
 
